@@ -1,0 +1,87 @@
+"""What every engine shares: how to sample, what a completion is, what was used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class EngineError(RuntimeError):
+    """A model that cannot be loaded or asked, with a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to generate: `n` completions a prompt; temperature 0 is greedy.
+
+    `seed` makes sampling reproducible; `stop` strings end a completion and are cut off it.
+    """
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 64
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One generated text.
+
+    `logprob` is the sum over the generated tokens of log p at temperature 1, nats; `tokens` counts
+    the end token too; `finished` is False where max_tokens cut it off; `beyond` is what was
+    generated after a stop string, the string included.
+    """
+
+    text: str
+    tokens: int
+    logprob: float
+    finished: bool
+    beyond: str = ""
+
+
+@dataclass
+class Usage:
+    """What an engine has done so far; seconds are wall time inside its calls."""
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Count the time of one engine call."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.calls += 1
+            self.seconds += time.perf_counter() - began
+
+
+class Engine(Protocol):
+    """Generates and scores text. Prompts are plain text; `style` is the text style to ask in."""
+
+    name: str
+    style: str
+    usage: Usage
+
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling
+    ) -> list[list[Completion]]: ...
+
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]: ...
+
+    def close(self) -> None: ...
+
+
+def cut(text: str, stop: Sequence[str]) -> tuple[str, str]:
+    """The text before the first stop string, and the rest from it on (empty if there is none)."""
+    places = [at for at in (text.find(s) for s in stop if s) if at >= 0]
+    at = min(places, default=len(text))
+    return text[:at], text[at:]

@@ -1,0 +1,139 @@
+"""Exact arithmetic on rationals, and a bounded parser of numbers and expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from operator import add, mul, sub
+
+Number = int | Fraction  # an integral value is always an int, so equal values are equal keys
+
+MAX_DIGITS = 15
+MAX_TOKENS = 128  # of one expression; parentheses count
+OPERATORS = "+-*/"
+SPELLINGS = {"×": "*", "·": "*", "÷": "/", "−": "-"}
+
+NUMBER = rf"-?[0-9]{{1,{MAX_DIGITS}}}(?:\.[0-9]{{1,{MAX_DIGITS}}}|/[0-9]{{1,{MAX_DIGITS}}})?"
+_NUMBER = re.compile(NUMBER)
+_TOKEN = re.compile(rf"\s*([0-9]{{1,{MAX_DIGITS}}}(?![0-9])|[-+*/()])")
+
+
+class ExpressionError(ValueError):
+    """An expression that is not one, with the reason as its message."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an intermediate result may be: whole numbers from 0 up to `maximum`, or any rational."""
+
+    integers: bool = True
+    maximum: int | None = None
+
+    def allows(self, value: Number) -> bool:
+        if self.integers and (not isinstance(value, int) or value < 0):
+            return False
+        return self.maximum is None or abs(value) <= self.maximum
+
+
+def normal(value: Number) -> Number:
+    """The same value, as an int when it is integral."""
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+
+
+def divide(a: Number, b: Number) -> Number | None:
+    if b == 0:
+        return None
+    if isinstance(a, int) and isinstance(b, int):
+        quotient, remainder = divmod(a, b)
+        return quotient if remainder == 0 else Fraction(a, b)
+    return normal(Fraction(a) / b)
+
+
+_APPLY: dict[str, Callable[[Number, Number], Number]] = {"+": add, "-": sub, "*": mul}
+
+
+def apply(a: Number, op: str, b: Number) -> Number | None:
+    """`a op b` exactly; None for a division by zero."""
+    return divide(a, b) if op == "/" else normal(_APPLY[op](a, b))
+
+
+def parse_number(text: str) -> Number | None:
+    """A number from `12`, `-3`, `5/2` or `2.5` (ASCII digits only); None if it is none."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    if "/" in text:
+        a, b = text.split("/")
+        return divide(int(a), int(b))
+    return normal(Fraction(text)) if "." in text else int(text)
+
+
+def plain_spelling(text: str) -> str:
+    """The text with the typographic operators written in ASCII."""
+    return text if text.isascii() else "".join(SPELLINGS.get(c, c) for c in text)
+
+
+def tokenize(text: str) -> list[str]:
+    """Tokens of an expression.
+
+    Raises ExpressionError for anything but whole numbers, `+ - * / ( )` and at most MAX_TOKENS.
+    """
+    tokens, at, end = [], 0, len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if not match:
+            raise ExpressionError(f"cannot read {text[at : at + 20]!r}")
+        tokens.append(match[1])
+        at = match.end()
+        if len(tokens) > MAX_TOKENS:
+            raise ExpressionError(f"more than {MAX_TOKENS} numbers and signs")
+    return tokens
+
+
+def evaluate(text: str) -> tuple[Number, list[int]]:
+    """Value of an infix expression and the whole numbers it uses, in order.
+
+    Raises ExpressionError. Operator precedence by two stacks (Dijkstra's shunting yard): no
+    recursion, so no text can exhaust the interpreter's stack.
+    """
+    values: list[Number] = []
+    used: list[int] = []
+    pending: list[str] = []
+    precedence = {"+": 1, "-": 1, "*": 2, "/": 2}
+
+    def reduce() -> None:
+        op, b, a = pending.pop(), values.pop(), values.pop()
+        result = apply(a, op, b)
+        if result is None:
+            raise ExpressionError("a division by zero")
+        values.append(result)
+
+    operand_next = True
+    for token in tokenize(text):
+        if operand_next != (token == "(" or token.isdigit()):
+            raise ExpressionError(f"{token!r} in the wrong place")
+        if token.isdigit():
+            used.append(int(token))
+            values.append(int(token))
+            operand_next = False
+        elif token == "(":
+            pending.append(token)
+        elif token == ")":
+            while pending and pending[-1] != "(":
+                reduce()
+            if not pending:
+                raise ExpressionError("a ')' too many")
+            pending.pop()
+        else:
+            while pending and precedence.get(pending[-1], 0) >= precedence[token]:
+                reduce()
+            pending.append(token)
+            operand_next = True
+    if operand_next:
+        raise ExpressionError("it ends too early")
+    while pending:
+        if pending[-1] == "(":
+            raise ExpressionError("a '(' too many")
+        reduce()
+    return values[0], used

@@ -1,0 +1,94 @@
+"""Countdown: whole numbers from 0 up, a target, test targets held out of training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from ltf_lite.tasks.arithmetic import Rules
+from ltf_lite.tasks.base import Problem, Split, TaskError, share
+from ltf_lite.tasks.numbers_game import LARGEST, MAX_NUMBERS, NumbersGame
+
+TEST_TARGETS = 0.1  # share of the targets that only test problems have
+VALIDATION = 0.1  # share of the other problems
+PATIENCE = 2000  # draws in a row without a new problem, after which there are none
+
+
+@dataclass
+class Countdown(NumbersGame):
+    """`count` numbers and a target, each drawn from an inclusive range."""
+
+    name: ClassVar[str] = "countdown"
+    count: int = 4
+    numbers: tuple[int, int] = (1, 100)
+    targets: tuple[int, int] = (10, 100)
+    max_intermediate: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.count <= MAX_NUMBERS:
+            raise TaskError(f"countdown: count must be 2 to {MAX_NUMBERS}, not {self.count}")
+        for what, least in (("numbers", 1), ("targets", 0)):
+            low, high = getattr(self, what)
+            if not least <= low <= high <= LARGEST:
+                raise TaskError(
+                    f"countdown: {what} must be a range within {least} to {LARGEST} with its "
+                    f"smaller end first, not [{low}, {high}]"
+                )
+        if self.max_intermediate is not None and self.max_intermediate < self.targets[1]:
+            raise TaskError("countdown: max_intermediate must not be below the largest target")
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(integers=True, maximum=self.max_intermediate)
+
+    @cached_property
+    def test_targets(self) -> frozenset[int]:
+        """The targets that only the test split has: the same for every seed and size."""
+        low, high = self.targets
+        ranked = sorted(range(low, high + 1), key=lambda target: share(f"countdown:{target}"))
+        return frozenset(ranked[: max(1, round(TEST_TARGETS * len(ranked)))])
+
+    def split_of(self, problem: Problem) -> Split:
+        if problem.target in self.test_targets:
+            return "test"
+        return "validation" if share(problem.id) < VALIDATION else "train"
+
+    def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
+        """`n` different solvable problems of a split; raises TaskError if there are not so many."""
+        found: dict[str, Problem] = {}
+        for problem in self._draws(split, seed):
+            if problem is None:
+                raise TaskError(
+                    f"countdown: found only {len(found)} of {n} solvable {split} problems with "
+                    f"{self.count} numbers {self.numbers[0]}..{self.numbers[1]} and targets "
+                    f"{self.targets[0]}..{self.targets[1]}: ask for fewer or widen the ranges"
+                )
+            found.setdefault(problem.id, problem)
+            if len(found) == n:
+                break
+        return list(found.values())
+
+    def _draws(self, split: Split, seed: int) -> Iterator[Problem | None]:
+        rng = random.Random(f"countdown:{split}:{seed}")
+        in_test = self.test_targets
+        targets = [
+            target
+            for target in range(self.targets[0], self.targets[1] + 1)
+            if (target in in_test) == (split == "test")
+        ]
+        seen: set[str] = set()
+        misses = 0 if targets else PATIENCE
+        while misses < PATIENCE:
+            numbers = tuple(rng.randint(*self.numbers) for _ in range(self.count))
+            problem = Problem(self.name, numbers, rng.choice(targets))
+            misses += 1
+            if problem.id in seen or self.split_of(problem) != split:
+                continue
+            seen.add(problem.id)
+            if self.solvable(problem):
+                misses = 0
+                yield problem
+        yield None

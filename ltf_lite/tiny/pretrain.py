@@ -1,0 +1,189 @@
+"""Pretrain the embedded base: `python -m ltf_lite.tiny.pretrain --out ltf_lite/tiny/weights`.
+
+Llama architecture, tied head, number embeddings initialised with Fourier features (after FoNE,
+arXiv 2502.09741), small batches, loss on completions only. It resumes from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import time
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from ltf_lite.tiny import corpus, tokenizer
+
+PERIODS = (2, 4, 5, 7, 10, 11, 13, 20, 25, 50, 100, 200, 500, 1000, 2000)
+SCALE = 0.08
+CONTEXT = 128
+
+
+def config(hidden: int, layers: int, mlp: int) -> LlamaConfig:
+    vocab = tokenizer.vocabulary()
+    return LlamaConfig(
+        vocab_size=tokenizer.SIZE,
+        hidden_size=hidden,
+        intermediate_size=mlp,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        num_key_value_heads=hidden // 32,
+        max_position_embeddings=CONTEXT,
+        rope_theta=10000.0,
+        tie_word_embeddings=True,
+        bos_token_id=vocab[tokenizer.BOS],
+        eos_token_id=vocab[tokenizer.EOS],
+        pad_token_id=vocab[tokenizer.PAD],
+    )
+
+
+def fourier(model: LlamaForCausalLM) -> None:
+    """Give number n the features cos, sin of 2πn/T for every period T, and log n."""
+    n = torch.arange(tokenizer.NUMBERS).double()
+    waves = [wave(2 * math.pi * n / t) for t in PERIODS for wave in (torch.cos, torch.sin)]
+    features = torch.stack([*waves, torch.log1p(n) / math.log(tokenizer.NUMBERS)], 1)
+    with torch.no_grad():
+        weight = model.get_input_embeddings().weight
+        weight[: tokenizer.NUMBERS, : features.shape[1]] = (SCALE * features).to(weight)
+
+
+def batches(seed: int, size: int, skip: int):
+    """Endless (input_ids, labels), both (size, length), right-padded; labels -100 off completion."""
+    tok = tokenizer.build()
+    stream = corpus.documents(seed)
+    next(islice(stream, skip * size, skip * size), None)
+    while True:
+        pairs = list(islice(stream, size))
+        prompts = tok([p for p, _ in pairs])["input_ids"]
+        ends = tok([c for _, c in pairs], add_special_tokens=False)["input_ids"]
+        rows = [(p, [*c, tok.eos_token_id]) for p, c in zip(prompts, ends, strict=True)]
+        width = max(len(p) + len(c) for p, c in rows)
+        ids = torch.full((size, width), tok.pad_token_id)
+        labels = torch.full((size, width), -100)
+        for row, (p, c) in enumerate(rows):
+            ids[row, : len(p) + len(c)] = torch.tensor(p + c)
+            labels[row, len(p) : len(p) + len(c)] = torch.tensor(c)
+        yield ids, labels
+
+
+def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean NLL of the completion tokens, nats; only their logits are computed."""
+    hidden = model.model(ids).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    mask = wanted != -100
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[mask]).float(), wanted[mask])
+
+
+@torch.no_grad()
+def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
+    """Shares of valid steps and solved problems on validation problems, greedy and sampled."""
+    task, tok = corpus.game(), tokenizer.build()
+    problems = task.problems("validation", n, 0)
+    inputs = tok([task.prompt(p, "compact") for p in problems], return_tensors="pt", padding=True)
+    result = {}
+    for name, settings in {
+        "greedy": {"do_sample": False},
+        "t0.7": {"do_sample": True, "temperature": 0.7, "top_k": 0, "top_p": 1.0},
+        "t1.0": {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
+    }.items():
+        out = model.generate(**inputs, max_new_tokens=48, **settings)
+        texts = tok.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        valid = total = solved = 0
+        for problem, text in zip(problems, texts, strict=True):
+            verdict = task.verify(problem, task.parse(problem, text))
+            good, tried = valid_steps(task, problem, text)
+            valid, total, solved = valid + good, total + tried, solved + verdict.correct
+        result |= {f"{name} valid": valid / total, f"{name} solved": solved / n}
+    return result
+
+
+def valid_steps(task, problem, text: str) -> tuple[int, int]:
+    """How many steps of a text are legal and correct, and how many were tried (to the first bad)."""
+    left, good = task.start(problem), 0
+    lines = task.parse(problem, text).lines
+    for line in lines:
+        left = task.legal(left, line.step) if line.step else None
+        if left is None:
+            return good, good + 1
+        good += 1
+    return good, max(good, len(problem.numbers) - 1)
+
+
+def rate(step: int, steps: int, peak: float, warmup: int = 100, floor: float = 0.01) -> float:
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    part = (step - warmup) / max(1, steps - warmup)
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def save(model: LlamaForCausalLM, out: Path) -> None:
+    """The model in fp16 with its tokenizer, and the text style it speaks."""
+    half = LlamaForCausalLM(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(out)
+    tokenizer.build().save_pretrained(out)
+    (out / "ltf.json").write_text(json.dumps({"name": "tiny-base", "style": "compact"}) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    for name, default in {"steps": 40000, "batch": 32, "seed": 0, "threads": 1,
+                          "hidden": 160, "layers": 3, "mlp": 480, "every": 1000}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    random.seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    model = LlamaForCausalLM(config(args.hidden, args.layers, args.mlp))
+    fourier(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98),
+                                  weight_decay=0.01)
+    state_file, log_file = args.out / "resume.pt", args.out / "pretrain.jsonl"
+    first = tokens = 0
+    spent = 0.0
+    if state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        first, tokens, spent = saved["step"], saved["tokens"], saved["seconds"]
+    began, recent = time.monotonic() - spent, []
+    for step, (ids, labels) in enumerate(batches(args.seed, args.batch, first), first):
+        if step == args.steps:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, args.steps, args.rate)
+        loss = loss_of(model, ids, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        recent.append(loss.item())
+        tokens += int((ids != tokenizer.vocabulary()[tokenizer.PAD]).sum())
+        if (step + 1) % args.every == 0 or step + 1 == args.steps:
+            seconds = time.monotonic() - began
+            line = {"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1),
+                    "loss": sum(recent) / len(recent), **probe(model)}
+            recent = []
+            with log_file.open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                        "step": step + 1, "tokens": tokens, "seconds": seconds},
+                       state_file.with_suffix(".tmp"))
+            os.replace(state_file.with_suffix(".tmp"), state_file)
+            save(model, args.out)
+    save(model, args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
