@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from difflib import get_close_matches
 
 from ltf_lite.tasks.base import KINDS, SPLITS, Path, Problem, Split, Task, TaskError, Verdict
@@ -15,10 +16,18 @@ TASKS: dict[str, type[NumbersGame]] = {"countdown": Countdown, "game24": Game24}
 def get_task(name: str, **settings) -> NumbersGame:
     """The task of that name with these settings; raises TaskError with the nearest name."""
     if name not in TASKS:
-        near = get_close_matches(name, TASKS, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(TASKS)}"
-        raise TaskError(f"there is no task {name!r}{hint}")
+        raise TaskError(f"there is no task {name!r}; {_nearest(name, list(TASKS))}")
+    known = [field.name for field in fields(TASKS[name])]
+    for setting in settings:
+        if setting not in known:
+            hint = _nearest(setting, known)
+            raise TaskError(f"the task {name} has no setting {setting!r}; {hint}")
     return TASKS[name](**settings)
+
+
+def _nearest(word: str, words: list[str]) -> str:
+    near = get_close_matches(word, words, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
 
 
 __all__ = [

@@ -10,10 +10,12 @@ from operator import add, mul, sub
 
 Number = int | Fraction  # an integral value is always an int, so equal values are equal keys
 
-MAX_DIGITS = 15
+MAX_DIGITS = 30  # the product of six numbers of four digits has 24
 MAX_TOKENS = 128  # of one expression; parentheses count
 OPERATORS = "+-*/"
-SPELLINGS = {"×": "*", "·": "*", "÷": "/", "−": "-"}
+SPELLINGS = {"x": "*", "X": "*", "×": "*", "·": "*", "÷": "/", "−": "-"}
+_PLAIN = str.maketrans(SPELLINGS)
+_LONG = 10**MAX_DIGITS
 
 NUMBER = rf"-?[0-9]{{1,{MAX_DIGITS}}}(?:\.[0-9]{{1,{MAX_DIGITS}}}|/[0-9]{{1,{MAX_DIGITS}}})?"
 _NUMBER = re.compile(NUMBER)
@@ -32,9 +34,10 @@ class Rules:
     maximum: int | None = None
 
     def allows(self, value: Number) -> bool:
+        """Whether a result of this value is allowed."""
         if self.integers and (not isinstance(value, int) or value < 0):
             return False
-        return self.maximum is None or abs(value) <= self.maximum
+        return self.maximum is None or -self.maximum <= value <= self.maximum
 
 
 def normal(value: Number) -> Number:
@@ -43,6 +46,7 @@ def normal(value: Number) -> Number:
 
 
 def divide(a: Number, b: Number) -> Number | None:
+    """`a / b` exactly; None for a division by zero."""
     if b == 0:
         return None
     if isinstance(a, int) and isinstance(b, int):
@@ -70,8 +74,15 @@ def parse_number(text: str) -> Number | None:
 
 
 def plain_spelling(text: str) -> str:
-    """The text with the typographic operators written in ASCII."""
-    return text if text.isascii() else "".join(SPELLINGS.get(c, c) for c in text)
+    """The text with `x × · ÷ −` written in ASCII, character for character."""
+    return text.translate(_PLAIN)
+
+
+def shown(value: Number) -> str:
+    """A number for a message; long ones are cut, since an answer can be of a thousand digits."""
+    if abs(value.numerator) < _LONG and value.denominator < _LONG:
+        return str(value)
+    return f"a number of more than {MAX_DIGITS} digits"
 
 
 def tokenize(text: str) -> list[str]:

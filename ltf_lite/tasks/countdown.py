@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,17 @@ from typing import ClassVar
 
 from ltf_lite.tasks.arithmetic import Rules
 from ltf_lite.tasks.base import Problem, Split, TaskError, share
-from ltf_lite.tasks.numbers_game import LARGEST, MAX_NUMBERS, NumbersGame
+from ltf_lite.tasks.numbers_game import (
+    LARGEST,
+    MAX_NUMBERS,
+    NumbersGame,
+    whole_number,
+    whole_range,
+)
 
 TEST_TARGETS = 0.1  # share of the targets that only test problems have
 VALIDATION = 0.1  # share of the other problems
+CEILING = LARGEST**MAX_NUMBERS  # no intermediate result is larger
 PATIENCE = 2000  # draws in a row without a new problem, after which there are none
 
 
@@ -28,20 +36,17 @@ class Countdown(NumbersGame):
     max_intermediate: int | None = None
 
     def __post_init__(self) -> None:
-        if not 2 <= self.count <= MAX_NUMBERS:
-            raise TaskError(f"countdown: count must be 2 to {MAX_NUMBERS}, not {self.count}")
-        for what, least in (("numbers", 1), ("targets", 0)):
-            low, high = getattr(self, what)
-            if not least <= low <= high <= LARGEST:
-                raise TaskError(
-                    f"countdown: {what} must be a range within {least} to {LARGEST} with its "
-                    f"smaller end first, not [{low}, {high}]"
-                )
-        if self.max_intermediate is not None and self.max_intermediate < self.targets[1]:
-            raise TaskError("countdown: max_intermediate must not be below the largest target")
+        whole_number(self.count, "countdown: count", 2, MAX_NUMBERS)
+        self.numbers = whole_range(self.numbers, "countdown: numbers", 1, LARGEST)
+        self.targets = whole_range(self.targets, "countdown: targets", 0, LARGEST)
+        if self.max_intermediate is not None:
+            whole_number(self.max_intermediate, "countdown: max_intermediate", 0, CEILING)
+            if self.max_intermediate < self.targets[1]:
+                raise TaskError("countdown: max_intermediate must not be below the largest target")
 
     @property
     def rules(self) -> Rules:
+        """Whole numbers from 0 up, up to `max_intermediate` where it is set."""
         return Rules(integers=True, maximum=self.max_intermediate)
 
     @cached_property
@@ -52,26 +57,30 @@ class Countdown(NumbersGame):
         return frozenset(ranked[: max(1, round(TEST_TARGETS * len(ranked)))])
 
     def split_of(self, problem: Problem) -> Split:
+        """The split of a problem, whatever the order of its numbers."""
         if problem.target in self.test_targets:
             return "test"
         return "validation" if share(problem.id) < VALIDATION else "train"
 
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
         """`n` different solvable problems of a split; raises TaskError if there are not so many."""
-        found: dict[str, Problem] = {}
+        whole_number(n, "countdown: the count of problems", 1, sys.maxsize)
+        found: list[Problem] = []
         for problem in self._draws(split, seed):
             if problem is None:
+                advice = "ask for fewer or widen the ranges" if found else "widen the ranges"
                 raise TaskError(
                     f"countdown: found only {len(found)} of {n} solvable {split} problems with "
                     f"{self.count} numbers {self.numbers[0]}..{self.numbers[1]} and targets "
-                    f"{self.targets[0]}..{self.targets[1]}: ask for fewer or widen the ranges"
+                    f"{self.targets[0]}..{self.targets[1]}: {advice}"
                 )
-            found.setdefault(problem.id, problem)
+            found.append(problem)
             if len(found) == n:
                 break
-        return list(found.values())
+        return found
 
     def _draws(self, split: Split, seed: int) -> Iterator[Problem | None]:
+        """Different solvable problems of a split, then None when it seems to have no more."""
         rng = random.Random(f"countdown:{split}:{seed}")
         in_test = self.test_targets
         targets = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import random
+import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
@@ -11,11 +13,12 @@ from typing import Any, ClassVar
 
 from ltf_lite.tasks.arithmetic import Rules
 from ltf_lite.tasks.base import Problem, Split, TaskError, share
-from ltf_lite.tasks.numbers_game import NumbersGame, whole_number
+from ltf_lite.tasks.numbers_game import NumbersGame, whole_number, whole_range
 from ltf_lite.tasks.solver import solvable, state
 
 HIGHEST = 13
 TARGET = 24
+_WHOLE = re.compile("[0-9]{1,4}")
 
 
 @lru_cache(maxsize=1)
@@ -41,7 +44,11 @@ class Game24(NumbersGame):
     ranked: str | None = None
     test_ranks: tuple[int, int] = (901, 1000)
 
+    def __post_init__(self) -> None:
+        self.test_ranks = whole_range(self.test_ranks, "game24: test_ranks", 1, len(puzzles()))
+
     def problem(self, data: Any) -> Problem:
+        """The problem of `{"numbers": [...]}`, the target being 24; raises TaskError."""
         if isinstance(data, dict):
             data = {**data, "target": data.get("target", TARGET)}
         problem = super().problem(data)
@@ -68,6 +75,7 @@ class Game24(NumbersGame):
 
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
         """`n` different problems of a split; raises TaskError if it has not so many."""
+        whole_number(n, "game24: the count of problems", 1, sys.maxsize)
         pool = self._splits[split]
         if n > len(pool):
             raise TaskError(f"game24: the {split} split has {len(pool)} problems, not {n}")
@@ -76,14 +84,14 @@ class Game24(NumbersGame):
     def _ranked_rows(self) -> list[tuple[int, ...]]:
         rows: dict[tuple[int, ...], None] = {}
         try:
-            with open(str(self.ranked), newline="", encoding="utf-8") as file:
+            with open(str(self.ranked), newline="", encoding="utf-8-sig") as file:
                 for row in csv.reader(file):
                     for cell in row:
                         parts = cell.split()
-                        if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts):
+                        if len(parts) == 4 and all(map(_WHOLE.fullmatch, parts)):
                             rows.setdefault(tuple(sorted(map(int, parts))))
                             break
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, ValueError, csv.Error) as error:
             raise TaskError(f"game24: cannot read the ranked puzzles: {error}") from error
         known = set(puzzles())
         wrong = next((row for row in rows if row not in known), None)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ltf_lite.tasks import text as styles
-from ltf_lite.tasks.arithmetic import ExpressionError, Number, Rules, apply, evaluate
+from ltf_lite.tasks.arithmetic import (
+    ExpressionError,
+    Number,
+    Rules,
+    apply,
+    evaluate,
+    parse_number,
+    plain_spelling,
+    shown,
+)
 from ltf_lite.tasks.base import Line, Path, Problem, TaskError, Verdict
 from ltf_lite.tasks.solver import Move, State, expression, moves, solutions, solvable, state
 
@@ -21,14 +30,34 @@ def _fail(kind: str, index: int, message: str) -> Verdict:
     return Verdict(False, kind, index, message)
 
 
+def _printed(value: Any) -> str:
+    """A value for a message, short whatever it is (a huge int or a deep list has no `repr`)."""
+    if isinstance(value, str):
+        return repr(value[:40])
+    if isinstance(value, int) and abs(value) >= 10**18:
+        return "a huge number"
+    return repr(value) if isinstance(value, (int, float, type(None))) else type(value).__name__
+
+
 def whole_number(value: Any, what: str, least: int = 1, most: int = LARGEST) -> int:
     """A whole number from JSON or from a command line's text; raises TaskError."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        shown = repr(value)[:40]
-        raise TaskError(f"{what} must be a whole number from {least} to {most}, not {shown}")
+        raise TaskError(
+            f"{what} must be a whole number from {least} to {most}, not {_printed(value)}"
+        )
     return value
+
+
+def whole_range(value: Any, what: str, least: int, most: int) -> tuple[int, int]:
+    """An inclusive range from a list of its two ends; raises TaskError."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise TaskError(f"{what} must be a range like [{least}, {most}], not {_printed(value)}")
+    low, high = (whole_number(end, f"{what}: each end", least, most) for end in value)
+    if low > high:
+        raise TaskError(f"{what} must have the smaller end first, not [{low}, {high}]")
+    return low, high
 
 
 @dataclass
@@ -45,56 +74,64 @@ class NumbersGame:
         """The problem of `{"numbers": [...], "target": ...}`; raises TaskError."""
         if not isinstance(data, dict) or not isinstance(data.get("numbers"), (list, tuple)):
             raise TaskError('a problem is an object like {"numbers": [25, 5, 5, 33], "target": 27}')
+        count = len(data["numbers"])
+        if not 2 <= count <= MAX_NUMBERS:
+            raise TaskError(f"a problem has 2 to {MAX_NUMBERS} numbers, not {count}")
         numbers = tuple(whole_number(x, "a number of a problem") for x in data["numbers"])
-        if not 2 <= len(numbers) <= MAX_NUMBERS:
-            raise TaskError(f"a problem has 2 to {MAX_NUMBERS} numbers, not {len(numbers)}")
         return Problem(self.name, numbers, whole_number(data.get("target"), "the target", 0))
 
     # -- steps -------------------------------------------------------------------------------
 
     def start(self, problem: Problem) -> State:
+        """The numbers of a problem, before the first step."""
         return state(problem.numbers)
 
     def legal(self, left: State, step: styles.Step) -> State | None:
         """The state after a step, or None if the step breaks a rule or is wrong."""
-        verdict = self._check(left, step, 0)
-        return None if verdict else state(step.left)
+        if self._check(left, step, 0) or not self.rules.allows(step.result):
+            return None
+        return state(step.left)
 
     def moves(self, left: State) -> tuple[Move, ...]:
+        """Every distinct legal step of a state."""
         return moves(left, self.rules)
 
     def solvable(self, problem: Problem, left: State | None = None) -> bool:
         """Whether the target can still be reached, from the start or from the numbers left."""
         return solvable(self.start(problem) if left is None else left, problem.target, self.rules)
 
-    def solutions(self, problem: Problem):
+    def solutions(self, problem: Problem) -> Iterator[list[Move]]:
         """All solutions, lazily, each a list of moves."""
         return solutions(self.start(problem), problem.target, self.rules)
 
     # -- text --------------------------------------------------------------------------------
 
     def parse(self, problem: Problem, text: str) -> Path:
+        """The path that a text holds, right or wrong; any text has one."""
         return styles.read_path(text, len(problem.numbers) - 1)
 
     def write(self, problem: Problem, path: list[Move], style: str) -> str:
-        """A solution as text, in the style a model is tuned on."""
+        """A path of moves as text, in the style a model is tuned on."""
         if style == "compact":
             return styles.write_compact(path)
-        return styles.write_standard(path, problem.target)
+        return styles.write_standard(path)
 
     def stop(self, style: str) -> list[str]:
         """Where a completion ends besides the end token."""
         return [] if style == "compact" else ["\n\n", "Input:"]
 
     def prompt(self, problem: Problem, style: str) -> str:
+        """What the model is asked: `compact`, `few_shot`, or in plain words."""
         if style == "compact":
             return f"{','.join(map(str, self.start(problem)))}>{problem.target}\n"
-        shots = EXAMPLES if style == "few_shot" else ()
-        return self.instructions() + "\n\n" + "".join(self._shot(*shot) for shot in shots) + (
-            f"Input: {' '.join(map(str, problem.numbers))}, target {problem.target}\n"
-        )
+        own = state(problem.numbers)  # an example must not give its own solution away
+        examples = EXAMPLES if style == "few_shot" else ()
+        shots = "".join(self._shot(*each) for each in examples if state(each[0]) != own)
+        asked = f"Input: {' '.join(map(str, problem.numbers))}, target {problem.target}\n"
+        return f"{self.instructions()}\n\n{shots}{asked}"
 
     def instructions(self) -> str:
+        """The rules of the game and the standard style, for a model that knows neither."""
         allowed = "whole numbers from 0 up" if self.rules.integers else "any exact fractions"
         return (
             "Combine all the numbers with + - * / so that the result is the target. Each number is "
@@ -107,7 +144,7 @@ class NumbersGame:
         path = next(solutions(state(numbers), target, self.rules))
         return (
             f"Input: {' '.join(map(str, numbers))}, target {target}\n"
-            f"{styles.write_standard(path, target)}\n"
+            f"{styles.write_standard(path)}\n"
         )
 
     # -- verifier ----------------------------------------------------------------------------
@@ -131,24 +168,28 @@ class NumbersGame:
         rest = list(left)
         for operand in (step.a, step.b):
             if operand not in rest:
-                return _fail("illegal", index, f"{operand} is not among the numbers left")
+                return _fail("illegal", index, f"{shown(operand)} is not among the numbers left")
             rest.remove(operand)
         result = apply(step.a, step.op, step.b)
-        said = f"{step.a} {step.op} {step.b}"
+        said = f"{shown(step.a)} {step.op} {shown(step.b)}"
         if result is None:
             return _fail("arithmetic", index, f"{said} divides by zero")
         if result != step.result:
-            return _fail("arithmetic", index, f"{said} is {result}, not {step.result}")
-        if Counter(step.left) != Counter([*rest, result]):
-            real = " ".join(map(str, state([*rest, result])))
+            return _fail(
+                "arithmetic", index, f"{said} is {shown(result)}, not {shown(step.result)}"
+            )
+        after = state((*rest, result))
+        if state(step.left) != after:
+            real = " ".join(map(shown, after))
             return _fail("bookkeeping", index, f"the numbers left are {real}")
         return None
 
     def _reach(self, problem: Problem, step: styles.Step, index: int) -> Verdict | None:
         if not self.rules.allows(step.result):
-            return _fail("dead_end", index, f"{self.name} allows no intermediate {step.result}")
+            result = shown(step.result)
+            return _fail("dead_end", index, f"the rules allow no intermediate result {result}")
         if not self.solvable(problem, state(step.left)):
-            real = " ".join(map(str, step.left))
+            real = " ".join(map(shown, step.left))
             return _fail("dead_end", index, f"{problem.target} can't be reached from {real}")
         return None
 
@@ -156,18 +197,28 @@ class NumbersGame:
         text = styles.answer_text(line) if line else ""
         if not text and not compact:
             return _fail("incomplete", full, "the answer is missing")
+        if len(text) > styles.MAX_LINE:
+            return _fail("wrong_answer", full, f"an answer of more than {styles.MAX_LINE} signs")
+        body, *claims = plain_spelling(text or str(problem.target)).split("=")
+        number = parse_number(body.strip()) if compact else None
         try:
-            body, *claims = text.split("=")
-            value, used = evaluate(body) if text else (problem.target, [])
-            claimed = [evaluate(claim)[0] for claim in claims]
+            value, used = evaluate(body) if number is None else (number, problem.numbers)
+            claimed = [_claim(claim) for claim in claims]
         except ExpressionError as error:
             return _fail("wrong_answer", full, f"the answer is no expression: {error}")
-        if not (compact and len(used) <= 1) and Counter(used) != Counter(problem.numbers):
+        if sorted(used) != sorted(problem.numbers):
             return _fail("wrong_answer", full, "the answer does not use each number once")
-        wrong: list[Number] = [v for v in (value, *claimed) if v != problem.target]
-        if wrong:
-            return _fail("wrong_answer", full, f"the answer is {wrong[0]}, not {problem.target}")
+        for value in (value, *claimed):
+            if value != problem.target:
+                said = f"the answer is {shown(value)}, not {problem.target}"
+                return _fail("wrong_answer", full, said)
         return Verdict(True, None, None, f"correct: reaches {problem.target}")
+
+
+def _claim(text: str) -> Number:
+    """What stands after a `=`: a number in any spelling, or an expression."""
+    value = parse_number(text.strip())
+    return evaluate(text)[0] if value is None else value
 
 
 __all__ = ["NumbersGame", "expression"]

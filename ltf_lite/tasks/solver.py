@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ltf_lite.tasks.arithmetic import Number, Rules, apply
+from ltf_lite.tasks.arithmetic import Number, Rules, apply, divide, normal
 
 State = tuple[Number, ...]  # the numbers left, in descending order
 
@@ -27,7 +27,7 @@ def state(numbers) -> State:
     return tuple(sorted(numbers, reverse=True))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)  # under 100 MB when full of states of four numbers
 def moves(left: State, rules: Rules) -> tuple[Move, ...]:
     """Every distinct legal move of a state.
 
@@ -52,44 +52,88 @@ def moves(left: State, rules: Rules) -> tuple[Move, ...]:
     return tuple(found)
 
 
-def _results(x: Number, y: Number, rules: Rules) -> set[Number]:
-    """The allowed results of one step on two numbers, x >= y."""
-    tries = [(x, "+", y), (x, "-", y), (x, "*", y), (x, "/", y)]
-    if not rules.integers and x != y:
-        tries += [(y, "-", x), (y, "/", x)]
-    values = {apply(a, op, b) for a, op, b in tries}
-    return {value for value in values if value is not None and rules.allows(value)}
+def _results(x: Any, y: Any, integers: bool, maximum: int | None) -> set:
+    """The allowed results of one step on two numbers, in either order."""
+    if integers:
+        if x < y:
+            x, y = y, x
+        values = {x + y, x - y, x * y}
+        if y and x % y == 0:
+            values.add(x // y)
+    else:
+        values = {normal(value) for value in (x + y, x - y, y - x, x * y)}
+        values |= {divide(x, y), divide(y, x)} - {None}
+    return values if maximum is None else {value for value in values if abs(value) <= maximum}
 
 
-def _pair_reaches(x: Number, y: Number, target: Number, rules: Rules) -> bool:
+def _needed(last: Any, target: Any, integers: bool) -> set:
+    """The values from which one more step with a `last` other than 0 reaches the target."""
+    needed = {target - last, target + last, last - target, target * last}
+    if not integers:
+        needed |= {divide(target, last), divide(last, target)}
+        return needed
+    if target % last == 0:
+        needed.add(target // last)
+    if target and last % target == 0:
+        needed.add(last // target)
+    return needed
+
+
+def _triple_reaches(left: State, target: Number, integers: bool, maximum: int | None) -> bool:
+    """Whether three numbers reach the target.
+
+    For each choice of the number used last: do the results of the other two meet the values from
+    which that number reaches the target? That is a third of the work of trying every path, and
+    nearly all of the solver's time is spent here.
+    """
+    a, b, c = left
+    for x, y, last in ((a, b, c), (a, c, b), (b, c, a)):
+        results = _results(x, y, integers, maximum)
+        if last:
+            if not results.isdisjoint(_needed(last, target, integers)):
+                return True
+        elif results if target == 0 else results & {target, -target}:
+            return True  # 0 times whatever the others give, or their result and 0
+    return False
+
+
+def _pair_reaches(x: Number, y: Number, target: Number, integers: bool) -> bool:
     """Whether one step on two numbers gives an allowed target; no division is carried out."""
     if x < y:
         x, y = y, x
-    if x + y == target or x - y == target or x * y == target or (y != 0 and x == target * y):
+    if x + y == target or x - y == target or x * y == target or (y and x == target * y):
         return True
-    return not rules.integers and (y - x == target or (x != 0 and y == target * x))
+    return not integers and (y - x == target or bool(x and y == target * x))
 
 
-@lru_cache(maxsize=1 << 20)
 def solvable(left: State, target: Number, rules: Rules) -> bool:
     """Whether the target can be reached from these numbers, each used exactly once."""
     if not rules.allows(target):
         return False
+    return _reaches(left, target, rules.integers, rules.maximum)
+
+
+@lru_cache(maxsize=1 << 18)  # tens of MB when full
+def _reaches(left: State, target: Number, integers: bool, maximum: int | None) -> bool:
+    """`solvable` for an allowed target; the rules come in parts because those hash faster."""
     if len(left) == 1:
         return left[0] == target
     if len(left) == 2:
-        return _pair_reaches(*left, target, rules)
+        return _pair_reaches(*left, target, integers)
+    if len(left) == 3:
+        return _triple_reaches(left, target, integers, maximum)
     tried = set()
     for i, j in combinations(range(len(left)), 2):
-        if (left[i], left[j]) in tried:
+        pair = left[i], left[j]
+        if pair in tried:
             continue
-        tried.add((left[i], left[j]))
+        tried.add(pair)
         rest = left[:i] + left[i + 1 : j] + left[j + 1 :]
-        for value in _results(left[i], left[j], rules):
-            if len(rest) == 1:
-                if _pair_reaches(rest[0], value, target, rules):
+        for value in _results(*pair, integers, maximum):
+            if len(rest) == 2:  # not remembered: there are so many that few come again
+                if _triple_reaches((*rest, value), target, integers, maximum):
                     return True
-            elif solvable(state((*rest, value)), target, rules):
+            elif _reaches(state((*rest, value)), target, integers, maximum):
                 return True
     return False
 

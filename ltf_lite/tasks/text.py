@@ -7,20 +7,22 @@ Compact:   `25+5=30,33,5` a step: the result, then the other numbers left; no an
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
-from ltf_lite.tasks.arithmetic import MAX_DIGITS, NUMBER, Number, parse_number, plain_spelling
+from ltf_lite.tasks.arithmetic import NUMBER, Number, apply, parse_number, plain_spelling
 from ltf_lite.tasks.base import Line, Path
 from ltf_lite.tasks.solver import Move, expression
 
-MAX_LINE = 400  # characters; a longer line is no step
-MAX_LINES = 64  # of one path; the rest is never read
+MAX_LINE = 400  # characters; a longer line is no step, a longer answer is wrong
+MAX_LINES = 64  # of one path that are not blank; the rest is never read
 
-_HEAD = rf"({NUMBER})\s*([-+*/x])\s*({NUMBER})\s*=\s*({NUMBER})"
-_STANDARD = re.compile(rf"{_HEAD}\s*\(\s*left\s*:\s*([-0-9./,\s]*)\)", re.IGNORECASE)
+_LINE = re.compile(r"\S[^\n]*")
+_HEAD = rf"({NUMBER})\s*([-+*/])\s*({NUMBER})\s*=\s*({NUMBER})"
+_STANDARD = re.compile(rf"{_HEAD}\s*\(\s*left\s*:([-0-9./,\s]*)\)", re.IGNORECASE)
 _COMPACT = re.compile(rf"{_HEAD}\s*((?:,\s*{NUMBER}\s*)*)")
-_ANSWER = re.compile(r"answer\s*:\s*(.*)", re.IGNORECASE)
-_PLAIN = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}")
+_ANSWER = re.compile(r"answer\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile(NUMBER)
 
 
 class Step(NamedTuple):
@@ -33,9 +35,17 @@ class Step(NamedTuple):
     left: tuple[Number, ...]
 
 
-def _numbers(*texts: str) -> list[Number] | None:
-    values = [parse_number(text) for text in texts]
-    return None if None in values else values  # type: ignore[return-value]
+def _division(a: str, b: str, result: Number) -> tuple[str, str]:
+    """The operands of `a/b` written without blanks, where `3/4/5` may mean 3/4 by 5 or 3 by 4/5.
+
+    It is read from the left, unless only the other reading gives the result.
+    """
+    top, _, bottom = a.partition("/")
+    for x, y in ((a, b), (top, f"{bottom}/{b}")):
+        left, right = parse_number(x), parse_number(y)
+        if left is not None and right is not None and apply(left, "/", right) == result:
+            return x, y
+    return a, b
 
 
 def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
@@ -48,23 +58,20 @@ def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
     match = match or _COMPACT.fullmatch(plain)
     if match is None:
         return None
-    a, op, b, result, rest = match.groups()
-    values = _numbers(a, b, result, *re.split(r"[\s,]+", rest.strip(" ,"))) if rest.strip(" ,") \
-        else _numbers(a, b, result)
-    if values is None:
+    a, op, b, c, rest = match.groups()
+    result = parse_number(c)
+    if result is None:
         return None
-    left = tuple(values[3:]) if not compact else (values[2], *values[3:])
-    step = Step(values[0], "*" if op == "x" else op, values[1], values[2], left)
+    if op == "/" and "/" in a and match.end(1) + 1 == match.start(3):
+        a, b = _division(a, b, result)
+    x, y = parse_number(a), parse_number(b)
+    left = [parse_number(text) for text in rest.replace(",", " ").split()]
+    if compact:
+        left.insert(0, result)
+    if x is None or y is None or None in left:
+        return None
+    step = Step(x, op, y, result, tuple(left))  # type: ignore[arg-type]
     return step, compact, (match.start(1), match.end(3))
-
-
-def _line(raw: str, at: int, read) -> Line:
-    start = at + len(raw) - len(raw.lstrip())
-    end = start + len(raw.strip())
-    if read is None:
-        return Line(raw.strip(), start, end, start, end, None)
-    step, _, (first, last) = read
-    return Line(raw.strip(), start, end, start + first, start + last, step)
 
 
 def read_path(text: str, full: int) -> Path:
@@ -74,24 +81,26 @@ def read_path(text: str, full: int) -> Path:
     answer: `Answer: …` in either style, or a plain number after compact steps.
     """
     lines: list[Line] = []
-    compact, at = True, 0
-    for raw in text.split("\n", MAX_LINES)[:MAX_LINES]:
-        stripped = raw.strip()
-        if stripped:
-            if _ANSWER.fullmatch(stripped[:MAX_LINE]) or (
-                len(lines) >= full and compact and _PLAIN.fullmatch(stripped)
-            ):
-                return Path(tuple(lines), _line(raw, at, None), compact and bool(lines))
-            read = read_step(stripped)
-            compact = compact and read is not None and read[1]
-            lines.append(_line(raw, at, read))
-        at += len(raw) + 1
+    compact = True
+    for match in islice(_LINE.finditer(text), MAX_LINES):
+        line, start = match[0].rstrip(), match.start()
+        end = start + len(line)
+        if _ANSWER.match(line) or (len(lines) >= full and compact and _NUMBER.fullmatch(line)):
+            answer = Line(line, start, end, start, end, None)
+            return Path(tuple(lines), answer, compact and bool(lines))
+        read = read_step(line)
+        compact = compact and read is not None and read[1]
+        if read is None:
+            lines.append(Line(line, start, end, start, end, None))
+        else:
+            step, _, (first, last) = read
+            lines.append(Line(line, start, end, start + first, start + last, step))
     return Path(tuple(lines), None, compact and bool(lines))
 
 
 def answer_text(line: Line) -> str:
     """What stands after `Answer:`, or the plain number."""
-    match = _ANSWER.fullmatch(line.text)
+    match = _ANSWER.match(line.text)
     return (match[1] if match else line.text).strip()
 
 
@@ -107,9 +116,11 @@ def write_step(move: Move) -> str:
     return f"{move.a}{move.op}{move.b}={','.join(map(str, [move.result, *rest]))}"
 
 
-def write_standard(path: list[Move], target: Number) -> str:
-    """A solution in the standard style, with its answer line."""
+def write_standard(path: list[Move]) -> str:
+    """A path in the standard style; the answer line follows if no step is missing."""
     steps = [
         f"{m.a} {m.op} {m.b} = {m.result} (left: {' '.join(map(str, m.left))})\n" for m in path
     ]
-    return "".join(steps) + f"Answer: {expression(path)} = {target}\n"
+    if not path or len(path[-1].left) > 1:
+        return "".join(steps)
+    return "".join(steps) + f"Answer: {expression(path)} = {path[-1].result}\n"

@@ -19,7 +19,8 @@ from ltf_lite.tasks.text import write_compact, write_step
 LARGEST = 999
 HIGHEST = 50  # of a drawn number
 HIGHEST_TARGET = 100
-HINDSIGHT = 0.25
+HINDSIGHT = 0.35
+RETRIES = 4  # walks tried for an end that can be a target
 PROPOSALS = 3
 ROLLOUTS = 16  # random walks behind a value judgement of three numbers
 
@@ -61,8 +62,12 @@ def _walk_document(rng: random.Random) -> Document:
     left = _state(rng, rng.choices((4, 3, 2), (60, 25, 15))[0])
     path = walk(rng, left)
     target = rng.randint(1, HIGHEST_TARGET)
-    if rng.random() < HINDSIGHT and 1 <= path[-1].result <= HIGHEST_TARGET:
-        target = int(path[-1].result)
+    if rng.random() < HINDSIGHT:
+        for _ in range(RETRIES):
+            if 1 <= path[-1].result <= HIGHEST_TARGET:
+                target = int(path[-1].result)
+                break
+            path = walk(rng, left)
     while _held_out(left, target):
         target = rng.randint(1, HIGHEST_TARGET)
     return prompt(left, target), write_compact(path)

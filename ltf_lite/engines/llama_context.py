@@ -1,0 +1,206 @@
+"""A GGUF file opened with llama.cpp: its tokens, its metadata, and a KV cache of many sequences.
+
+One sequence of the cache holds the prompt in hand: what the next prompt has in common with it is
+not computed again, and the sequences that continue it share its cells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import llama_cpp as lc
+import numpy as np
+
+from ltf_lite.engines.base import EngineError
+
+CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
+CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
+BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
+SMALL = 20e6  # parameters; below this, threads wait for each other longer than they work
+MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the prompt
+ERROR = 4  # ggml's log level
+
+_errors: list[str] = []  # what llama.cpp complained of while it loaded a file
+
+
+@lc.llama_log_callback
+def _quiet(level: int, text: bytes, _data: Any) -> None:
+    """llama.cpp's log, kept to its errors; the module holds the reference that C code needs."""
+    if level == ERROR and len(_errors) < 100:
+        _errors.append(text.decode("utf-8", "replace").strip())
+
+
+def silence() -> None:
+    """Keep llama.cpp's log off the screen."""
+    lc.llama_log_set(_quiet, ctypes.c_void_p(0))
+    _errors.clear()
+
+
+def check_gguf(path: str | Path) -> None:
+    """Refuse what is no complete GGUF file, before C code that would crash on it reads it.
+
+    Raises EngineError with one sentence that names the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise EngineError(f"cannot read the GGUF file {str(path)!r}: {error.strerror}") from error
+    if magic != b"GGUF":
+        raise EngineError(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}")
+    try:
+        gguf.GGUFReader(path)  # maps every tensor: one that ends after the file does not fit
+    except Exception as error:  # the reader raises whatever numpy happens to
+        raise EngineError(
+            f"the GGUF file {str(path)!r} is truncated or damaged (write or download it again)"
+        ) from error
+
+
+def load(path: str | Path) -> Any:
+    """llama.cpp's model of a GGUF file; raises EngineError with one sentence that names it."""
+    check_gguf(path)
+    silence()
+    lc.llama_backend_init()
+    model = lc.llama_model_load_from_file(os.fsencode(path), lc.llama_model_default_params())
+    if not model:
+        said = [e.split("error loading model: ")[1] for e in _errors if "error loading model" in e]
+        reason = f": {said[0]}" if said else ""
+        raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{reason}")
+    return model
+
+
+class LlamaContext:
+    """Sequences 0 … `sequences` - 1 of a cache, and the one that holds the prompt in hand.
+
+    `context` is the most tokens a sequence may have, `cells` what all of them together may.
+    """
+
+    def __init__(
+        self, path: str | Path, context: int | None, threads: int | None, exact: bool,
+        sequences: int,
+    ) -> None:  # fmt: skip
+        if not 1 <= sequences <= MAX_SEQUENCES:
+            raise EngineError(f"sequences must be 1 to {MAX_SEQUENCES}, not {sequences}")
+        self._model = load(path)
+        self.context = min(context or CONTEXT, lc.llama_model_n_ctx_train(self._model))
+        self.cells = min((sequences + 1) * self.context, max(CELLS, 2 * self.context))
+        self.sequences = sequences
+        wanted = self._parameters(threads, exact)
+        self._ctx = lc.llama_init_from_model(self._model, wanted)
+        if not self._ctx:
+            lc.llama_model_free(self._model)
+            raise EngineError(
+                f"no memory for {self.cells} tokens of context of {str(path)!r} (give a smaller "
+                "context or fewer sequences)"
+            )
+        self._vocab: Any = lc.llama_model_get_vocab(self._model)
+        self._width = lc.llama_vocab_n_tokens(self._vocab)
+        self._memory: Any = lc.llama_get_memory(self._ctx)
+        self._batch: Any = lc.llama_batch_init(BATCH, 0, 1)
+        self._held: list[int] = []
+
+    def _parameters(self, threads: int | None, exact: bool) -> Any:
+        threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
+        if lc.llama_model_n_params(self._model) < SMALL:
+            threads = 1
+        wanted = lc.llama_context_default_params()
+        wanted.n_ctx = self.cells
+        wanted.n_batch = wanted.n_ubatch = BATCH
+        wanted.n_seq_max = self.sequences + 1
+        wanted.kv_unified = True
+        wanted.n_threads = wanted.n_threads_batch = threads
+        if exact:
+            wanted.type_k = wanted.type_v = lc.GGML_TYPE_F32
+            wanted.flash_attn_type = lc.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return wanted
+
+    def close(self) -> None:
+        """Give the memory back; to be called once."""
+        lc.llama_batch_free(self._batch)
+        lc.llama_free(self._ctx)
+        lc.llama_model_free(self._model)
+
+    def metadata(self, key: str) -> str | None:
+        """The file's metadata under a key, as text; None where it has none."""
+        room: Any = ctypes.create_string_buffer(4096)
+        size = lc.llama_model_meta_val_str(self._model, key.encode(), room, len(room))
+        return room.value.decode("utf-8", "replace") if size >= 0 else None
+
+    # -- text and tokens ---------------------------------------------------------------------
+
+    def encode(self, text: str, begin: bool) -> list[int]:
+        """Token ids, special tokens recognised; `begin` puts BOS first where the file asks for it.
+
+        Where the file does not say, llama.cpp decides by the kind of pre-tokenizer.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = (lc.llama_token * (len(raw) + 1))()
+        size = lc.llama_tokenize(self._vocab, raw, len(raw), room, len(room), False, True)
+        bos = begin and lc.llama_vocab_get_add_bos(self._vocab)
+        return ([int(lc.llama_vocab_bos(self._vocab))] if bos else []) + list(room[:size])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token. (llama_detokenize would "clean" blanks before signs away.)"""
+        size, room = 64, ctypes.create_string_buffer(64)
+        for _ in range(2):
+            size = lc.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)
+            if size >= 0:
+                break
+            room = ctypes.create_string_buffer(-size)
+        return room.raw[:size]
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the generation."""
+        return bool(lc.llama_vocab_is_eog(self._vocab, token))
+
+    # -- the cache ---------------------------------------------------------------------------
+
+    def decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> np.ndarray:
+        """Run (token, position, sequence, wanted) entries, at most BATCH.
+
+        Returns logits (entries wanted, vocabulary), float64. Raises EngineError.
+        """
+        batch = self._batch
+        batch.n_tokens = len(entries)
+        for i, (token, position, sequence, wanted) in enumerate(entries):
+            batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
+            batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
+        code = lc.llama_decode(self._ctx, batch)
+        if code:
+            raise EngineError(f"llama.cpp failed on a batch of {len(entries)} tokens (code {code})")
+        rows = sum(wanted for *_, wanted in entries)
+        if not rows:
+            return np.empty((0, self._width))
+        out = np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
+        return out.astype(np.float64)
+
+    def hold(self, ids: list[int]) -> np.ndarray:
+        """Have the cache hold a prompt, and return the logits (vocabulary,) that follow it."""
+        same, last = 0, len(ids) - 1  # the last token always runs, for its logits
+        while same < min(last, len(self._held)) and ids[same] == self._held[same]:
+            same += 1
+        lc.llama_memory_seq_rm(self._memory, self.sequences, same, -1)
+        self._held = ids[:same]
+        for at in range(same, len(ids), BATCH):
+            part = list(enumerate(ids[at : at + BATCH], at))
+            logits = self.decode([(token, i, self.sequences, i == last) for i, token in part])
+        self._held = ids
+        return logits[0]
+
+    def share(self, sequence: int) -> None:
+        """Have a sequence begin with the prompt in hand."""
+        lc.llama_memory_seq_cp(self._memory, self.sequences, sequence, -1, -1)
+
+    def drop(self, sequence: int) -> None:
+        """Free a sequence's cells."""
+        lc.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def clear(self) -> None:
+        """Free all cells, after a call that failed half-way."""
+        lc.llama_memory_clear(self._memory, False)
+        self._held = []

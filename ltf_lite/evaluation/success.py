@@ -1,0 +1,108 @@
+"""Success of a reasoner on a set of problems: rates with intervals, tokens and seconds beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.stats import binomtest
+
+from ltf_lite.reasoners import Solution
+from ltf_lite.tasks import NumbersGame, Problem
+
+Z95 = 1.959963984540054
+
+
+def wilson(k: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of k successes in n."""
+    interval = binomtest(k, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean of independent values, normal approximation, within 0..1."""
+    mean = fmean(values)
+    half = Z95 * stdev(values) / sqrt(len(values)) if len(values) > 1 else 1.0
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def valid_steps(task: NumbersGame, problem: Problem, text: str) -> tuple[int, int]:
+    """Legal, correct steps of a text up to its first bad one, and steps tried; missing ones count."""
+    left, good = task.start(problem), 0
+    full = len(problem.numbers) - 1
+    for line in task.parse(problem, text).lines[:full]:
+        state = task.legal(left, line.step) if line.step else None  # type: ignore[arg-type]
+        if state is None:
+            return good, good + 1
+        left, good = state, good + 1
+    return good, max(good, full)
+
+
+def record(
+    solutions: list[Solution], task: NumbersGame, seconds: float, calls: int
+) -> dict[str, Any]:
+    """Rates of every choice, failure kinds, valid steps, and every path with its verdict.
+
+    `seconds` is the wall time of the whole set. The mean over samples (`sample`) costs one sample's
+    share of it; every other choice costs all of it.
+    """
+    paths, kinds = [], Counter()  # type: ignore[var-annotated]
+    good = tried = 0
+    verdicts: list[list[bool]] = []
+    for solution in solutions:
+        row = []
+        for attempt in solution.attempts:
+            verdict = task.verify(solution.problem, task.parse(solution.problem, attempt.text))
+            valid, steps = valid_steps(task, solution.problem, attempt.text)
+            good, tried = good + valid, tried + steps
+            kinds[verdict.kind or "success"] += 1
+            row.append(verdict.correct)
+            paths.append(
+                {
+                    "problem": solution.problem.as_dict(),
+                    "text": attempt.text,
+                    "tokens": attempt.tokens,
+                    "logprob": attempt.logprob,
+                    **verdict.as_dict(),
+                }
+            )
+        verdicts.append(row)
+    rates = {
+        choice: _rate(choice, solutions, verdicts, seconds)
+        for choice in (solutions[0].choices if solutions else {})
+    }
+    return {
+        "n": len(solutions),
+        "seconds": seconds,
+        "calls": calls,
+        "nodes": sum(s.nodes for s in solutions),
+        "rates": rates,
+        "valid_steps": good / tried if tried else None,
+        "kinds": dict(kinds.most_common()),
+        "paths": paths,
+    }
+
+
+def _rate(choice: str, solutions, verdicts: list[list[bool]], seconds: float) -> dict[str, Any]:
+    n = len(solutions)
+    tokens = sum(attempt.tokens for s in solutions for attempt in s.attempts)
+    if choice == "sample":
+        means = [fmean(row) for row in verdicts if row]
+        samples = sum(map(len, verdicts)) / n
+        low, high = mean_interval(means)
+        rate, tokens, seconds = fmean(means), tokens / samples, seconds / samples
+    else:
+        if choice.startswith("oracle@"):
+            k = sum(any(row) for row in verdicts)
+        else:
+            picks = [s.choices[choice] for s in solutions]
+            k = sum(i is not None and row[i] for i, row in zip(picks, verdicts, strict=True))
+        low, high = wilson(k, n)
+        rate = k / n
+    return {
+        "rate": rate, "low": low, "high": high, "n": n,
+        "tokens": tokens / n, "seconds": seconds / n,
+    }  # fmt: skip

@@ -1,0 +1,169 @@
+"""The architectures export knows: what their tensors are called here and in a GGUF file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from transformers import AutoConfig
+
+from ltf_lite.export.errors import ExportError
+
+ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+MODEL = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+QK_NORM = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
+QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+QUANTIZED = re.compile(r"\.weight\.((nested_)?(absmax|quant_map)|quant_state\..*)$")  # bitsandbytes
+
+
+def read_config(model_dir: str | Path) -> Any:
+    """The transformers config of a model directory; raises ExportError."""
+    if not (Path(model_dir) / "config.json").is_file():
+        raise ExportError(f"{str(model_dir)!r} is no model directory: it has no config.json")
+    try:
+        return AutoConfig.from_pretrained(model_dir)
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"cannot read the config of {str(model_dir)!r}: {error}") from error
+
+
+def architecture(config: Any) -> str:
+    """The GGUF name of a config's architecture; raises ExportError where it is not known."""
+    name = (config.architectures or ["unnamed"])[0]
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ExportError(f"cannot export the architecture {name} (known: {known})")
+    if config.hidden_act != "silu":
+        raise ExportError(f"cannot export {name} with the activation {config.hidden_act!r}")
+    if getattr(config, "use_sliding_window", False):
+        raise ExportError(f"cannot export {name} with sliding-window attention")
+    rope_factors(config)
+    return ARCHITECTURES[name]
+
+
+def expected_names(config: Any) -> dict[str, str]:
+    """Tensor name → GGUF tensor name, for every tensor a model of this config has."""
+    kind = ARCHITECTURES[config.architectures[0]]
+    biased = list(QKV) if kind == "qwen2" else []
+    if kind != "qwen2" and config.attention_bias:
+        biased = [*QKV, "self_attn.o_proj"]
+    if getattr(config, "mlp_bias", False):
+        biased += MLP
+    names = dict(MODEL)
+    if config.tie_word_embeddings:
+        del names["lm_head.weight"]  # llama.cpp then takes the embeddings
+    for n in range(config.num_hidden_layers):
+        for ours, theirs in (LAYER | QK_NORM if kind == "qwen3" else LAYER).items():
+            names[f"model.layers.{n}.{ours}.weight"] = f"blk.{n}.{theirs}.weight"
+        for ours in biased:
+            names[f"model.layers.{n}.{ours}.bias"] = f"blk.{n}.{LAYER[ours]}.bias"
+    return names
+
+
+def check_names(config: Any, found: Iterable[str], quantized_too: bool = False) -> None:
+    """Refuse tensors that are missing or have no place in the file; raises ExportError.
+
+    `quantized_too` lets the parts of 4-bit weights pass, which merging turns into whole ones.
+    """
+    names = set(found)
+    parts = {name for name in names if QUANTIZED.search(name)}
+    if parts and not quantized_too:
+        raise ExportError("the model's weights are 4-bit: merge them to 16 bits before exporting")
+    names -= parts
+    names = {name for name in names if not name.endswith("rotary_emb.inv_freq")}
+    expected = expected_names(config)
+    if config.tie_word_embeddings:
+        names.discard("lm_head.weight")
+    if unknown := sorted(names - expected.keys()):
+        raise ExportError(f"cannot export the tensor {unknown[0]}: no GGUF tensor stands for it")
+    if missing := sorted(expected.keys() - names):
+        raise ExportError(f"the model lacks the tensor {missing[0]}")
+
+
+def tensor_files(model_dir: str | Path) -> dict[str, Path]:
+    """Tensor name → the safetensors file that has it; only headers are read. Raises ExportError."""
+    files = sorted(Path(model_dir).glob("model*.safetensors"))
+    if not files:
+        raise ExportError(f"{str(model_dir)!r} has no model*.safetensors")
+    places: dict[str, Path] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                places |= dict.fromkeys(tensors.keys(), file)
+        except Exception as error:  # safetensors' own error type has no public home
+            raise ExportError(f"cannot read the weights {str(file)!r}: {error}") from error
+    return places
+
+
+def rows(file: Path, name: str) -> int:
+    """How many rows a tensor has, from the file's header."""
+    with safe_open(file, framework="pt") as tensors:
+        return int(tensors.get_slice(name).get_shape()[0])
+
+
+def head_dim(config: Any) -> int:
+    told = getattr(config, "head_dim", None)
+    return int(told or config.hidden_size // config.num_attention_heads)
+
+
+def heads_of(name: str, config: Any) -> int | None:
+    """How many heads a tensor's rows are to be permuted in; None where they stay as they are.
+
+    llama.cpp turns neighbouring pairs of a Llama head, transformers its halves; for the Qwens both
+    turn halves.
+    """
+    if config.architectures[0] != "LlamaForCausalLM":
+        return None
+    if "self_attn.q_proj." in name:
+        return int(config.num_attention_heads)
+    return int(config.num_key_value_heads) if "self_attn.k_proj." in name else None
+
+
+def permute(tensor: np.ndarray, heads: int) -> np.ndarray:
+    """Rows (heads · 2 · half, …) from halves of each head to neighbouring pairs."""
+    halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(tensor.shape)
+
+
+def rope_factors(config: Any) -> np.ndarray | None:
+    """What llama.cpp divides each rotary frequency by, (head_dim / 2,); None for plain rotary.
+
+    Llama 3's scaling: long waves by `factor`, short ones by 1, smoothly in between. Raises
+    ExportError for any other scaling, and where the architecture has no tensor for it.
+    """
+    rope = config.rope_parameters or {}
+    kind = rope.get("rope_type", "default")
+    if kind == "default":
+        return None
+    if kind != "llama3" or config.architectures[0] != "LlamaForCausalLM":
+        raise ExportError(f"cannot export {config.architectures[0]} with rope scaling {kind!r}")
+    width = head_dim(config)
+    wave = 2 * math.pi * rope["rope_theta"] ** (np.arange(0, width, 2) / width)
+    turns = rope["original_max_position_embeddings"] / wave
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return (1 / ((1 - smooth) / rope["factor"] + smooth)).astype(np.float32)

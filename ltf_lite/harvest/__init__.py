@@ -1,0 +1,7 @@
+"""Harvest: paths in, training examples out."""
+
+from ltf_lite.harvest.example import Example
+from ltf_lite.harvest.sampling import examples
+from ltf_lite.harvest.store import read, rows_of, shard, write_shard
+
+__all__ = ["Example", "examples", "read", "rows_of", "shard", "write_shard"]

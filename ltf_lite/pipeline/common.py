@@ -1,0 +1,41 @@
+"""What several stages need: the task and the problems of a run, threads, and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from ltf_lite.files import read_jsonl
+from ltf_lite.pipeline.run import Run
+from ltf_lite.tasks import NumbersGame, Problem, Split, get_task
+
+
+def task_of(run: Run) -> NumbersGame:
+    return get_task(run.preset.task.name, **run.preset.task.settings())
+
+
+def problems_of(run: Run, split: Split) -> list[Problem]:
+    task = task_of(run)
+    return [task.problem(row) for row in read_jsonl(run.folder / "problems" / f"{split}.jsonl")]
+
+
+def threads_of(run: Run) -> int:
+    """Threads for torch and llama.cpp: the preset's, else every core this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return run.preset.threads or cores or 1
+
+
+def set_threads(run: Run) -> None:
+    import torch
+
+    torch.set_num_threads(threads_of(run))
+
+
+def seed_of(*parts) -> int:
+    """A seed that depends on these parts alone, so that a resumed stage draws what it would have."""
+    digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def chunks(items: list, size: int) -> list[list]:
+    return [items[at : at + size] for at in range(0, len(items), size)]

@@ -1,0 +1,109 @@
+"""Write the GGUF files, and prove that they answer like the model that was tuned.
+
+A run whose parity fails is a failed run; parity.json says by how much either way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.engines import open_engine
+from ltf_lite.engines.torch_engine import read_style
+from ltf_lite.export import ExportError, greedy_parity, quantize, token_parity, write_gguf
+from ltf_lite.files import read_json, write_json
+from ltf_lite.harvest import read
+from ltf_lite.pipeline.common import problems_of, set_threads, task_of
+from ltf_lite.pipeline.run import Run
+from ltf_lite.pipeline.stages.evaluate import evaluate, record_file
+from ltf_lite.presets import ReasonerSection
+from ltf_lite.progress import bar
+
+TEXTS = 2000  # of the harvest, whose tokens are compared
+
+
+def main(run: Run) -> dict[str, Any]:
+    set_threads(run)
+    name, folder = run.preset.name, run.folder / "gguf"
+    folder.mkdir(exist_ok=True)
+    kinds = run.preset.export.quantizations
+    with bar("export", 4 + len(kinds)) as advance:
+        f16 = folder / f"{name}.f16.gguf"
+        files = {"f16": f16, **{kind: folder / f"{name}.{kind}.gguf" for kind in kinds}}
+        if not f16.is_file():
+            write_gguf(run.folder / "model", f16, "f16", name, {"ltf.task": run.preset.task.name})
+        advance(1, f16.name)
+        for kind in kinds:
+            if not files[kind].is_file():
+                quantize(f16, files[kind], kind)
+            advance(1, files[kind].name)
+        parity = {"tokens": _tokens(run, f16)}
+        advance(1, "tokenizer")
+        parity["greedy"] = _greedy(run, folder)
+        advance(1, "greedy answers")
+        parity["success"] = {kind: _success(run, kind, files[kind]) for kind in kinds}
+        advance(1, "success")
+    failures = _failures(run, parity)
+    write_json(folder / "parity.json", {**parity, "passed": not failures, "failures": failures})
+    if failures:
+        raise ExportError(f"parity failed: {'; '.join(failures)} (see {folder / 'parity.json'})")
+    return {"bytes": {kind: os.path.getsize(file) for kind, file in files.items()}}
+
+
+def _tokens(run: Run, f16: Path) -> dict[str, Any]:
+    from transformers import AutoTokenizer
+
+    rows = itertools.islice(read(run.folder / "harvest"), TEXTS)
+    texts = [text for row in rows for text in (row["prompt"], row["text"])]
+    engine = open_engine(f16)
+    try:
+        return token_parity(AutoTokenizer.from_pretrained(run.folder / "model"), engine, texts)
+    finally:
+        engine.close()
+
+
+def _greedy(run: Run, folder: Path) -> dict[str, Any]:
+    """Token for token against transformers, in 32 bits throughout."""
+    task, style = task_of(run), read_style(run.folder / "model")
+    problems = problems_of(run, "test")[: run.preset.export.greedy_problems]
+    f32 = folder / ".parity.f32.gguf"
+    try:
+        write_gguf(run.folder / "model", f32, "f32", run.preset.name)
+        prompts = [task.prompt(problem, style) for problem in problems]
+        room = _section(run).max_tokens or 64
+        return greedy_parity(run.folder / "model", f32, prompts, room)
+    finally:
+        f32.unlink(missing_ok=True)
+
+
+def _section(run: Run) -> ReasonerSection:
+    """The preset's single pass, or one with its defaults."""
+    single = (s for s in run.preset.evaluation if s.name == "cot" and (s.n or 1) == 1)
+    return next(single, ReasonerSection(name="cot", n=1))
+
+
+def _success(run: Run, kind: str, file: Path) -> dict[str, Any]:
+    """Single pass of the quantized file on the test set, beside the torch model's."""
+    engine = open_engine(file)
+    try:
+        found = evaluate(run, engine, f"tuned {kind}", _section(run), run.folder / "gguf")
+    finally:
+        engine.close()
+    reference = read_json(record_file(run.folder / "evaluation", "tuned", _section(run)))
+    rate, wanted = found["rates"]["greedy"], reference["rates"]["greedy"]["rate"]
+    return {**rate, "torch": wanted, "points": 100 * (rate["rate"] - wanted)}
+
+
+def _failures(run: Run, parity: dict[str, Any]) -> list[str]:
+    tokens, greedy = parity["tokens"], parity["greedy"]
+    failures = []
+    if tokens["mismatches"]:
+        failures.append(f"{tokens['mismatches']} of {tokens['n']} texts get other tokens")
+    if greedy["equal"] < greedy["n"]:
+        failures.append(f"{greedy['n'] - greedy['equal']} of {greedy['n']} greedy answers differ")
+    for kind, rate in parity["success"].items():
+        if abs(rate["points"]) > run.preset.export.success_points:
+            failures.append(f"{kind} solves {rate['points']:+.1f} points beside the torch model")
+    return failures

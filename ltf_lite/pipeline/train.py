@@ -1,0 +1,176 @@
+"""`ltf train`: every stage that is not done yet, each in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+
+from ltf_lite.pipeline.run import Run, RunError, locked
+from ltf_lite.presets import Preset
+from ltf_lite.progress import duration, say
+from ltf_lite.tasks import TaskError, get_task
+
+MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
+ORPHANED = 0.2  # seconds after which a stage notices that its parent is gone
+GIVE_UP = 20.0  # seconds to wait for the orphan of a killed run
+
+
+class Stage(NamedTuple):
+    """What a stage reads of the preset, which stages it builds on, and what it writes."""
+
+    name: str
+    title: str
+    parts: tuple[str, ...]
+    upstream: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+STAGES = (
+    Stage("problems", "problems", ("task", "problems"), (), ("problems",)),
+    Stage("search", "search and harvest", ("task", "model", "search"), ("problems",), ("harvest",)),
+    Stage("tune", "tune", ("task", "model", "harvest", "tuning"), ("problems", "search"),
+          ("tuning/adapter", "tuning/result.json")),
+    Stage("merge", "merge", ("model",), ("tune",), ("model",)),
+    Stage("evaluate", "evaluate", ("task", "model", "evaluation"), ("problems", "merge"),
+          ("evaluation",)),
+    Stage("export", "export GGUF and prove parity", ("name", "task", "export", "evaluation"),
+          ("problems", "search", "merge", "evaluate"), ("gguf",)),
+    Stage("report", "report", ("name", "about"), ("evaluate", "export"), ("report",)),
+)  # fmt: skip
+
+
+def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
+    """Run what is not done; returns the finished run.
+
+    Raises RunError with a sentence for the user; what was finished before stays finished.
+    """
+    with locked(folder):
+        run = Run.prepare(folder, preset, force_new)
+        began = time.monotonic()
+        if any(run.stages.get(stage.name, {}).get("status") != "done" for stage in STAGES):
+            _in_process(run, "preflight")
+        for number, stage in enumerate(STAGES, 1):
+            wanted = run.input_hash(stage.parts, stage.upstream)
+            if run.finished(stage.name, wanted, stage.outputs):
+                say(f"[{number}/{len(STAGES)}] {stage.title}: done before")
+                continue
+            say(f"[{number}/{len(STAGES)}] {stage.title}")
+            _run_stage(run, stage, wanted)
+        say(f"All stages done in {duration(time.monotonic() - began)}.")
+        return run
+
+
+def check(preset: Preset) -> None:
+    """What can be known to be impossible before anything is written; raises TaskError."""
+    task = get_task(preset.task.name, **task_settings(preset))
+    for split in ("train", "validation", "test"):
+        task.problems(split, 1, preset.seed)  # type: ignore[arg-type]
+
+
+def task_settings(preset: Preset) -> dict[str, Any]:
+    settings = preset.task.settings()
+    known = getattr(type(get_task(preset.task.name)), "__dataclass_fields__", {})
+    for key in settings:
+        if key not in known:
+            raise TaskError(f"the task {preset.task.name} has no setting {key!r}")
+    return settings
+
+
+def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
+    entry = run.stages.get(stage.name, {})
+    if entry.get("input") != wanted:
+        entry = {"input": wanted, "seconds": 0.0}
+        for output in stage.outputs:
+            _remove(run.folder / output.split("/")[0])
+    entry["status"] = "running"
+    run.stages[stage.name] = entry
+    run.save()
+    began = time.monotonic()
+    try:
+        entry |= _in_process(run, stage.name)
+        entry["status"] = "done"
+        entry["output"] = run.output_hash(stage.outputs)
+    except RunError:
+        entry["status"] = "failed"
+        raise
+    finally:
+        entry["seconds"] = round(entry["seconds"] + time.monotonic() - began, 2)
+        run.save()
+    say(f"      {duration(entry['seconds'])}, peak {entry['peak_bytes'] / 2**20:.0f} MiB")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _in_process(run: Run, name: str) -> dict[str, Any]:
+    """Run a stage in a fresh process, so that its memory is really free afterwards."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, run.folder, name), name=f"ltf-{name}")
+    process.start()
+    theirs.close()
+    try:
+        kind, value = ours.recv()
+    except EOFError:
+        process.join()
+        raise RunError(
+            f"the stage {name} was ended from outside (exit code {process.exitcode}; out of "
+            "memory?); the same command goes on where it stopped"
+        ) from None
+    except KeyboardInterrupt:
+        process.kill()
+        raise
+    process.join()
+    if kind == "failed":
+        raise RunError(value)
+    return value
+
+
+def _child(pipe, folder: Path, name: str) -> None:
+    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        # A stage orphaned by a kill may still be about to notice; it must be gone first.
+        with FileLock(folder / ".work", timeout=GIVE_UP):
+            work = importlib.import_module(f"ltf_lite.pipeline.stages.{name}")
+            facts = work.main(Run.load(folder)) or {}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
+        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MEMORY_UNIT
+        pipe.send(("done", {**facts, "peak_bytes": max(peak, children)}))
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        if os.environ.get("LTF_DEBUG"):
+            raise
+        pipe.send(("failed", sentence(error, name)))
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHANED)
+    os._exit(1)
+
+
+def sentence(error: BaseException, name: str) -> str:
+    """One sentence of an exception: our own as they are, others named with the way to see more."""
+    module = type(error).__module__
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{name}: {error.strerror}{where}; the same command goes on where it stopped"
+    if module.startswith("ltf_lite."):
+        return f"{name}: {error}"
+    text = " ".join(str(error).split())[:300]
+    return f"{name}: {type(error).__name__}: {text} (LTF_DEBUG=1 shows the whole traceback)"

@@ -1,0 +1,1 @@
+"""Report: tables and pictures of a run, from its own records."""

@@ -1,0 +1,109 @@
+"""The report of a run in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.files import read_json
+from ltf_lite.progress import duration
+from ltf_lite.report.results import headline, headline_sentence, percent, records, rows
+
+
+def table(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
+    lines = [list(map(str, head)), *([str(cell) for cell in row] for row in body)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def success_table(results: list[dict[str, Any]]) -> str:
+    return table(
+        ("model", "answer", "solved [95 %]", "n", "tokens a problem", "ms a problem", "valid steps"),
+        (
+            (
+                {"none": "–"}.get(r["model"], r["model"]), r["answer"], percent(r), r["n"],
+                f"{r['tokens']:.0f}" if r["tokens"] else "–", f"{1000 * r['seconds']:.2f}",
+                "–" if r["valid_steps"] is None else f"{100 * r['valid_steps']:.1f} %",
+            )
+            for r in results
+        ),
+    )  # fmt: skip
+
+
+def kinds_table(folder: Path) -> str:
+    """Failure kinds of every model's paths, shares of its paths."""
+    found = [r for r in records(folder) if r["model"] != "none"]
+    kinds = sorted({kind for r in found for kind in r["kinds"]} - {"success"})
+    return table(
+        ("model", "reasoner", "success", *kinds),
+        (
+            (r["model"], r["label"],
+             *(f"{100 * r['kinds'].get(k, 0) / sum(r['kinds'].values()):.1f} %"
+               for k in ("success", *kinds)))
+            for r in found
+        ),
+    )  # fmt: skip
+
+
+def stage_table(stages: dict[str, Any]) -> str:
+    return table(
+        ("stage", "time", "peak memory"),
+        (
+            (name, duration(s["seconds"]),
+             f"{s['peak_bytes'] / 2**20:.0f} MiB" if "peak_bytes" in s else "–")
+            for name, s in stages.items()
+            if s.get("status") == "done"
+        ),
+    )  # fmt: skip
+
+
+def parity_lines(parity: dict[str, Any]) -> str:
+    tokens, greedy = parity["tokens"], parity["greedy"]
+    lines = [
+        f"- tokenizer: {tokens['mismatches']} of {tokens['n']} texts differ",
+        f"- greedy, f32: {greedy['equal']} of {greedy['n']} answers equal token for token",
+    ]
+    for name, rate in parity["success"].items():
+        lines.append(
+            f"- {name} through llama.cpp: {percent(rate)}, {rate['points']:+.1f} points to torch"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def report(folder: Path, manifest: dict[str, Any]) -> str:
+    """The whole page."""
+    results, preset = rows(folder), manifest["preset"]
+    tuning = read_json(folder / "tuning" / "result.json")
+    taken = read_json(folder / "tuning" / "examples.json")
+    parity = read_json(folder / "gguf" / "parity.json")
+    return "\n".join(
+        [
+            f"# {preset['name']}: {preset['about']}\n",
+            headline_sentence(headline(results)) + "\n",
+            "![success against seconds](headline.png)\n",
+            "## Success on the test problems\n",
+            success_table(results),
+            "Tokens and milliseconds are means over the test set asked in bulk. A sampled rate is "
+            "the mean over all samples. An oracle is an upper bound, not a search: the verifier "
+            "picks.\n",
+            "## What happened to the paths\n",
+            kinds_table(folder),
+            "## Tuning\n",
+            f"Best checkpoint: step {tuning['step']}, chosen on the validation problems. "
+            f"Training examples by reasoner: {examples_line(taken)}.\n",
+            "## The exported file\n",
+            parity_lines(parity),
+            "## Cost\n",
+            stage_table(manifest["stages"]),
+            f"{manifest['cores']} cores, {manifest['system']}, "
+            f"torch {manifest['packages']['torch']}, seed {preset['seed']}.\n",
+        ]
+    )
+
+
+def examples_line(counts: dict[str, dict[str, int]]) -> str:
+    return "; ".join(
+        f"{reasoner}: " + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        for reasoner, kinds in counts.items()
+    )

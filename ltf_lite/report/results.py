@@ -1,0 +1,84 @@
+"""What a run found, read from its own records: one row a model and way of answering."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.files import read_json
+
+COLUMNS = ("model", "answer", "rate", "low", "high", "n", "tokens", "seconds", "valid_steps")
+MODELS = ("none", "base", "tuned", "tuned q8_0")
+NAMES = {"greedy": "single pass", "random": "random legal steps (floor)", "dfs": "exact search (dfs)",
+         "bfs": "exact search (bfs)"}  # fmt: skip
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Every evaluation record of a run, base before tuned."""
+    files = [*(folder / "evaluation").glob("*.test.json"), *(folder / "gguf").glob("*.test.json")]
+    found = [read_json(file) for file in sorted(files)]
+    return sorted(found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else 9)
+
+
+def name_of(choice: str) -> str:
+    """The words for a way of answering; an oracle is named as one."""
+    if choice.startswith("oracle@"):
+        return f"{choice} (the verifier picks: upper bound)"
+    if choice.startswith("best-of-n@"):
+        return f"best of {choice.split('@')[1]} by likelihood"
+    if choice == "sample":
+        return "one sample (mean)"
+    return NAMES.get(choice, choice)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """One row a model and choice; seconds and tokens are a problem's, in bulk."""
+    return [
+        {"model": r["model"], "answer": name_of(choice), "choice": choice,
+         "valid_steps": r["valid_steps"], **rate}
+        for r in records(folder)
+        for choice, rate in r["rates"].items()
+    ]  # fmt: skip
+
+
+def headline(table: list[dict[str, Any]]) -> dict[str, Any]:
+    """Single pass before and after tuning, and the base's best search that asks no verifier."""
+
+    def pick(model: str) -> dict[str, Any]:
+        return next(r for r in table if r["model"] == model and r["choice"] == "greedy")
+
+    searches = [
+        r for r in table
+        if r["model"] == "base" and "@" in r["choice"] and not r["choice"].startswith("oracle")
+    ]  # fmt: skip
+    base, tuned = pick("base"), pick("tuned")
+    best = max(searches, key=lambda r: r["rate"], default=None)
+    return {
+        "base": base, "tuned": tuned, "search": best,
+        "speedup": best["seconds"] / tuned["seconds"] if best else None,
+    }  # fmt: skip
+
+
+def headline_sentence(facts: dict[str, Any]) -> str:
+    base, tuned, search = facts["base"], facts["tuned"], facts["search"]
+    text = f"Single pass: {percent(tuned)} after tuning, {percent(base)} before"
+    if search:
+        text += (
+            f"; the base's best search without a verifier ({search['answer']}): {percent(search)} "
+            f"at {facts['speedup']:.0f} times the seconds of the tuned single pass"
+        )
+    return text + f" (n = {tuned['n']})."
+
+
+def percent(row: dict[str, Any]) -> str:
+    return f"{100 * row['rate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def as_csv(table: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return out.getvalue()

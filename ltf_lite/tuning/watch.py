@@ -1,0 +1,155 @@
+"""What goes on around the steps: rate, counting, stopping a lost run, validating, the best kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from ltf_lite.tuning import checkpoints
+from ltf_lite.tuning.settings import TuneSettings, TuningError
+
+EVERY = 20  # steps between two looks at the losses: each look waits for the device
+
+Validate = Callable[[Any, Any], dict[str, float]]
+Progress = Callable[[dict[str, Any]], None]
+
+
+def rate_share(step: int, settings: TuneSettings) -> float:
+    """Step's learning rate as a share of the peak: linear warm-up, then cosine to the floor."""
+    if step < settings.warmup:
+        return (step + 1) / settings.warmup
+    part = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
+    return settings.floor + (1 - settings.floor) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+@dataclass
+class Tally:
+    """What a run counts; it lies in every checkpoint. Seconds are of training alone."""
+
+    seconds: float = 0.0
+    success_tokens: int = 0
+    failed_tokens: int = 0
+    learning: float = 0.0  # both: summed over the steps since the last validation
+    forgetting: float = 0.0
+    summed: int = 0
+    first: tuple[float, float] | None = None  # the losses of the first look
+
+
+class Watch(TrainerCallback):
+    """Looks at the losses, stops a run that explodes, validates after every checkpoint."""
+
+    def __init__(
+        self, trainer: Any, tokenizer: Any, validate: Validate, progress: Progress
+    ) -> None:
+        self.trainer, self.tokenizer = trainer, tokenizer
+        self.validate, self.progress = validate, progress
+        self.looked = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.looked = state.global_step
+        log = checkpoints.lines(self.trainer.out / "log.jsonl")
+        if state.global_step > (log[-1]["step"] if log else 0):
+            self.evaluate(state.global_step)  # it was killed between checkpoint and validation
+        ready(self.trainer.model)
+        self.trainer.tally.learning = self.trainer.tally.forgetting = 0.0
+        self.trainer.tally.summed = 0
+        self.trainer.mark = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = state.global_step
+        # Always before a checkpoint, so that none is written of a model that is lost.
+        if step % EVERY and not control.should_save:
+            return
+        learning, forgetting, norm = self.trainer.look(step - self.looked)
+        self.looked = step
+        tally = self.trainer.tally
+        tally.first = tally.first or (learning, forgetting)
+        guard(step, (learning, forgetting, norm), tally.first)
+        self.progress({"step": step, "steps": state.max_steps, "learning": learning,
+                       "forgetting": forgetting, "seconds": tally.seconds})  # fmt: skip
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.evaluate(state.global_step)
+
+    def evaluate(self, step: int) -> None:
+        """Validate, keep the adapter if none did better, and only then write the log's line."""
+        trainer, tally, model = self.trainer, self.trainer.tally, self.trainer.model
+        with undisturbed(model):
+            metrics = self.validate(model, self.tokenizer)
+        if "success" not in metrics:
+            raise TuningError("validate must report `success`, which picks the best adapter")
+        keep_if_best(trainer.out / "adapter", model, step, metrics)
+        share = rate_share(step - 1, trainer.settings)
+        line = {
+            "step": step,
+            "learning": tally.learning / max(1, tally.summed),
+            "forgetting": tally.forgetting / max(1, tally.summed),
+            "rate": trainer.settings.learning_rate * share,
+            "seconds": round(tally.seconds, 3),
+            **metrics,
+        }
+        with (trainer.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        tally.learning, tally.forgetting, tally.summed = 0.0, 0.0, 0
+        trainer.mark = time.perf_counter()
+
+
+def guard(
+    step: int, now: tuple[float, float, float], first: tuple[float, float] | list[float]
+) -> None:
+    """TuningError if a loss or the gradient is not finite, or a loss left all it started from.
+
+    Twice the first value and 4 nats more: a model that guesses blindly is there, none that learns.
+    """
+    advice = "the last checkpoint is kept; start anew with a lower learning_rate or alpha"
+    if not all(math.isfinite(value) for value in now):
+        raise TuningError(f"the loss or its gradient is not a number at step {step}; {advice}")
+    for name, value, start in zip(("learning", "forgetting"), now, first, strict=False):
+        if value > 2 * start + 4:
+            raise TuningError(
+                f"the {name} loss exploded, from {start:.2f} to {value:.2f} at step {step}; "
+                + advice
+            )
+
+
+def keep_if_best(folder: Path, model: Any, step: int, metrics: dict[str, float]) -> None:
+    """Keep the adapter unless an earlier one had more success; of equals the later stays."""
+    record = folder / checkpoints.BEST
+    if record.exists():
+        best = json.loads(record.read_text())["validation"]["success"]
+        if best > metrics["success"]:
+            return
+
+    def write(new: Path) -> None:
+        model.save_pretrained(new, save_embedding_layers=False)
+        checkpoints.write_json(new / checkpoints.BEST, {"step": step, "validation": metrics})
+
+    checkpoints.swap(folder, write)
+
+
+@contextmanager
+def undisturbed(model: Any) -> Iterator[None]:
+    """Evaluation mode without gradients, after which training goes on as if nothing had been."""
+    states = random.getstate(), np.random.get_state()
+    getattr(model, "for_inference", model.eval)()  # unsloth's models have a mode of their own
+    with torch.random.fork_rng(), torch.no_grad():
+        yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    ready(model)
+
+
+def ready(model: Any) -> None:
+    """Training mode."""
+    getattr(model, "for_training", model.train)()
