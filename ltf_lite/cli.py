@@ -150,7 +150,7 @@ def _one_problem(task: NumbersGame, args: argparse.Namespace) -> Problem:
     problem = task.problem(data)
     if not task.solvable(problem):
         shown = " ".join(map(str, problem.numbers))
-        raise TaskError(f"no way leads from {shown} to {problem.target}: the problem has no solution")
+        raise TaskError(f"{shown} can't reach {problem.target}: the problem has no solution")
     return problem
 
 

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "llama-cpp-python",
 
 
 def facts() -> dict[str, Any]:
-    """Cores, memory (bytes), disk (bytes), cards and package versions; None for what is not there."""
+    """Cores, memory and disk (bytes), cards, package versions; None for what is not there."""
     packages: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

@@ -150,7 +150,8 @@ def _keys_at(location: tuple, model: type[BaseModel]) -> list[str]:
 
 
 def _sentence(error: ValidationError, where: str) -> str:
-    first = error.errors()[0]
+    # An unknown key comes first: it is often why another one seems to be missing.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _keys_at(first["loc"][:-1], Preset), 1)

@@ -38,7 +38,13 @@ def bar(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(),

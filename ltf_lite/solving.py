@@ -32,7 +32,7 @@ def ask(
     problems = [line for line in lines if isinstance(line, Problem)]
     engine = open_engine(model) if problems else None
     try:
-        found = iter(_answers(problems, task, engine, asking)) if engine else iter(())
+        found = iter(answers(problems, task, engine, asking)) if engine else iter(())
         for line in lines:
             yield next(found) if isinstance(line, Problem) else {"error": line}
     finally:
@@ -40,7 +40,7 @@ def ask(
             engine.close()
 
 
-def _answers(
+def answers(
     problems: Sequence[Problem], task: NumbersGame, engine: Engine, asking: Asking
 ) -> Iterator[dict[str, Any]]:
     """Ask all problems together, so many at a time; seconds are a problem's share."""

@@ -71,9 +71,7 @@ class Engine(Protocol):
     style: str
     usage: Usage
 
-    def generate(
-        self, prompts: Sequence[str], sampling: Sampling
-    ) -> list[list[Completion]]: ...
+    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]: ...
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]: ...
 

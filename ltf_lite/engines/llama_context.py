@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gguf
 import llama_cpp as lc
 import numpy as np
 
 from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.gguf_check import check_gguf
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
@@ -39,26 +39,6 @@ def silence() -> None:
     """Keep llama.cpp's log off the screen."""
     lc.llama_log_set(_quiet, ctypes.c_void_p(0))
     _errors.clear()
-
-
-def check_gguf(path: str | Path) -> None:
-    """Refuse what is no complete GGUF file, before C code that would crash on it reads it.
-
-    Raises EngineError with one sentence that names the file.
-    """
-    try:
-        with open(path, "rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise EngineError(f"cannot read the GGUF file {str(path)!r}: {error.strerror}") from error
-    if magic != b"GGUF":
-        raise EngineError(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}")
-    try:
-        gguf.GGUFReader(path)  # maps every tensor: one that ends after the file does not fit
-    except Exception as error:  # the reader raises whatever numpy happens to
-        raise EngineError(
-            f"the GGUF file {str(path)!r} is truncated or damaged (write or download it again)"
-        ) from error
 
 
 def load(path: str | Path) -> Any:

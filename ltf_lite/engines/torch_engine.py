@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging as transformers_logging
 
 from ltf_lite.engines.base import Completion, EngineError, Sampling, Usage, cut
 
@@ -22,11 +23,12 @@ def read_style(model_dir: Path) -> str:
 
 
 def load(model: str | Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a directory or hub name, on the device there is; raises EngineError."""
+    """Model and tokenizer of a directory or hub name, on the best device; raises EngineError."""
     cuda = torch.cuda.is_available()
+    transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             model, dtype=torch.bfloat16 if cuda else torch.float32
         )
     except (OSError, ValueError) as error:
@@ -178,8 +180,11 @@ class TorchEngine:
         """Sum of log p of each continuation's tokens given its prompt, nats."""
         with self.usage.call():
             heads = self._encode(prompts, 0)
-            tails = self.tokenizer(list(continuations), add_special_tokens=False)["input_ids"] \
-                if continuations else []
+            tails = (
+                self.tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
+                if continuations
+                else []
+            )
             order = sorted(range(len(heads)), key=lambda k: len(heads[k]) + len(tails[k]))
             scores = [0.0] * len(heads)
             for at in range(0, len(order), self.batch):
@@ -199,7 +204,8 @@ class TorchEngine:
                 f"of {self.context} tokens"
             )
         ids, mask = self._pack(rows)
-        logits = self.model(ids, attention_mask=mask,
-                            position_ids=(mask.cumsum(1) - 1).clamp(min=0)).logits
+        logits = self.model(
+            ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0)
+        ).logits
         logp = logits[:, :-1].float().log_softmax(2).gather(2, ids[:, 1:, None])[..., 0].double()
         return [float(logp[k, logp.shape[1] - len(t) :].sum()) for k, t in enumerate(tails)]

@@ -1,5 +1,5 @@
 """Evaluation: success, with its interval and its cost."""
 
-from ltf_lite.evaluation.success import record, valid_steps, wilson
+from ltf_lite.evaluation.success import record, wilson
 
-__all__ = ["record", "valid_steps", "wilson"]
+__all__ = ["record", "wilson"]

@@ -1,4 +1,4 @@
-"""Success of a reasoner on a set of problems: rates with intervals, tokens and seconds beside them."""
+"""Success of a reasoner on a set of problems: rates with intervals, tokens and seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from scipy.stats import binomtest
 
 from ltf_lite.reasoners import Solution
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.tasks import NumbersGame
+from ltf_lite.tasks.steps import valid_steps
 
 Z95 = 1.959963984540054
 
@@ -29,18 +30,6 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     return max(0.0, mean - half), min(1.0, mean + half)
 
 
-def valid_steps(task: NumbersGame, problem: Problem, text: str) -> tuple[int, int]:
-    """Legal, correct steps of a text up to its first bad one, and steps tried; missing ones count."""
-    left, good = task.start(problem), 0
-    full = len(problem.numbers) - 1
-    for line in task.parse(problem, text).lines[:full]:
-        state = task.legal(left, line.step) if line.step else None  # type: ignore[arg-type]
-        if state is None:
-            return good, good + 1
-        left, good = state, good + 1
-    return good, max(good, full)
-
-
 def record(
     solutions: list[Solution], task: NumbersGame, seconds: float, calls: int
 ) -> dict[str, Any]:
@@ -49,7 +38,8 @@ def record(
     `seconds` is the wall time of the whole set. The mean over samples (`sample`) costs one sample's
     share of it; every other choice costs all of it.
     """
-    paths, kinds = [], Counter()  # type: ignore[var-annotated]
+    paths: list[dict[str, Any]] = []
+    kinds: Counter[str] = Counter()
     good = tried = 0
     verdicts: list[list[bool]] = []
     for solution in solutions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -36,34 +35,46 @@ def merge(
         raise ExportError(f"{str(adapter_dir)!r} is no adapter: it has no adapter_config.json")
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     rows = tokens or [tokenizer(text)["input_ids"] for text in DEFAULT_TEXTS]
-    base = load(base_dir, load_in_4bit)
-    dtype = torch.bfloat16 if stored_dtype(base_dir) == "bfloat16" else torch.float16
-    unmerged = PeftModel.from_pretrained(base, str(adapter_dir)).eval()
+    unmerged = PeftModel.from_pretrained(load(base_dir, load_in_4bit), str(adapter_dir)).eval()
     wanted = logits(unmerged, rows)
     base = unmerged.unload()
-    if load_in_4bit:
-        base = base.dequantize()
+    if getattr(base, "is_quantized", False):  # also where the base was stored in 4 bits
+        base = base.dequantize(dtype=torch.float32)
     merged = PeftModel.from_pretrained(base, str(adapter_dir)).merge_and_unload().eval()
     moved = difference(logits(merged, rows), wanted)
     if not moved <= TOLERANCE:  # a NaN is no success either
         raise ExportError(f"merging {str(adapter_dir)!r} moved the logits by {moved:.3g}")
+    stored = AutoConfig.from_pretrained(base_dir).dtype
+    dtype = torch.bfloat16 if stored == torch.bfloat16 else torch.float16
     partial = out_dir.with_name(out_dir.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    merged.to(dtype).save_pretrained(partial)
-    del merged, base, unmerged
-    tokenizer.save_pretrained(partial)
-    if (Path(base_dir) / "ltf.json").is_file():
-        shutil.copy(Path(base_dir) / "ltf.json", partial)
-    rounded = difference(logits(load(partial, False), rows), wanted)
-    if not rounded <= ROUNDING:
-        raise ExportError(f"saving the merged model in 16 bits moved its logits by {rounded:.3g}")
-    shutil.rmtree(out_dir, ignore_errors=True)
-    os.replace(partial, out_dir)
+    try:
+        save(merged.to(dtype), tokenizer, Path(base_dir), partial)
+        del merged, base, unmerged
+        rounded = difference(logits(load(partial, False), rows), wanted)
+        if not rounded <= ROUNDING:
+            raise ExportError(f"saving the merged model in 16 bits moved logits by {rounded:.3g}")
+        shutil.rmtree(out_dir, ignore_errors=True)
+        os.replace(partial, out_dir)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return {"fp32": moved, "saved": rounded, "dtype": str(dtype).removeprefix("torch.")}
 
 
+def save(model: Any, tokenizer: Any, base_dir: Path, folder: Path) -> None:
+    """Model, tokenizer, and the text style of the base, in an emptied folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    # the "original format" of a base that was stored in 4 bits cannot be written
+    model.save_pretrained(folder, save_original_format=False)
+    tokenizer.save_pretrained(folder)
+    if (base_dir / "ltf.json").is_file():
+        shutil.copy(base_dir / "ltf.json", folder)
+
+
 def load(model_dir: str | Path, load_in_4bit: bool) -> Any:
-    """The model in fp32, or in the 4 bits that tuning loads it in (NF4, doubly quantized)."""
+    """The model on the CPU in fp32, or in the 4 bits of tuning (NF4, doubly quantized).
+
+    On the CPU because a card that holds the 4-bit model need not hold the merged one.
+    """
     options: dict[str, Any] = {}
     if load_in_4bit:
         options["quantization_config"] = BitsAndBytesConfig(
@@ -72,27 +83,24 @@ def load(model_dir: str | Path, load_in_4bit: bool) -> Any:
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
         )
-        if torch.cuda.is_available():
-            options["device_map"] = {"": 0}
-    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, **options).eval()
-
-
-def stored_dtype(model_dir: str) -> str | None:
-    """What the base's config says its weights are."""
-    file = Path(model_dir) / "config.json"
-    if not file.is_file():
-        return str(AutoConfig.from_pretrained(model_dir).dtype).removeprefix("torch.")
-    config = json.loads(file.read_text())
-    return config.get("dtype") or config.get("torch_dtype")
+        options["device_map"] = {"": "cpu"}
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, **options).eval()
+    for module in model.modules():
+        # else a forward pass on an AVX512-BF16 CPU repacks the weights, rounding their scales to
+        # bf16, and fails where a row is no multiple of 64
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 @torch.inference_mode()
 def logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """The logits (length, vocabulary) of each row of ids, fp32, on the CPU."""
-    batches = [torch.tensor([list(row)], device=model.device) for row in rows]
-    return [model(batch).logits[0].float().cpu() for batch in batches]
+    """The logits (length, vocabulary) of each row of ids, fp32."""
+    batches = [torch.tensor([list(row)]) for row in rows]
+    return [model(batch).logits[0] for batch in batches]
 
 
 def difference(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:
     """The largest absolute difference of two lists of logits."""
-    return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True))
+    largest = [(a - b).abs().max() for a, b in zip(some, others, strict=True)]
+    return float(torch.stack(largest).max())  # NaN if anything is; Python's max might drop it

@@ -9,7 +9,8 @@ from pathlib import Path
 import llama_cpp as lc
 
 from ltf_lite.engines import EngineError
-from ltf_lite.engines.llama_context import check_gguf, silence
+from ltf_lite.engines.gguf_check import check_gguf
+from ltf_lite.engines.llama_context import silence
 from ltf_lite.export.errors import ExportError
 
 KINDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 
 from ltf_lite.files import read_jsonl
@@ -26,13 +27,17 @@ def threads_of(run: Run) -> int:
 
 
 def set_threads(run: Run) -> None:
+    """Give torch its threads, and keep the libraries' bars and notes out of ours."""
     import torch
+    from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(threads_of(run))
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it asks for a CPU kernel pack
 
 
 def seed_of(*parts) -> int:
-    """A seed that depends on these parts alone, so that a resumed stage draws what it would have."""
+    """A seed from these parts alone, so that a resumed stage draws what it would have drawn."""
     digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big")
 

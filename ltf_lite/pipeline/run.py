@@ -94,7 +94,7 @@ class Run:
 
 
 def _new_manifest(preset: Preset) -> dict[str, Any]:
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = version(package)

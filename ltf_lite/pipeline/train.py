@@ -52,8 +52,10 @@ STAGES = (
 def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     """Run what is not done; returns the finished run.
 
-    Raises RunError with a sentence for the user; what was finished before stays finished.
+    Raises RunError, or TaskError before anything is written, with a sentence for the user; what
+    was finished before stays finished.
     """
+    check(preset)
     with locked(folder):
         run = Run.prepare(folder, preset, force_new)
         began = time.monotonic()

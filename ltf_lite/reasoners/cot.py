@@ -78,4 +78,4 @@ def majority(answers: list[str | None], ranked: list[int]) -> int | None:
     if not votes:
         return None
     most = max(votes.values())
-    return next(k for k in ranked if answers[k] is not None and votes[answers[k]] == most)
+    return next(k for k in ranked if votes.get(answers[k] or "") == most)

@@ -1,4 +1,4 @@
-"""Engine-free search: breadth-first, depth-first, and the random walk that is every table's floor."""
+"""Engine-free search: breadth-first, depth-first, and the random walk that is the floor."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _solution(name: str, task, problem, style: str, good, bad, nodes: int) -> So
 
 @dataclass(frozen=True)
 class DFS:
-    """Depth-first search that backs out of hopeless states; keeps `paths` solutions, `failures` dead ends.
+    """Depth-first search that backs out of hopeless states.
 
-    A dead end is the path up to and including the step that lost the problem.
+    Keeps `paths` solutions and `failures` dead ends: paths up to the step that lost the problem.
     """
 
     paths: int = 1

@@ -19,7 +19,7 @@ def table(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
 
 def success_table(results: list[dict[str, Any]]) -> str:
     return table(
-        ("model", "answer", "solved [95 %]", "n", "tokens a problem", "ms a problem", "valid steps"),
+        ("model", "answer", "solved [95 %]", "n", "tokens", "ms", "valid steps"),
         (
             (
                 {"none": "–"}.get(r["model"], r["model"]), r["answer"], percent(r), r["n"],

@@ -26,8 +26,16 @@ def picture(table: list[dict[str, Any]], file: Path) -> None:
     floor = next((r for r in table if r["choice"] == "random"), None)
     if floor:
         axes.axhline(100 * floor["rate"], color=COLORS["none"], linestyle=":", linewidth=1.2)
-        axes.text(0.995, 100 * floor["rate"] + 1, "random legal steps", ha="right", va="bottom",
-                  color=COLORS["none"], fontsize=9, transform=axes.get_yaxis_transform())
+        axes.text(
+            0.995,
+            100 * floor["rate"] + 1,
+            "random legal steps",
+            ha="right",
+            va="bottom",
+            color=COLORS["none"],
+            fontsize=9,
+            transform=axes.get_yaxis_transform(),
+        )
     shown = [r for r in table if r["model"] in ("base", "tuned")]
     for row in shown:
         oracle = row["choice"].startswith("oracle")
@@ -46,8 +54,14 @@ def picture(table: list[dict[str, Any]], file: Path) -> None:
     axes.set_xlabel("seconds a problem (bulk, log scale)")
     axes.set_ylabel("test problems solved, % (95 % interval)")
     axes.set_title("Single pass after tuning against search before it", loc="left", fontsize=12)
-    axes.text(0, -0.17, "Hollow: the verifier picks among the samples; an upper bound, no search.",
-              transform=axes.transAxes, fontsize=8.5, color="#555555")
+    axes.text(
+        0,
+        -0.17,
+        "Hollow: the verifier picks among the samples; an upper bound, no search.",
+        transform=axes.transAxes,
+        fontsize=8.5,
+        color="#555555",
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     figure.savefig(file.with_suffix(".tmp"), format="png", bbox_inches="tight")
@@ -64,6 +78,12 @@ def _label(axes, shown: list[dict[str, Any]]) -> None:
         while any(abs(spot - other) < 4.2 and 0.25 < x / at < 4 for at, other in placed):
             spot += 1.0
         placed.append((x, spot))
-        axes.annotate(short_name(row), (x, y), xytext=(10, (spot - y) * 3.3 + 1),
-                      textcoords="offset points", fontsize=9, color=COLORS[row["model"]],
-                      va="center")
+        axes.annotate(
+            short_name(row),
+            (x, y),
+            xytext=(10, (spot - y) * 3.3 + 1),
+            textcoords="offset points",
+            fontsize=9,
+            color=COLORS[row["model"]],
+            va="center",
+        )

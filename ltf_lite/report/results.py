@@ -11,8 +11,12 @@ from ltf_lite.files import read_json
 
 COLUMNS = ("model", "answer", "rate", "low", "high", "n", "tokens", "seconds", "valid_steps")
 MODELS = ("none", "base", "tuned", "tuned q8_0")
-NAMES = {"greedy": "single pass", "random": "random legal steps (floor)", "dfs": "exact search (dfs)",
-         "bfs": "exact search (bfs)"}  # fmt: skip
+NAMES = {
+    "greedy": "single pass",
+    "random": "random legal steps (floor)",
+    "dfs": "exact search (dfs)",
+    "bfs": "exact search (bfs)",
+}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

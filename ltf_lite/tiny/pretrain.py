@@ -14,10 +14,12 @@ import random
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ltf_lite.tasks.steps import valid_steps
 from ltf_lite.tiny import corpus, tokenizer
 
 PERIODS = (2, 4, 5, 7, 10, 11, 13, 20, 25, 50, 100, 200, 500, 1000, 2000)
@@ -35,7 +37,7 @@ def config(hidden: int, layers: int, mlp: int) -> LlamaConfig:
         num_attention_heads=hidden // 32,
         num_key_value_heads=hidden // 32,
         max_position_embeddings=CONTEXT,
-        rope_theta=10000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
         bos_token_id=vocab[tokenizer.BOS],
         eos_token_id=vocab[tokenizer.EOS],
@@ -49,12 +51,12 @@ def fourier(model: LlamaForCausalLM) -> None:
     waves = [wave(2 * math.pi * n / t) for t in PERIODS for wave in (torch.cos, torch.sin)]
     features = torch.stack([*waves, torch.log1p(n) / math.log(tokenizer.NUMBERS)], 1)
     with torch.no_grad():
-        weight = model.get_input_embeddings().weight
+        weight: Any = model.get_input_embeddings().weight
         weight[: tokenizer.NUMBERS, : features.shape[1]] = (SCALE * features).to(weight)
 
 
 def batches(seed: int, size: int, skip: int):
-    """Endless (input_ids, labels), both (size, length), right-padded; labels -100 off completion."""
+    """Endless (input_ids, labels), (size, length) each, right-padded; -100 carries no loss."""
     tok = tokenizer.build()
     stream = corpus.documents(seed)
     next(islice(stream, skip * size, skip * size), None)
@@ -86,13 +88,15 @@ def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
     task, tok = corpus.game(), tokenizer.build()
     problems = task.problems("validation", n, 0)
     inputs = tok([task.prompt(p, "compact") for p in problems], return_tensors="pt", padding=True)
-    result = {}
-    for name, settings in {
+    result: dict[str, float] = {}
+    generate: Any = model.generate
+    kinds: dict[str, dict[str, Any]] = {
         "greedy": {"do_sample": False},
         "t0.7": {"do_sample": True, "temperature": 0.7, "top_k": 0, "top_p": 1.0},
         "t1.0": {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
-    }.items():
-        out = model.generate(**inputs, max_new_tokens=48, **settings)
+    }
+    for name, settings in kinds.items():
+        out = generate(**inputs, max_new_tokens=48, **settings)
         texts = tok.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         valid = total = solved = 0
         for problem, text in zip(problems, texts, strict=True):
@@ -101,18 +105,6 @@ def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
             valid, total, solved = valid + good, total + tried, solved + verdict.correct
         result |= {f"{name} valid": valid / total, f"{name} solved": solved / n}
     return result
-
-
-def valid_steps(task, problem, text: str) -> tuple[int, int]:
-    """How many steps of a text are legal and correct, and how many were tried (to the first bad)."""
-    left, good = task.start(problem), 0
-    lines = task.parse(problem, text).lines
-    for line in lines:
-        left = task.legal(left, line.step) if line.step else None
-        if left is None:
-            return good, good + 1
-        good += 1
-    return good, max(good, len(problem.numbers) - 1)
 
 
 def rate(step: int, steps: int, peak: float, warmup: int = 100, floor: float = 0.01) -> float:
@@ -134,8 +126,16 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    for name, default in {"steps": 40000, "batch": 32, "seed": 0, "threads": 1,
-                          "hidden": 160, "layers": 3, "mlp": 480, "every": 1000}.items():
+    for name, default in {
+        "steps": 40000,
+        "batch": 32,
+        "seed": 0,
+        "threads": 1,
+        "hidden": 160,
+        "layers": 3,
+        "mlp": 480,
+        "every": 1000,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args(argv)
@@ -145,8 +145,9 @@ def main(argv: list[str] | None = None) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     model = LlamaForCausalLM(config(args.hidden, args.layers, args.mlp))
     fourier(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98),
-                                  weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
     state_file, log_file = args.out / "resume.pt", args.out / "pretrain.jsonl"
     first = tokens = 0
     spent = 0.0
@@ -170,15 +171,27 @@ def main(argv: list[str] | None = None) -> int:
         tokens += int((ids != tokenizer.vocabulary()[tokenizer.PAD]).sum())
         if (step + 1) % args.every == 0 or step + 1 == args.steps:
             seconds = time.monotonic() - began
-            line = {"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1),
-                    "loss": sum(recent) / len(recent), **probe(model)}
+            line = {
+                "step": step + 1,
+                "tokens": tokens,
+                "seconds": round(seconds, 1),
+                "loss": sum(recent) / len(recent),
+                **probe(model),
+            }
             recent = []
             with log_file.open("a") as log:
                 log.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                        "step": step + 1, "tokens": tokens, "seconds": seconds},
-                       state_file.with_suffix(".tmp"))
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                    "tokens": tokens,
+                    "seconds": seconds,
+                },
+                state_file.with_suffix(".tmp"),
+            )
             os.replace(state_file.with_suffix(".tmp"), state_file)
             save(model, args.out)
     save(model, args.out)

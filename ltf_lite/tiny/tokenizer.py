@@ -23,8 +23,11 @@ LLAMA_BPE = (
 def vocabulary() -> dict[str, int]:
     """Token → id: the numbers first, so that number n has the id n."""
     tokens = [str(n) for n in range(NUMBERS)]
-    tokens += [byte for byte in sorted(pre_tokenizers.ByteLevel.alphabet()) if not byte.isdigit()
-               or not byte.isascii()]
+    tokens += [
+        byte
+        for byte in sorted(pre_tokenizers.ByteLevel.alphabet())
+        if not byte.isdigit() or not byte.isascii()
+    ]
     tokens += [*WORDS, BOS, EOS, PAD]
     tokens += [f"<unused{n}>" for n in range(SIZE - len(tokens))]
     return {token: index for index, token in enumerate(tokens)}
@@ -42,7 +45,8 @@ def build() -> PreTrainedTokenizerFast:
         ]
     )
     core.decoder = decoders.ByteLevel()
-    core.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (BOS, EOS, PAD)])
+    special = (AddedToken(t, special=True, normalized=False) for t in (BOS, EOS, PAD))
+    core.add_special_tokens(list(special))
     core.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, vocab[BOS])]
     )

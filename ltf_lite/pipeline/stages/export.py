@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.engines import open_engine
+from ltf_lite.engines.llamacpp import LlamaCppEngine
 from ltf_lite.engines.torch_engine import read_style
 from ltf_lite.export import ExportError, greedy_parity, quantize, token_parity, write_gguf
 from ltf_lite.files import read_json, write_json
@@ -31,7 +32,7 @@ def main(run: Run) -> dict[str, Any]:
     kinds = run.preset.export.quantizations
     with bar("export", 4 + len(kinds)) as advance:
         f16 = folder / f"{name}.f16.gguf"
-        files = {"f16": f16, **{kind: folder / f"{name}.{kind}.gguf" for kind in kinds}}
+        files: dict[str, Path] = {k: folder / f"{name}.{k}.gguf" for k in ("f16", *kinds)}
         if not f16.is_file():
             write_gguf(run.folder / "model", f16, "f16", name, {"ltf.task": run.preset.task.name})
         advance(1, f16.name)
@@ -39,7 +40,7 @@ def main(run: Run) -> dict[str, Any]:
             if not files[kind].is_file():
                 quantize(f16, files[kind], kind)
             advance(1, files[kind].name)
-        parity = {"tokens": _tokens(run, f16)}
+        parity: dict[str, Any] = {"tokens": _tokens(run, f16)}
         advance(1, "tokenizer")
         parity["greedy"] = _greedy(run, folder)
         advance(1, "greedy answers")
@@ -57,7 +58,7 @@ def _tokens(run: Run, f16: Path) -> dict[str, Any]:
 
     rows = itertools.islice(read(run.folder / "harvest"), TEXTS)
     texts = [text for row in rows for text in (row["prompt"], row["text"])]
-    engine = open_engine(f16)
+    engine = LlamaCppEngine(f16)
     try:
         return token_parity(AutoTokenizer.from_pretrained(run.folder / "model"), engine, texts)
     finally:

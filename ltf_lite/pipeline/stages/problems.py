@@ -14,8 +14,6 @@ def main(run: Run) -> dict[str, int]:
     with bar("problems", sum(counts.values())) as advance:
         for split in SPLITS:
             problems = task.problems(split, counts[split], run.preset.seed)
-            write_jsonl(
-                run.folder / "problems" / f"{split}.jsonl", [p.as_dict() for p in problems]
-            )
+            write_jsonl(run.folder / "problems" / f"{split}.jsonl", [p.as_dict() for p in problems])
             advance(len(problems))
     return counts

@@ -68,7 +68,8 @@ def _size(parts: list[Part]) -> int:
 
 
 def _parts(run: Run) -> list[Part]:
-    problems, parts = problems_of(run, "train"), []
+    problems = problems_of(run, "train")
+    parts: list[Part] = []
     for k, section in enumerate(run.preset.search):
         for chunk in chunks(problems[: section.problems], CHUNK):
             seed = seed_of(run.preset.seed, "search", k, chunk[0].id)

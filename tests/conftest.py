@@ -1,0 +1,80 @@
+"""One small real run on the embedded base, made once and shared by the tests that look at it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SMALL = {
+    "name": "small",
+    "about": "a run small enough for a test",
+    "threads": 1,
+    "task": {"name": "countdown", "numbers": [1, 50], "max_intermediate": 999},
+    "model": {"base": "tiny-base"},
+    "problems": {"train": 600, "validation": 20, "test": 40},
+    "search": [
+        {"name": "cot", "n": 1, "problems": 60, "max_tokens": 40},
+        {"name": "cot", "n": 4, "temperature": 1.0, "problems": 60, "max_tokens": 40},
+        {"name": "bfs", "paths": 2, "failures": 1, "problems": 40},
+        {"name": "dfs", "paths": 4, "failures": 1},
+    ],
+    "tuning": {
+        "alpha": 1e-4,
+        "steps": 30,
+        "batch": 16,
+        "learning_rate": 2e-3,
+        "warmup": 5,
+        "eval_every": 10,
+        "max_length": 96,
+    },
+    "evaluation": [
+        {"name": "random"},
+        {"name": "cot", "n": 1, "max_tokens": 40},
+        {"name": "cot", "n": 4, "temperature": 0.7, "max_tokens": 40},
+        {"name": "dfs"},
+    ],
+    "export": {"greedy_problems": 10, "success_points": 10},
+}
+
+
+def ltf(*args: object, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, in a process of its own."""
+    command = [sys.executable, "-m", "ltf_lite.cli", *map(str, args)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, **options
+    )
+
+
+def one_sentence(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The command failed with this code and one clear line that names these words."""
+    assert result.returncode == code, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert lines, "nothing was said"
+    assert lines[-1].startswith("ltf: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in lines[-1], result.stderr
+
+
+@pytest.fixture(scope="session")
+def small_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("presets") / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    return file
+
+
+@pytest.fixture(scope="session")
+def small_run(small_preset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    result = ltf("train", small_preset, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder

@@ -1,0 +1,214 @@
+"""The main job as a user runs it: all of it, killed in the middle of it, and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ltf_lite.files import read_json
+from ltf_lite.harvest import read
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.run import locked
+from ltf_lite.pipeline.train import STAGES
+from ltf_lite.tasks import get_task
+from tests.conftest import SMALL, ltf, one_sentence
+
+TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
+
+
+def rates(folder: Path) -> dict[str, dict[str, float]]:
+    """Every success rate and failure count of a run, without the seconds."""
+    found = {}
+    for file in [*folder.glob("evaluation/*.json"), *folder.glob("gguf/*.test.json")]:
+        record = read_json(file)
+        found[file.name] = {c: r["rate"] for c, r in record["rates"].items()} | record["kinds"]
+    return found
+
+
+def test_a_run_leaves_everything_that_the_design_says(small_run):
+    manifest = read_json(small_run / "manifest.json")
+    assert [s.name for s in STAGES] == list(manifest["stages"])
+    for entry in manifest["stages"].values():
+        assert entry["status"] == "done"
+        assert entry["seconds"] > 0
+        assert entry["peak_bytes"] > 10e6
+    assert manifest["packages"]["torch"].startswith("2.")
+    for name in (
+        "problems/train.jsonl", "harvest/part-00000.parquet", "tuning/adapter", "tuning/log.jsonl",
+        "model/config.json", "gguf/small.f16.gguf", "gguf/small.q8_0.gguf", "gguf/parity.json",
+        "report/report.md", "report/headline.png", "report/results.csv",
+    ):  # fmt: skip
+        assert (small_run / name).exists(), name
+    assert not list(small_run.rglob("*.tmp"))
+
+
+def test_every_harvested_verdict_is_what_the_verifier_says(small_run):
+    rows = list(read(small_run / "harvest"))
+    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "bfs", "dfs"}
+    assert sum(row["correct"] for row in rows) > 500
+    assert {"dead_end"} <= {row["kind"] for row in rows}
+    for row in rows[::7]:
+        problem = TASK.problem({"numbers": row["numbers"], "target": row["target"]})
+        verdict = TASK.verify(problem, TASK.parse(problem, row["text"]))
+        assert (verdict.correct, verdict.kind) == (row["correct"], row["kind"])
+
+
+def test_the_splits_of_a_run_share_no_problem(small_run):
+    ids = {}
+    for split in ("train", "validation", "test"):
+        lines = (small_run / "problems" / f"{split}.jsonl").read_text().splitlines()
+        ids[split] = {TASK.problem(json.loads(line)).id for line in lines}
+        assert len(ids[split]) == SMALL["problems"][split]
+    assert not ids["train"] & ids["test"]
+    assert not ids["train"] & ids["validation"]
+    assert not ids["validation"] & ids["test"]
+
+
+def test_parity_was_proven(small_run):
+    parity = read_json(small_run / "gguf" / "parity.json")
+    assert parity["passed"]
+    assert parity["tokens"]["mismatches"] == 0
+    assert parity["tokens"]["n"] > 500
+    assert parity["greedy"]["equal"] == parity["greedy"]["n"] == 10
+
+
+def test_the_report_shows_what_was_recorded(small_run):
+    text = (small_run / "report" / "report.md").read_text()
+    record = read_json(small_run / "evaluation" / "tuned-cot-n-1-max-tokens-40.test.json")
+    assert f"{100 * record['rates']['greedy']['rate']:.1f} %" in text
+    assert "oracle@4 (the verifier picks: upper bound)" in text
+    assert "random legal steps (floor)" in text
+    csv = (small_run / "report" / "results.csv").read_text().splitlines()
+    assert len(csv) == 1 + sum(len(read_json(f)["rates"]) for f in
+                               [*small_run.glob("evaluation/*.json"),
+                                *small_run.glob("gguf/*.test.json")])  # fmt: skip
+    assert (small_run / "report" / "headline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_command_again_does_nothing(small_run, small_preset):
+    before = {p: p.stat().st_mtime_ns for p in small_run.rglob("*.parquet")}
+    result = ltf("train", small_preset, "--out", small_run, "--json")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("done before") == len(STAGES)
+    assert before == {p: p.stat().st_mtime_ns for p in small_run.rglob("*.parquet")}
+    assert json.loads(result.stdout)["parity"]["passed"]
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it(small_run, tmp_path):
+    run = Run.load(small_run)
+    data = read_json(small_run / "manifest.json")
+    data["preset"]["tuning"]["alpha"] = 0.5
+    changed = Run(small_run, data)
+    done = {
+        s.name for s in STAGES
+        if changed.finished(s.name, changed.input_hash(s.parts, s.upstream), s.outputs)
+    }  # fmt: skip
+    assert {"problems", "search"} <= done
+    assert "tune" not in done
+    assert all(run.finished(s.name, run.input_hash(s.parts, s.upstream), s.outputs) for s in STAGES)
+
+
+def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> None:
+    """SIGKILL the command some time after a stage has begun (or let it end if it is too quick)."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            status = read_json(folder / "manifest.json")["stages"][stage]["status"]
+        except (OSError, KeyError):
+            status = None
+        if status is not None:
+            time.sleep(delay)
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_path):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-m", "ltf_lite.cli", "train", str(small_preset), "--out",
+               str(folder)]  # fmt: skip
+    for stage, delay in [("problems", 0.1), ("search", 3.5), ("search", 5.0), ("tune", 6.0),
+                         ("tune", 8.0), ("merge", 2.0), ("evaluate", 4.0),
+                         ("export", 4.0), ("report", 0.3)]:  # fmt: skip
+        kill_during(command, folder, stage, delay)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert result.returncode == 0, result.stderr
+    key = ("problem_id", "text", "reasoner", "kind", "seed")
+    wanted = [tuple(row[k] for k in key) for row in read(small_run / "harvest")]
+    assert [tuple(row[k] for k in key) for row in read(folder / "harvest")] == wanted
+    steps = [json.loads(line)["step"] for line in (folder / "tuning/log.jsonl").open()]
+    assert steps == [10, 20, 30]
+    assert rates(folder) == rates(small_run)
+
+
+def test_two_processes_on_one_run_are_refused(small_run, small_preset):
+    with locked(small_run):
+        result = ltf("train", small_preset, "--out", small_run)
+    one_sentence(result, 1, "another process", str(small_run))
+
+
+def other_preset(tmp_path: Path) -> Path:
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, "name": "other"}))
+    return file
+
+
+def test_the_run_of_another_preset_is_refused_and_kept(small_run, tmp_path):
+    before = (small_run / "manifest.json").read_bytes()
+    result = ltf("train", other_preset(tmp_path), "--out", small_run)
+    one_sentence(result, 1, "small", "other", "--force-new")
+    assert (small_run / "manifest.json").read_bytes() == before
+
+
+def test_force_new_sets_the_old_run_aside(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    Run.prepare(folder, Run(folder, {"preset": SMALL, "stages": {}}).preset, False)
+    (folder / "keep.txt").write_text("mine")
+    other = Run(folder, {"preset": {**SMALL, "name": "other"}, "stages": {}}).preset
+    run = Run.prepare(folder, other, True)
+    assert run.preset.name == "other"
+    (aside,) = [p for p in tmp_path.iterdir() if p != folder]
+    assert (aside / "keep.txt").read_text() == "mine"
+    assert Run.load(aside).preset.name == "small"
+
+
+def test_a_folder_that_is_no_run_is_left_alone(small_preset, tmp_path):
+    (tmp_path / "letters.txt").write_text("dear")
+    one_sentence(ltf("train", small_preset, "--out", tmp_path), 1, "is no run")
+    assert (tmp_path / "letters.txt").read_text() == "dear"
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(small_preset, tmp_path):
+    (tmp_path / "file").write_text("")
+    one_sentence(ltf("train", small_preset, "--out", tmp_path / "file" / "run"), 1, "cannot write")
+    if os.geteuid() != 0:  # root writes everywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        one_sentence(ltf("train", small_preset, "--out", tmp_path / "closed"), 1, "cannot write")
+
+
+@pytest.mark.parametrize("limit", [3_000, 40_000])
+def test_a_full_disk_is_one_sentence_and_what_was_done_stays(small_preset, tmp_path, limit):
+    folder = tmp_path / "full"
+
+    def no_room():  # a file-size limit fails in the middle of a write, as a full disk does
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    result = ltf("train", small_preset, "--out", folder, preexec_fn=no_room)
+    one_sentence(result, 1, "File too large")
+    for file in folder.rglob("*.parquet"):
+        assert file.stat().st_size > 0
+    stages = read_json(folder / "manifest.json")["stages"] if limit > 3_000 else {}
+    assert all(entry["status"] in ("done", "failed") for entry in stages.values())

@@ -1,0 +1,93 @@
+"""Every preset on disk is good; what is not good is refused by name, in one sentence."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from ltf_lite import presets
+from ltf_lite.pipeline.train import check
+from ltf_lite.tasks import TaskError
+from tests.conftest import SMALL
+
+FILES = presets.available()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_preset_on_disk_loads_and_its_task_has_problems(name):
+    preset = presets.load(name)
+    assert preset.name == name
+    assert preset.about
+    check(preset)
+
+
+def changed(path: str, value) -> dict:
+    data = copy.deepcopy(SMALL)
+    *way, last = path.split(".")
+    at = data
+    for part in way:
+        at = at[int(part)] if isinstance(at, list) else at[part]
+    at[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("tuning.alhpa", 0.1, ["tuning.alhpa", "alpha"]),
+        ("serach", [], ["serach", "search"]),
+        ("task.tagrets", [1, 2], ["task.tagrets", "targets"]),
+        ("search.0.temprature", 1, ["search.0.temprature", "temperature"]),
+        ("tuning.alpha", 1.0, ["tuning.alpha", "less than 1"]),
+        ("tuning.alpha", -0.1, ["tuning.alpha"]),
+        ("problems.test", 0, ["problems.test", "greater than 0"]),
+        ("tuning.credit", "everything", ["tuning.credit", "fatal_step"]),
+        ("tuning.learning_rate", "fast", ["tuning.learning_rate", "fast"]),
+        ("search.0.paths", 3, ["cot", "paths"]),
+        ("search.1.temperature", 0, ["temperature"]),
+        ("name", "../evil", ["name"]),
+        ("seed", -1, ["seed"]),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(path, value, words):
+    with pytest.raises(presets.PresetError) as caught:
+        presets.parse(changed(path, value), "here")
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "word"),
+    [
+        ("task.numbers", [1, 1], "found only 0"),
+        ("task.targets", [900, 901], "max_intermediate"),
+        ("task.numbers", [9, 3], "smaller end first"),
+        ("task.count", 9, "count"),
+        ("task.ranked", "x.csv", "ranked"),
+        ("task.name", "coutdown", "countdown"),
+    ],
+)
+def test_an_impossible_task_is_refused_before_anything_is_written(path, value, word):
+    data = changed(path, value)
+    if path == "task.numbers" and value == [1, 1]:
+        data["task"]["targets"] = [50, 60]
+    if path == "task.targets":
+        data["task"]["max_intermediate"] = 500
+    with pytest.raises(TaskError, match=word):
+        check(presets.parse(data, "here"))
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(presets.PresetError, match="tiny"):
+        presets.load("tinny")
+
+
+def test_a_broken_file_is_one_sentence(tmp_path):
+    for content in (b"a: [1", b"\xff\xfe", b"- 1\n", b""):
+        file = tmp_path / "p.yaml"
+        file.write_bytes(content)
+        with pytest.raises(presets.PresetError) as caught:
+            presets.load(str(file))
+        assert "\n" not in str(caught.value)
