@@ -26,7 +26,7 @@ def facts() -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "python": platform.python_version(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "cores": cores,
         "memory": _memory(),
         "disk_free": shutil.disk_usage(Path.cwd()).free,

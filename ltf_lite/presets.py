@@ -30,6 +30,7 @@ class TaskSection(Section):
     numbers: tuple[int, int] | None = None
     targets: tuple[int, int] | None = None
     max_intermediate: int | None = None
+    draw: Literal["uniform", "walk"] | None = None
     ranked: str | None = None
     test_ranks: tuple[int, int] | None = None
 

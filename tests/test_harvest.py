@@ -26,7 +26,7 @@ def test_rows_carry_their_verdict_and_where_they_came_from():
     assert (dead["kind"], dead["fatal_step"]) == ("dead_end", 1)
     assert (wrong["kind"], wrong["fatal_step"]) == ("arithmetic", 1)
     assert right["steps"] == RIGHT.split()
-    assert right["prompt"] == "33,25,5,5>27\n"
+    assert right["prompt"] == "27:33,25,5,5\n"
     assert right["seed"] == 7
 
 

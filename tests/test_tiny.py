@@ -30,9 +30,9 @@ def test_every_number_is_one_token_and_any_text_round_trips():
     tok = tokenizer.build()
     ids = tok([str(n) for n in range(1000)], add_special_tokens=False)["input_ids"]
     assert ids == [[n] for n in range(1000)]
-    for text in ("33,25,5,5>27\n", "25+5=30,33,5\n", "left: 5 33 30)\n\n", "é ٣ 🙂\x00", "1234567"):
+    for text in ("27:33,25,5,5\n", "25+5=30,33,5\n", "left: 5 33 30)\n\n", "é ٣ 🙂\x00", "1234567"):
         assert tok.decode(tok(text, add_special_tokens=False)["input_ids"]) == text
-    assert tok("7>7\n")["input_ids"][0] == tok.bos_token_id
+    assert tok("7:7\n")["input_ids"][0] == tok.bos_token_id
 
 
 def test_the_committed_tokenizer_is_the_one_the_code_builds():
@@ -50,15 +50,15 @@ def test_the_corpus_is_legal_reproducible_and_holds_no_test_problem():
     assert first != list(islice(corpus.documents(6), 3000))
     kinds = {"?": 0, "!": 0, "": 0}
     for prompt, completion in first:
-        head, _, tail = prompt.rstrip("\n").partition(">")
+        target, _, tail = prompt.rstrip("\n").partition(":")
         mark = tail[-1] if tail[-1] in "?!" else ""
         kinds[mark] += 1
-        numbers = [int(n) for n in head.split(",")]
+        numbers = [int(n) for n in tail.rstrip("?!").split(",")]
         assert numbers == sorted(numbers, reverse=True)
         if mark == "!":
             assert completion in ("sure\n", "likely\n", "impossible\n")
             continue
-        problem = corpus.Problem("countdown", tuple(numbers), int(tail.rstrip("?")))
+        problem = corpus.Problem("countdown", tuple(numbers), int(target))
         if mark == "" and len(numbers) == 4:
             assert GAME.split_of(problem) != "test"
         path = GAME.parse(problem, completion)
@@ -96,9 +96,9 @@ def test_the_base_does_not_know_how_to_aim():
 def test_the_base_proposes_steps_and_judges_states():
     engine = open_engine("tiny-base")
     problem = get_task("countdown").problem({"numbers": [33, 25, 5, 5], "target": 27})
-    (proposals,) = engine.generate(["33,25,5,5>27?\n"], Sampling(max_tokens=60))
+    (proposals,) = engine.generate(["27:33,25,5,5?\n"], Sampling(max_tokens=60))
     path = GAME.parse(problem, proposals[0].text)
     assert len(path.lines) == corpus.PROPOSALS
     assert all(line.step for line in path.lines)
-    (value,) = engine.generate(["33,6>27!\n"], Sampling(max_tokens=8))
+    (value,) = engine.generate(["27:33,6!\n"], Sampling(max_tokens=8))
     assert value[0].text.strip() in tokenizer.WORDS

@@ -10,7 +10,7 @@ from ltf_lite.engines.torch_engine import TorchEngine
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50))
-PROMPTS = [TASK.prompt(p, "compact") for p in TASK.problems("validation", 12, 3)] + ["7,3>10\n"]
+PROMPTS = [TASK.prompt(p, "compact") for p in TASK.problems("validation", 12, 3)] + ["10:7,3\n"]
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def _new_manifest(preset: Preset) -> dict[str, Any]:
     return {
         "preset": preset.model_dump(mode="json"),
         "python": platform.python_version(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "packages": versions,
         "stages": {},

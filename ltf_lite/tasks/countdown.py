@@ -18,25 +18,35 @@ from ltf_lite.tasks.numbers_game import (
     whole_number,
     whole_range,
 )
+from ltf_lite.tasks.solver import state
 
 TEST_TARGETS = 0.1  # share of the targets that only test problems have
 VALIDATION = 0.1  # share of the other problems
 CEILING = LARGEST**MAX_NUMBERS  # no intermediate result is larger
+DRAWS = ("uniform", "walk")
 PATIENCE = 2000  # draws in a row without a new problem, after which there are none
 
 
 @dataclass
 class Countdown(NumbersGame):
-    """`count` numbers and a target, each drawn from an inclusive range."""
+    """`count` numbers and a target, each from an inclusive range.
+
+    `draw` says which solvable problems are likely: `uniform`, numbers and target drawn apart; or
+    `walk`, the target is where random legal steps end, so that problems with many solutions come
+    more often.
+    """
 
     name: ClassVar[str] = "countdown"
     count: int = 4
     numbers: tuple[int, int] = (1, 100)
     targets: tuple[int, int] = (10, 100)
     max_intermediate: int | None = None
+    draw: str = "uniform"
 
     def __post_init__(self) -> None:
         whole_number(self.count, "countdown: count", 2, MAX_NUMBERS)
+        if self.draw not in DRAWS:
+            raise TaskError(f"countdown: draw must be {' or '.join(DRAWS)}, not {self.draw!r}")
         self.numbers = whole_range(self.numbers, "countdown: numbers", 1, LARGEST)
         self.targets = whole_range(self.targets, "countdown: targets", 0, LARGEST)
         if self.max_intermediate is not None:
@@ -88,16 +98,24 @@ class Countdown(NumbersGame):
             for target in range(self.targets[0], self.targets[1] + 1)
             if (target in in_test) == (split == "test")
         ]
-        seen: set[str] = set()
+        seen, wanted = set[str](), set(targets)
         misses = 0 if targets else PATIENCE
         while misses < PATIENCE:
             numbers = tuple(rng.randint(*self.numbers) for _ in range(self.count))
-            problem = Problem(self.name, numbers, rng.choice(targets))
+            target = rng.choice(targets) if self.draw == "uniform" else self._walk(rng, numbers)
+            problem = Problem(self.name, numbers, target)
             misses += 1
-            if problem.id in seen or self.split_of(problem) != split:
+            if target not in wanted or problem.id in seen or self.split_of(problem) != split:
                 continue
             seen.add(problem.id)
             if self.solvable(problem):
                 misses = 0
                 yield problem
         yield None
+
+    def _walk(self, rng: random.Random, numbers: tuple[int, ...]) -> int:
+        """Where random legal steps from these numbers end."""
+        left = state(numbers)
+        while len(left) > 1:
+            left = rng.choice(self.moves(left)).left
+        return int(left[0])

@@ -123,7 +123,8 @@ class NumbersGame:
     def prompt(self, problem: Problem, style: str) -> str:
         """What the model is asked: `compact`, `few_shot`, or in plain words."""
         if style == "compact":
-            return f"{','.join(map(str, self.start(problem)))}>{problem.target}\n"
+            # The target first, so that a causal model reads every number in its light.
+            return f"{problem.target}:{','.join(map(str, self.start(problem)))}\n"
         own = state(problem.numbers)  # an example must not give its own solution away
         examples = EXAMPLES if style == "few_shot" else ()
         shots = "".join(self._shot(*each) for each in examples if state(each[0]) != own)
@@ -208,10 +209,10 @@ class NumbersGame:
             return _fail("wrong_answer", full, f"the answer is no expression: {error}")
         if sorted(used) != sorted(problem.numbers):
             return _fail("wrong_answer", full, "the answer does not use each number once")
-        for value in (value, *claimed):
-            if value != problem.target:
-                said = f"the answer is {shown(value)}, not {problem.target}"
-                return _fail("wrong_answer", full, said)
+        wrong = next((each for each in (value, *claimed) if each != problem.target), None)
+        if wrong is not None:
+            said = f"the answer is {shown(wrong)}, not {problem.target}"
+            return _fail("wrong_answer", full, said)
         return Verdict(True, None, None, f"correct: reaches {problem.target}")
 
 

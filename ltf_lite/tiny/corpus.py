@@ -19,10 +19,9 @@ from ltf_lite.tasks.text import write_compact, write_step
 LARGEST = 999
 HIGHEST = 50  # of a drawn number
 HIGHEST_TARGET = 100
-HINDSIGHT = 0.35
+HINDSIGHT = 0.15
 RETRIES = 4  # walks tried for an end that can be a target
 PROPOSALS = 3
-ROLLOUTS = 16  # random walks behind a value judgement of three numbers
 
 Document = tuple[str, str]  # prompt, completion
 
@@ -34,7 +33,7 @@ def game() -> Countdown:
 
 
 def prompt(left: State, target: int, mark: str = "") -> str:
-    return f"{','.join(map(str, left))}>{target}{mark}\n"
+    return f"{target}:{','.join(map(str, left))}{mark}\n"
 
 
 def walk(rng: random.Random, left: State) -> list[Move]:
@@ -85,11 +84,8 @@ def _value_document(rng: random.Random) -> Document:
     left = _state(rng, rng.choice((3, 3, 2, 2, 1)))
     reached = walk(rng, left)[-1].result if len(left) > 1 else left[0]
     target = int(reached) if rng.random() < 0.5 else rng.randint(1, HIGHEST_TARGET)
-    if len(left) < 3:
-        value = "sure" if solvable(left, target, game().rules) else "impossible"
-    else:
-        hit = any(walk(rng, left)[-1].result == target for _ in range(ROLLOUTS))
-        value = "likely" if hit else "impossible"
+    hope = "sure" if len(left) < 3 else "likely"
+    value = hope if solvable(left, target, game().rules) else "impossible"
     return prompt(left, target, "!"), value + "\n"
 
 
@@ -98,4 +94,4 @@ def documents(seed: int) -> Iterator[Document]:
     rng = random.Random(f"corpus:{seed}")
     kinds = (_walk_document, _propose_document, _value_document)
     while True:
-        yield rng.choices(kinds, (85, 8, 7))[0](rng)
+        yield rng.choices(kinds, (82, 7, 11))[0](rng)

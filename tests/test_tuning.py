@@ -1,0 +1,340 @@
+"""Tuning as its user sees it: what is learnt, what is forgotten, and that a kill loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaForCausalLM
+
+from ltf_lite.harvest.example import Example
+from ltf_lite.tiny import pretrain, tokenizer
+from ltf_lite.tuning import Lora, TuneSettings, TuningError, checkpoints, load_for_tuning, tune
+from ltf_lite.tuning.data import Batches, collate, rows_of
+from ltf_lite.tuning.trainer import UFTTrainer, rate_share
+from ltf_lite.tuning.watch import guard
+
+SETTINGS = TuneSettings(
+    steps=12, batch=4, alpha=0.05, learning_rate=5e-3, warmup=2, rank=4, lora_alpha=8,
+    dropout=0.1, eval_every=4, max_length=64,
+)  # fmt: skip
+GOOD = [Example(f"{n},{n + 1}>", f"{n}+{n + 1}={2 * n + 1}\n", True, 0, 9) for n in range(20)]
+BAD = [Example(f"{n},{n + 1}>", f"{n}-{n + 1}={n + 7}\n", False, 0, 9) for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("base")
+    LlamaForCausalLM(pretrain.config(64, 2, 128)).save_pretrained(folder)
+    tokenizer.build().save_pretrained(folder)
+    return folder
+
+
+def steady(model, tok):
+    """Metrics that disturb every random number generator, as sampling would."""
+    torch.rand(3)
+    assert not model.training
+    return {"success": 0.5}
+
+
+def weights(folder):
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+# ---- which tokens carry loss
+
+
+def rows(*examples, max_length=64):
+    return rows_of(examples, tokenizer.build(), max_length)
+
+
+def marked(row):
+    return tokenizer.build().convert_ids_to_tokens(
+        [i for i, m in zip(row.ids, row.marked, strict=True) if m]
+    )
+
+
+def test_a_success_is_learnt_whole_with_its_end_and_without_its_prompt():
+    (row,), _, _ = rows(Example("25,17>", "25-17=8", True, 0, 7))
+    assert marked(row) == ["25", "-", "17", "=", "8", "</s>"]
+    assert tokenizer.build().decode(row.ids) == "<s>25,17>25-17=8</s>"
+
+
+@pytest.mark.parametrize(
+    ("span", "tokens"),
+    [
+        ((0, 8), ["25", "-", "17", "=", "42"]),
+        ((3, 5), ["17"]),
+        ((4, 7), ["17", "=", "42"]),  # tokens that a bound cuts in two are in
+        ((2, 3), ["-"]),
+    ],
+)
+def test_a_failure_is_forgotten_in_its_span_only_and_never_ends(span, tokens):
+    _, (row,), _ = rows(Example("25,17>", "25-17=42", False, *span))
+    assert marked(row) == tokens
+    assert row.marked[-1]  # nothing after the span is even read
+    assert tokenizer.build().eos_token_id not in row.ids
+
+
+def test_a_cut_does_not_change_the_tokens_before_it():
+    _, (row,), _ = rows(Example("1>", "100+200", False, 0, 1))
+    assert marked(row) == ["100"]
+
+
+def test_long_rows_and_empty_spans_are_dropped_and_counted():
+    good, bad, dropped = rows(
+        Example("1,2>", "1+2=3", True, 0, 5), Example("1,2>", "1+2=3" * 9, True, 0, 45),
+        Example("1,2>", "1+2=4", False, 3, 3), Example("1,2>", "1+2=4", False, 0, 5),
+        max_length=20,
+    )  # fmt: skip
+    assert (len(good), len(bad)) == (1, 1)
+    assert dropped == {"successes": 1, "failures": 1}
+
+
+def test_padding_carries_no_loss():
+    good, bad, _ = rows(
+        Example("1,2>", "1+2=3", True, 0, 5), Example("1>", "1-2", False, 0, 3)
+    )
+    batch = collate(good + bad, 7)
+    assert batch["input_ids"].shape == batch["attention_mask"].shape
+    padding = ~batch["attention_mask"]
+    assert padding.any()
+    assert (batch["input_ids"][padding] == 7).all()
+    assert not (batch["learn_mask"] | batch["forget_mask"])[padding].any()
+    assert batch["learn_mask"].sum(1).tolist() == [6, 0]
+    assert batch["forget_mask"].sum(1).tolist() == [0, 3]
+
+
+# ---- order
+
+
+def batches(settings, good=GOOD, bad=BAD):
+    return Batches(*rows_of([*good, *bad], tokenizer.build(), 64)[:2], settings, 0)
+
+
+def test_an_epoch_shows_every_success_once_and_then_in_another_order():
+    data = batches(replace(SETTINGS, steps=10))  # 20 successes, 4 a step: 5 steps an epoch
+    order = [tuple(row.ids) for k in range(10) for row in data.step(k)[0]]
+    first, second = order[:20], order[20:]
+    assert set(first) == set(second) and len(set(first)) == 20
+    assert first != second
+
+
+def test_a_batch_depends_on_seed_and_step_alone():
+    one, other = batches(SETTINGS), batches(SETTINGS)
+    list(one)
+    assert torch.equal(one[7]["input_ids"], other[7]["input_ids"])
+    third = batches(replace(SETTINGS, seed=1))
+    assert not torch.equal(one[7]["learn_mask"], third[7]["learn_mask"]) or not torch.equal(
+        one[7]["input_ids"], third[7]["input_ids"]
+    )
+
+
+def test_ratio_sets_the_failures_and_alpha_zero_draws_none():
+    assert [len(side) for side in batches(replace(SETTINGS, ratio=0.5)).step(0)] == [4, 2]
+    assert [len(side) for side in batches(replace(SETTINGS, alpha=0.0)).step(0)] == [4, 0]
+    parts = batches(replace(SETTINGS, batch=1, accumulation=8, ratio=0.5))
+    assert sum(parts[i]["forget_mask"].any(1).sum().item() for i in range(8)) == 4
+
+
+def test_a_side_without_examples_is_refused():
+    with pytest.raises(TuningError, match="no success"):
+        batches(SETTINGS, good=[])
+    with pytest.raises(TuningError, match="set alpha to 0"):
+        batches(SETTINGS, bad=[])
+
+
+# ---- training
+
+
+def trained(base, out, settings):
+    model, _ = load_for_tuning(base, Lora(4, 8, 0.0), settings.load_in_4bit)
+    trainer = UFTTrainer(model, batches(settings), settings, out)
+    trainer.train()
+    return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def test_accumulation_changes_nothing(base, tmp_path):
+    told = replace(SETTINGS, steps=3, ratio=0.5, eval_every=9, alpha=0.3)
+    whole = trained(base, tmp_path / "1", replace(told, batch=8))
+    parts = trained(base, tmp_path / "2", replace(told, batch=1, accumulation=8))
+    for name, weight in whole.items():
+        torch.testing.assert_close(parts[name], weight, rtol=1e-3, atol=2e-5)
+    moved = [w for n, w in whole.items() if "lora_B" in n]
+    assert all(w.abs().max() > 1e-3 for w in moved)  # every B began at zero
+
+
+def nll(model, tok, examples):
+    """Mean -log p of the completions' tokens, from plain full logits."""
+    total = count = 0.0
+    for e in examples:
+        prompt, end = tok(e.prompt)["input_ids"], tok(e.completion, add_special_tokens=False)
+        ids = torch.tensor([prompt + end["input_ids"]])
+        logp = model(input_ids=ids).logits.log_softmax(-1)[0, :-1]
+        picked = logp.gather(1, ids[0, 1:, None])[len(prompt) - 1 :]
+        total, count = total - picked.sum().item(), count + len(picked)
+    return total / count
+
+
+@pytest.mark.parametrize("load_in_4bit", [False, True])
+def test_tuning_learns_successes_and_forgets_failures(base, tmp_path, load_in_4bit):
+    before, after = [], []
+
+    def validate(model, tok):
+        found = nll(model, tok, GOOD[:5]), nll(model, tok, BAD[:5])
+        after.append(found)
+        with model.disable_adapter():
+            before.append((nll(model, tok, GOOD[:5]), nll(model, tok, BAD[:5])))
+        return {"success": -found[0]}
+
+    told = replace(SETTINGS, steps=60, eval_every=30, alpha=0.3, batch=8, learning_rate=1e-2,
+                   load_in_4bit=load_in_4bit)  # fmt: skip
+    seen = []
+    result = tune(base, [*GOOD, *BAD], tmp_path, told, validate, seen.append)
+    assert after[-1][0] < before[-1][0] / 2
+    assert after[-1][1] > before[-1][1]
+    assert [p["step"] for p in seen] == [20, 30, 40, 60]
+    assert result["step"] == 60
+    assert result["tokens"]["success"] > 60 * 8 * 10
+    assert result["tokens_per_second"] > 0
+    assert result["trainable_parameters"] < 100_000
+
+
+def test_the_best_adapter_is_kept_and_of_equals_the_later(base, tmp_path):
+    successes = iter([0.1, 0.7, 0.7, 0.2])
+    told = replace(SETTINGS, steps=8, eval_every=2)
+    result = tune(base, [*GOOD, *BAD], tmp_path, told, lambda m, t: {"success": next(successes)})
+    assert (result["step"], result["validation"]) == (6, {"success": 0.7})
+    assert same(weights(tmp_path / "adapter"), weights(tmp_path / "checkpoints/checkpoint-6"))
+    log = checkpoints.lines(tmp_path / "log.jsonl")
+    assert [line["step"] for line in log] == [2, 4, 6, 8]
+    assert all(line["learning"] > 0 and line["forgetting"] > 0 for line in log)
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["checkpoint-6", "checkpoint-8"]
+    # A finished run returns what it found, without validating again.
+    assert tune(base, [*GOOD, *BAD], tmp_path, told, lambda m, t: 1 / 0) == result
+    with pytest.raises(TuningError, match="other settings"):
+        tune(base, [*GOOD, *BAD], tmp_path, replace(told, alpha=0.2), steady)
+
+
+# A child that dies by SIGKILL where it is told to: at its second validation (checkpoint 8 is
+# complete, log and adapter are of step 4), while checkpoint 12 is being written, or between the
+# two renames that exchange the adapter.
+CHILD = """
+import os, signal, sys
+sys.path.insert(0, {here!r})
+import test_tuning as t
+from ltf_lite.tuning import checkpoints
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+where, calls = sys.argv[1], []
+def validate(model, tok):
+    calls.append(1)
+    if where == "validation" and len(calls) == 2: die()
+    return t.steady(model, tok)
+real = os.replace
+def replace(source, target):
+    name = str(target)
+    if where == "checkpoint" and name.endswith("checkpoint-12"): die()
+    real(source, target)
+    if where == "adapter" and name.endswith("adapter.old"): die()
+checkpoints.os.replace = replace
+t.torch.set_num_threads(1)
+t.tune(sys.argv[2], [*t.GOOD, *t.BAD], sys.argv[3], t.SETTINGS, validate)
+"""
+
+
+def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    tune(base, [*GOOD, *BAD], whole, SETTINGS, steady)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    child = CHILD.format(here=os.path.dirname(__file__))
+    for where in ("validation", "adapter", "checkpoint"):
+        end = subprocess.run([sys.executable, "-c", child, where, str(base), str(killed)],
+                             env=environment, capture_output=True, text=True)  # fmt: skip
+        assert end.returncode == -9, end.stderr
+    (killed / "checkpoints" / "checkpoint-99").mkdir()  # not complete, so not resumed from
+    with (killed / "log.jsonl").open("a") as log:
+        log.write('{"step": 12, "lear')
+    again = tune(base, [*GOOD, *BAD], killed, SETTINGS, steady)
+    assert again["step"] == 12
+    assert same(weights(whole / "adapter"), weights(killed / "adapter"))
+    logs = [checkpoints.lines(out / "log.jsonl") for out in (whole, killed)]
+    for line in (line for log in logs for line in log):
+        line.pop("seconds")
+    assert logs[0] == logs[1]
+    first, second = (json.loads((out / "result.json").read_text()) for out in (whole, killed))
+    assert first["tokens"] == second["tokens"]
+    names = sorted(p.name for p in killed.iterdir())
+    assert names == ["adapter", "checkpoints", "log.jsonl", "result.json", "run.json"]
+
+
+def test_the_kept_adapter_loads_onto_the_base(base, tmp_path):
+    from peft import PeftModel
+
+    found = []
+    tune(base, [*GOOD, *BAD], tmp_path, replace(SETTINGS, steps=4),
+         lambda m, t: {"success": found.append(nll(m, t, GOOD[:3])) or 0.0})  # fmt: skip
+    loaded = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), tmp_path / "adapter")
+    assert nll(loaded.eval(), tokenizer.build(), GOOD[:3]) == pytest.approx(found[0], rel=1e-5)
+
+
+# ---- what stops a run
+
+
+def test_an_exploding_run_stops_and_keeps_its_last_checkpoint(base, tmp_path):
+    told = replace(SETTINGS, steps=40, eval_every=1, warmup=30, learning_rate=1e4)
+    with pytest.raises(TuningError, match="at step"):
+        tune(base, [*GOOD, *BAD], tmp_path, told, steady)
+    last = checkpoints.last_checkpoint(tmp_path / "checkpoints")
+    assert last is not None
+    assert all(w.isfinite().all() for w in weights(last).values())
+
+
+@pytest.mark.parametrize(
+    ("now", "word"),
+    [
+        ((float("nan"), 1.0, 1.0), "not a number at step 7"),
+        ((1.0, 1.0, float("inf")), "not a number at step 7"),
+        ((1.0, 9.0, 1.0), "forgetting loss exploded"),
+        ((9.0, 1.0, 1.0), "learning loss exploded"),
+    ],
+)
+def test_the_watchdog_names_what_went_wrong(now, word):
+    guard(7, (1.5, 2.5, 80.0), (1.0, 1.0))
+    with pytest.raises(TuningError, match=word):
+        guard(7, now, (1.0, 1.0))
+
+
+def test_a_missing_model_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(TuningError, match="neither a model folder here"):
+        load_for_tuning(tmp_path / "nothing", Lora(), False)
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": 1.0}, {"steps": 0}, {"floor": 2.0}, {"ratio": -1}])
+def test_impossible_settings_are_refused_by_name(wrong):
+    with pytest.raises(TuningError, match=next(iter(wrong))):
+        TuneSettings(**wrong)
+
+
+def test_the_rate_warms_up_and_falls_to_its_floor():
+    told = TuneSettings(steps=100, warmup=10, floor=0.1)
+    shares = [rate_share(step, told) for step in range(101)]
+    assert shares[0] == pytest.approx(0.1) and max(shares) == 1.0
+    assert shares[10:] == sorted(shares[10:], reverse=True)
+    assert shares[100] == pytest.approx(0.1)
+
+
+def test_asking_for_the_settings_does_not_load_torch():
+    code = "import sys, ltf_lite.tuning; ltf_lite.tuning.TuneSettings(); print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
