@@ -18,7 +18,7 @@ from filelock import FileLock
 from ltf_lite.pipeline.run import Run, RunError, locked
 from ltf_lite.presets import Preset
 from ltf_lite.progress import duration, say
-from ltf_lite.tasks import TaskError, get_task
+from ltf_lite.tasks import SPLITS, TaskError, get_task
 
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 ORPHANED = 0.2  # seconds after which a stage notices that its parent is gone
@@ -75,8 +75,8 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
 def check(preset: Preset) -> None:
     """What can be known to be impossible before anything is written; raises TaskError."""
     task = get_task(preset.task.name, **task_settings(preset))
-    for split in ("train", "validation", "test"):
-        task.problems(split, 1, preset.seed)  # type: ignore[arg-type]
+    for split in SPLITS:
+        task.problems(split, 1, preset.seed)
 
 
 def task_settings(preset: Preset) -> dict[str, Any]:

@@ -102,6 +102,18 @@ def tokenize(text: str) -> list[str]:
     return tokens
 
 
+_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
+
+
+def _reduce(values: list[Number], pending: list[str]) -> None:
+    """Apply the last pending operator to the last two values."""
+    op, b, a = pending.pop(), values.pop(), values.pop()
+    result = apply(a, op, b)
+    if result is None:
+        raise ExpressionError("a division by zero")
+    values.append(result)
+
+
 def evaluate(text: str) -> tuple[Number, list[int]]:
     """Value of an infix expression and the whole numbers it uses, in order.
 
@@ -111,15 +123,6 @@ def evaluate(text: str) -> tuple[Number, list[int]]:
     values: list[Number] = []
     used: list[int] = []
     pending: list[str] = []
-    precedence = {"+": 1, "-": 1, "*": 2, "/": 2}
-
-    def reduce() -> None:
-        op, b, a = pending.pop(), values.pop(), values.pop()
-        result = apply(a, op, b)
-        if result is None:
-            raise ExpressionError("a division by zero")
-        values.append(result)
-
     operand_next = True
     for token in tokenize(text):
         if operand_next != (token == "(" or token.isdigit()):
@@ -132,13 +135,13 @@ def evaluate(text: str) -> tuple[Number, list[int]]:
             pending.append(token)
         elif token == ")":
             while pending and pending[-1] != "(":
-                reduce()
+                _reduce(values, pending)
             if not pending:
                 raise ExpressionError("a ')' too many")
             pending.pop()
         else:
-            while pending and precedence.get(pending[-1], 0) >= precedence[token]:
-                reduce()
+            while pending and _PRECEDENCE.get(pending[-1], 0) >= _PRECEDENCE[token]:
+                _reduce(values, pending)
             pending.append(token)
             operand_next = True
     if operand_next:
@@ -146,5 +149,5 @@ def evaluate(text: str) -> tuple[Number, list[int]]:
     while pending:
         if pending[-1] == "(":
             raise ExpressionError("a '(' too many")
-        reduce()
+        _reduce(values, pending)
     return values[0], used

@@ -114,8 +114,11 @@ class Countdown(NumbersGame):
         yield None
 
     def _walk(self, rng: random.Random, numbers: tuple[int, ...]) -> int:
-        """Where random legal steps from these numbers end."""
+        """Where random legal steps from these numbers end; -1 where the cap leaves no step."""
         left = state(numbers)
         while len(left) > 1:
-            left = rng.choice(self.moves(left)).left
+            options = self.moves(left)
+            if not options:
+                return -1
+            left = rng.choice(options).left
         return int(left[0])

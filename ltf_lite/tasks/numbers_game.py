@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from ltf_lite.tasks.arithmetic import (
     plain_spelling,
     shown,
 )
-from ltf_lite.tasks.base import Line, Path, Problem, TaskError, Verdict
+from ltf_lite.tasks.base import Line, Path, Problem, Split, TaskError, Verdict
 from ltf_lite.tasks.solver import Move, State, expression, moves, solutions, solvable, state
 
 MAX_NUMBERS = 6
@@ -61,10 +62,14 @@ def whole_range(value: Any, what: str, least: int, most: int) -> tuple[int, int]
 
 
 @dataclass
-class NumbersGame:
+class NumbersGame(ABC):
     """Steps, verifier and prompts that countdown and game24 share."""
 
     name: ClassVar[str]
+
+    @abstractmethod
+    def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
+        """`n` different solvable problems of a split; raises TaskError if it has not so many."""
 
     @property
     def rules(self) -> Rules:

@@ -88,12 +88,14 @@ def _triple_reaches(left: State, target: Number, integers: bool, maximum: int | 
     """
     a, b, c = left
     for x, y, last in ((a, b, c), (a, c, b), (b, c, a)):
-        results = _results(x, y, integers, maximum)
         if last:
-            if not results.isdisjoint(_needed(last, target, integers)):
-                return True
-        elif results if target == 0 else results & {target, -target}:
-            return True  # 0 times whatever the others give, or their result and 0
+            needed = _needed(last, target, integers)
+        elif target:
+            needed = {target, -target}
+        else:
+            return True  # 0 times one number, and again 0 times the other: no rule forbids 0
+        if not needed.isdisjoint(_results(x, y, integers, maximum)):
+            return True
     return False
 
 

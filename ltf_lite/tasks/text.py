@@ -41,11 +41,14 @@ def _division(a: str, b: str, result: Number) -> tuple[str, str]:
     It is read from the left, unless only the other reading gives the result.
     """
     top, _, bottom = a.partition("/")
+    readings = []
     for x, y in ((a, b), (top, f"{bottom}/{b}")):
         left, right = parse_number(x), parse_number(y)
-        if left is not None and right is not None and apply(left, "/", right) == result:
-            return x, y
-    return a, b
+        if left is not None and right is not None:
+            readings.append((x, y))
+            if apply(left, "/", right) == result:
+                return x, y
+    return readings[0] if readings else (a, b)
 
 
 def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:

@@ -89,14 +89,14 @@ def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
     problems = task.problems("validation", n, 0)
     inputs = tok([task.prompt(p, "compact") for p in problems], return_tensors="pt", padding=True)
     result: dict[str, float] = {}
-    generate: Any = model.generate
+    anything: Any = model
     kinds: dict[str, dict[str, Any]] = {
         "greedy": {"do_sample": False},
         "t0.7": {"do_sample": True, "temperature": 0.7, "top_k": 0, "top_p": 1.0},
         "t1.0": {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
     }
     for name, settings in kinds.items():
-        out = generate(**inputs, max_new_tokens=48, **settings)
+        out = anything.generate(**inputs, max_new_tokens=48, **settings)
         texts = tok.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         valid = total = solved = 0
         for problem, text in zip(problems, texts, strict=True):

@@ -52,19 +52,23 @@ def tune(
     trainer = UFTTrainer(tuned, batches, settings, out)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())
-    best = json.loads((out / "adapter" / checkpoints.BEST).read_text())
-    tally = trainer.tally
-    result = {
+    result = {**outcome(trainer), "dropped": dropped}
+    checkpoints.write_json(out / "result.json", result)
+    return result
+
+
+def outcome(trainer: UFTTrainer) -> dict[str, Any]:
+    """What a finished run says of itself: its best step, and its cost."""
+    best = json.loads((trainer.out / "adapter" / checkpoints.BEST).read_text())
+    tally, model = trainer.tally, trainer.model_wrapped
+    return {
         "step": best["step"],
         "validation": best["validation"],
         "seconds": tally.seconds,
         "tokens": {"success": tally.success_tokens, "failed": tally.failed_tokens},
         "tokens_per_second": (tally.success_tokens + tally.failed_tokens) / tally.seconds,
-        "trainable_parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
-        "dropped": dropped,
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
-    checkpoints.write_json(out / "result.json", result)
-    return result
 
 
 class UFTTrainer(Trainer):
