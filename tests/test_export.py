@@ -64,8 +64,9 @@ def test_greedy_tokens_equal_transformers(kind, tmp_path):
 
 
 def test_parity_notices_a_different_model(base, tmp_path):
-    other = tiny_models.llama(tmp_path / "other", rope_parameters={"rope_theta": 50.0,
-                                                                  "rope_type": "default"})
+    other = tiny_models.llama(
+        tmp_path / "other", rope_parameters={"rope_theta": 50.0, "rope_type": "default"}
+    )
     parity = greedy_parity(base, write_gguf(other, tmp_path / "m.gguf", "f32"), ["abc def"], 40)
     assert parity["equal"] == 0
     assert parity["first_differences"][0]["margin"] > 0
@@ -164,8 +165,10 @@ def test_merged_model_answers_like_the_tuned_one(load_in_4bit, base, tmp_path):
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     assert off < 0.05
     assert (logits_of(plain) - logits_of(tuned)).abs().max() > 1
-    assert AutoTokenizer.from_pretrained(tmp_path / "out")("1 2")["input_ids"] == \
-        AutoTokenizer.from_pretrained(base)("1 2")["input_ids"]
+    assert (
+        AutoTokenizer.from_pretrained(tmp_path / "out")("1 2")["input_ids"]
+        == AutoTokenizer.from_pretrained(base)("1 2")["input_ids"]
+    )
     assert json.loads((tmp_path / "out" / "ltf.json").read_text())["style"] == "compact"
     file = write_gguf(tmp_path / "out", tmp_path / "m.gguf", "f32")
     assert greedy_parity(tmp_path / "out", file, ["Use 5"], 20)["equal"] == 1

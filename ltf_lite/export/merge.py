@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.export.errors import ExportError
+from ltf_lite.tuning.loading import four_bit, keep_layout
 
 TOLERANCE = 1e-3  # logits, fp32: beyond this the merge itself is wrong
 ROUNDING = 1.0  # logits: 16-bit weights move them by hundredths, a lost tensor by whole nats
@@ -77,20 +78,10 @@ def load(model_dir: str | Path, load_in_4bit: bool) -> Any:
     """
     options: dict[str, Any] = {}
     if load_in_4bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-        )
+        options["quantization_config"] = four_bit(torch.float32)
         options["device_map"] = {"": "cpu"}
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, **options).eval()
-    for module in model.modules():
-        # else a forward pass on an AVX512-BF16 CPU repacks the weights, rounding their scales to
-        # bf16, and fails where a row is no multiple of 64
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    return model
+    return keep_layout(model)
 
 
 @torch.inference_mode()

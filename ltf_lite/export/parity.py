@@ -48,8 +48,9 @@ def greedy_parity(
     differences: list[dict[str, Any]] = []
     for prompt, (reply,) in zip(prompts, theirs, strict=True):
         inputs = tokenizer(prompt, return_tensors="pt")
-        out = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"],
-                             generation_config=greedy)
+        out = model.generate(
+            inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=greedy
+        )
         ours = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
         if ours != reply:
             differences.append(first_difference(prompt, ours, reply, out.logits))

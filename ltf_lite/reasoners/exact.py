@@ -112,8 +112,7 @@ class RandomWalk:
         for problem in problems:
             rng = random.Random(f"{seed}:{problem.id}")
             left, path = task.start(problem), []
-            while len(left) > 1:
-                options = task.moves(left)
+            while len(left) > 1 and (options := task.moves(left)):
                 hits = [m for m in options if m.left == (problem.target,)]
                 path.append(rng.choice(hits or options))
                 left = path[-1].left

@@ -39,22 +39,41 @@ def load_for_tuning(
     return model, tokenizer
 
 
+def four_bit(compute: torch.dtype) -> Any:
+    """NF4 with double quantization, computing in that dtype (QLoRA, arXiv 2305.14314)."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+def keep_layout(model: Any) -> Any:
+    """The model, its 4-bit weights kept as they are.
+
+    Else a forward pass on an AVX512-BF16 CPU repacks them, rounding their scales to bf16, and
+    fails where a row is no multiple of 64.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
 def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = torch.bfloat16 if cuda else torch.float32
     options: dict[str, Any] = {"dtype": dtype}
     if load_in_4bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        )
+        options["quantization_config"] = four_bit(dtype)
     if cuda:
         options["device_map"] = {"": 0}
-    base = AutoModelForCausalLM.from_pretrained(name, **options)
+    base = keep_layout(AutoModelForCausalLM.from_pretrained(name, **options))
     base.requires_grad_(False)
     if cuda:
         base.gradient_checkpointing_enable({"use_reentrant": False})
@@ -74,7 +93,11 @@ def with_unsloth(
     from unsloth import FastLanguageModel
 
     base, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=name, max_seq_length=max_length, dtype=None, load_in_4bit=load_in_4bit
+        model_name=name,
+        max_seq_length=max_length,
+        dtype=None,
+        load_in_4bit=load_in_4bit,
+        use_exact_model_name=True,  # the merge dequantizes this very base
     )
     model = FastLanguageModel.get_peft_model(
         base,

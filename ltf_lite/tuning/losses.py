@@ -1,8 +1,8 @@
 """The losses of unlikelihood fine-tuning, over tensors alone (Ni et al., arXiv 2504.11364).
 
-    learning    mean over the tokens of successes of  NLL = -log p
-    forgetting  mean over the tokens of failures  of  -log(1 - p)
-    J           (1 - alpha) · learning + alpha · forgetting
+learning    mean over the tokens of successes of  NLL = -log p
+forgetting  mean over the tokens of failures  of  -log(1 - p)
+J           (1 - alpha) · learning + alpha · forgetting
 """
 
 from __future__ import annotations
