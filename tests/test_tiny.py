@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ltf_lite
+from ltf_lite import presets
 from ltf_lite.engines import Sampling, open_engine
 from ltf_lite.tasks import get_task
 from ltf_lite.tasks.steps import valid_steps
@@ -16,6 +17,7 @@ from ltf_lite.tiny import corpus, tokenizer
 
 WEIGHTS = Path(ltf_lite.__file__).parent / "tiny" / "weights"
 GAME = corpus.game()
+TINY = get_task("countdown", **presets.load("tiny").task.settings())
 
 
 def test_the_files_are_small_and_their_log_is_there():
@@ -75,7 +77,7 @@ def test_the_corpus_is_legal_reproducible_and_holds_no_test_problem():
 @pytest.mark.parametrize(("temperature", "least"), [(0.0, 0.99), (0.7, 0.97), (1.0, 0.92)])
 def test_the_base_knows_format_and_arithmetic(temperature, least):
     engine = open_engine("tiny-base")
-    problems = GAME.problems("test", 300, 11)
+    problems = TINY.problems("test", 300, 11)
     prompts = [GAME.prompt(p, "compact") for p in problems]
     found = engine.generate(prompts, Sampling(temperature=temperature, max_tokens=40))
     counts = [valid_steps(GAME, p, row[0].text) for p, row in zip(problems, found, strict=True)]
@@ -84,7 +86,7 @@ def test_the_base_knows_format_and_arithmetic(temperature, least):
 
 def test_the_base_does_not_know_how_to_aim():
     engine = open_engine("tiny-base")
-    problems = GAME.problems("test", 300, 11)
+    problems = TINY.problems("test", 300, 11)
     prompts = [GAME.prompt(p, "compact") for p in problems]
     solved = sum(
         GAME.verify(p, GAME.parse(p, row[0].text)).correct

@@ -6,9 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.evaluation import retention
 from ltf_lite.files import read_json
 from ltf_lite.progress import duration
-from ltf_lite.report.results import headline, headline_sentence, percent, records, rows
+from ltf_lite.report.results import (
+    headline,
+    headline_sentence,
+    name_of,
+    percent,
+    records,
+    rows,
+)
 
 
 def table(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
@@ -44,6 +52,22 @@ def kinds_table(folder: Path) -> str:
             for r in found
         ),
     )  # fmt: skip
+
+
+def retention_table(folder: Path) -> str:
+    """Every ability before and after tuning."""
+    return table(
+        ("ability", "base", "tuned", "tuned / base"),
+        (
+            (
+                name_of(row["ability"]),
+                f"{100 * row['base']:.1f} %",
+                f"{100 * row['tuned']:.1f} %",
+                "–" if row["ratio"] is None else f"{row['ratio']:.2f}",
+            )
+            for row in retention(records(folder))
+        ),
+    )
 
 
 def stage_table(stages: dict[str, Any]) -> str:
@@ -89,6 +113,8 @@ def report(folder: Path, manifest: dict[str, Any]) -> str:
             "picks.\n",
             "## What happened to the paths\n",
             kinds_table(folder),
+            "## What the tuning kept\n",
+            retention_table(folder),
             "## Tuning\n",
             f"Best checkpoint: step {tuning['step']}, chosen on the validation problems. "
             f"Training examples by reasoner: {examples_line(taken)}.\n",
