@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     for name, default in {
-        "steps": 40000,
+        "steps": 13000,
         "batch": 32,
         "seed": 0,
         "threads": 1,
