@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 
 from ltf_lite.files import read_jsonl
@@ -27,13 +26,12 @@ def threads_of(run: Run) -> int:
 
 
 def set_threads(run: Run) -> None:
-    """Give torch its threads, and keep the libraries' bars and notes out of ours."""
+    """Give torch its threads, and keep the libraries' bars out of ours."""
     import torch
     from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(threads_of(run))
     transformers_logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it asks for a CPU kernel pack
 
 
 def seed_of(*parts) -> int:

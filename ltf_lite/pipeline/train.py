@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import resource
@@ -143,6 +144,8 @@ def _in_process(run: Run, name: str) -> dict[str, Any]:
 
 
 def _child(pipe, folder: Path, name: str) -> None:
+    # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     try:
         # A stage orphaned by a kill may still be about to notice; it must be gone first.
