@@ -29,8 +29,9 @@ def closing(run: Run) -> str:
     if not table:
         raise RunError(f"{run.folder} has no results yet: `ltf train` goes on with it")
     width = max(len(r["answer"]) for r in table)
+    names = max(len(r["model"]) for r in table) + 2
     lines = [
-        f"  {r['model']:<8}{r['answer']:<{width}}  {percent(r):<24}"
+        f"  {r['model']:<{names}}{r['answer']:<{width}}  {percent(r):<24}"
         f"{r['tokens']:>7.0f} tokens{1000 * r['seconds']:>10.2f} ms"
         for r in table
     ]
