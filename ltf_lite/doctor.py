@@ -11,29 +11,39 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "llama-cpp-python", "gguf", "datasets",
-            "gradio", "unsloth")  # fmt: skip
+PACKAGES = (
+    "ltf-lite", "torch", "transformers", "tokenizers", "peft", "bitsandbytes", "datasets",
+    "llama-cpp-python", "gguf", "numpy", "gradio", "unsloth",
+)  # fmt: skip
 
 
-def facts() -> dict[str, Any]:
-    """Cores, memory and disk (bytes), cards, package versions; None for what is not there."""
+def machine() -> dict[str, Any]:
+    """Python, system, cores, memory (bytes), cards, package versions; None for what is missing."""
     packages: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             packages[name] = version(name)
         except PackageNotFoundError:
             packages[name] = None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": cores,
+        "cores": cores(),
         "memory": _memory(),
-        "disk_free": shutil.disk_usage(Path.cwd()).free,
         "cards": _cards(),
         "packages": packages,
-        "writable": os.access(Path.cwd(), os.W_OK),
     }
+
+
+def facts() -> dict[str, Any]:
+    """The machine, and whether this folder has room (bytes) and can be written."""
+    room = shutil.disk_usage(Path.cwd()).free
+    return {**machine(), "disk_free": room, "writable": os.access(Path.cwd(), os.W_OK)}
+
+
+def cores() -> int | None:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _memory() -> int | None:

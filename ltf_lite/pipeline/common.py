@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 
+from ltf_lite.doctor import cores
 from ltf_lite.files import read_jsonl
 from ltf_lite.pipeline.run import Run
 from ltf_lite.tasks import NumbersGame, Problem, Split, get_task
@@ -21,8 +21,7 @@ def problems_of(run: Run, split: Split) -> list[Problem]:
 
 def threads_of(run: Run) -> int:
     """Threads for torch and llama.cpp: the preset's, else every core this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return run.preset.threads or cores or 1
+    return run.preset.threads or cores() or 1
 
 
 def set_threads(run: Run) -> None:

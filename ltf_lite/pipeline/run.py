@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ltf_lite import doctor
 from ltf_lite.files import hash_files, hash_of, read_json, write_json
 from ltf_lite.presets import Preset, parse
-
-PACKAGES = (
-    "ltf-lite", "torch", "transformers", "tokenizers", "peft", "bitsandbytes", "datasets",
-    "llama-cpp-python", "gguf", "numpy", "unsloth",
-)  # fmt: skip
 
 
 class RunError(RuntimeError):
@@ -94,20 +87,7 @@ class Run:
 
 
 def _new_manifest(preset: Preset) -> dict[str, Any]:
-    versions: dict[str, str | None] = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return {
-        "preset": preset.model_dump(mode="json"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "packages": versions,
-        "stages": {},
-    }
+    return {"preset": preset.model_dump(mode="json"), **doctor.machine(), "stages": {}}
 
 
 def _set_aside(folder: Path) -> None:
