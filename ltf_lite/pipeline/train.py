@@ -61,7 +61,7 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
         run = Run.prepare(folder, preset, force_new)
         began = time.monotonic()
         if any(run.stages.get(stage.name, {}).get("status") != "done" for stage in STAGES):
-            _in_process(run, "preflight")
+            _preflight(run)
         for number, stage in enumerate(STAGES, 1):
             wanted = run.input_hash(stage.parts, stage.upstream)
             if run.finished(stage.name, wanted, stage.outputs):
@@ -71,6 +71,16 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
             _run_stage(run, stage, wanted)
         say(f"All stages done in {duration(time.monotonic() - began)}.")
         return run
+
+
+def _preflight(run: Run) -> None:
+    """Refuse what can't be loaded or exported; a run that has not begun leaves no manifest."""
+    try:
+        _in_process(run, "preflight")
+    except RunError:
+        if not run.stages:
+            (run.folder / "manifest.json").unlink()
+        raise
 
 
 def check(preset: Preset) -> None:
