@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 FOLDERS = (Path("presets"), Path(__file__).resolve().parent.parent / "presets")
 Share = Field(ge=0, le=1)
@@ -80,6 +80,11 @@ class ReasonerSection(Section):
         return self.model_dump(exclude={"name", "problems"}, exclude_none=True)
 
     @property
+    def single_pass(self) -> bool:
+        """Whether this is one greedy chain of thought."""
+        return self.name == "cot" and (self.n or 1) == 1 and not self.temperature
+
+    @property
     def label(self) -> str:
         return " ".join([self.name, *(f"{k}={v}" for k, v in self.settings().items())])
 
@@ -134,6 +139,13 @@ class Preset(Section):
     tuning: TuningSection
     evaluation: tuple[ReasonerSection, ...] = Field(min_length=1)
     export: ExportSection = ExportSection()
+
+    @field_validator("evaluation")
+    @classmethod
+    def _has_single_pass(cls, sections: tuple[ReasonerSection, ...]) -> tuple[ReasonerSection, ...]:
+        if not any(section.single_pass for section in sections):
+            raise ValueError("a run is judged by its single pass: add {name: cot, n: 1}")
+        return sections
 
 
 def _keys_at(location: tuple, model: type[BaseModel]) -> list[str]:

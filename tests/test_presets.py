@@ -47,6 +47,7 @@ def changed(path: str, value) -> dict:
         ("search.0.paths", 3, ["cot", "paths"]),
         ("search.1.temperature", 0, ["temperature"]),
         ("name", "../evil", ["name"]),
+        ("evaluation", [{"name": "dfs"}], ["evaluation", "single pass"]),
         ("seed", -1, ["seed"]),
     ],
 )

@@ -80,9 +80,8 @@ def _greedy(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _section(run: Run) -> ReasonerSection:
-    """The preset's single pass, or one with its defaults."""
-    single = (s for s in run.preset.evaluation if s.name == "cot" and (s.n or 1) == 1)
-    return next(single, ReasonerSection(name="cot", n=1))
+    """The preset's single pass; the schema holds that there is one."""
+    return next(s for s in run.preset.evaluation if s.single_pass)
 
 
 def _success(run: Run, kind: str, file: Path) -> dict[str, Any]:

@@ -56,8 +56,8 @@ def settings_of(run: Run) -> TuneSettings:
 def _validation(run: Run, path: str):
     """Single pass on the validation problems: success and valid steps."""
     task, problems = task_of(run), problems_of(run, "validation")
-    section = next((s for s in run.preset.evaluation if s.name == "cot"), None)
-    reasoner = CoT(max_tokens=(section and section.max_tokens) or CoT.max_tokens)
+    section = next(s for s in run.preset.evaluation if s.single_pass)
+    reasoner = CoT(**section.settings())
 
     def validate(model, tokenizer) -> dict[str, float]:
         engine = TorchEngine(model, tokenizer, read_style(Path(path)))
