@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,10 +53,3 @@ def hash_files(paths: Iterable[Path]) -> str:
                 while block := stream.read(1 << 20):
                     digest.update(block)
     return digest.hexdigest()[:16]
-
-
-def replace_folder(new: Path, final: Path) -> None:
-    """Put a finished folder in its place; what stood there goes away."""
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(new, final)

@@ -39,17 +39,12 @@ def record(
     share of it; every other choice costs all of it.
     """
     paths: list[dict[str, Any]] = []
-    kinds: Counter[str] = Counter()
     good = tried = 0
-    verdicts: list[list[bool]] = []
     for solution in solutions:
-        row = []
         for attempt in solution.attempts:
             verdict = task.verify(solution.problem, task.parse(solution.problem, attempt.text))
             valid, steps = valid_steps(task, solution.problem, attempt.text)
             good, tried = good + valid, tried + steps
-            kinds[verdict.kind or "success"] += 1
-            row.append(verdict.correct)
             paths.append(
                 {
                     "problem": solution.problem.as_dict(),
@@ -59,7 +54,9 @@ def record(
                     **verdict.as_dict(),
                 }
             )
-        verdicts.append(row)
+    correct = iter(path["correct"] for path in paths)
+    verdicts = [[next(correct) for _ in solution.attempts] for solution in solutions]
+    kinds = Counter(path["kind"] or "success" for path in paths)
     rates = {
         choice: _rate(choice, solutions, verdicts, seconds)
         for choice in (solutions[0].choices if solutions else {})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from ltf_lite.engines import Engine
 from ltf_lite.tasks import NumbersGame, Problem
@@ -34,7 +34,6 @@ class Solution:
     attempts: list[Attempt]
     choices: dict[str, int | None]
     nodes: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 class Reasoner(Protocol):

@@ -10,8 +10,8 @@ import argparse
 import json
 import math
 import os
-import random
 import time
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -123,43 +123,50 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     (out / "ltf.json").write_text(json.dumps({"name": "tiny-base", "style": "compact"}) + "\n")
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    for name, default in {
-        "steps": 13000,
-        "batch": 32,
-        "seed": 0,
-        "threads": 1,
-        "hidden": 160,
-        "layers": 3,
-        "mlp": 480,
-        "every": 1000,
-    }.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    args = parser.parse_args(argv)
+@dataclass
+class Progress:
+    """Where a pretraining run is: its next step, tokens read, seconds spent."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def resume(file: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> Progress:
+    """Bring model and optimizer to the last checkpoint, if there is one."""
+    if not file.exists():
+        return Progress()
+    saved = torch.load(file, weights_only=True)
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return Progress(saved["step"], saved["tokens"], saved["seconds"])
+
+
+def checkpoint(out: Path, model, optimizer, at: Progress, loss: float) -> None:
+    """A line in the log, the state to resume from, and the model as it is now."""
+    line = {"step": at.step, "tokens": at.tokens, "seconds": round(at.seconds, 1), "loss": loss}
+    text = json.dumps({**line, **probe(model)})
+    with (out / "pretrain.jsonl").open("a") as log:
+        log.write(text + "\n")
+    print(text, flush=True)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **asdict(at)}
+    torch.save(state, out / "resume.tmp")
+    os.replace(out / "resume.tmp", out / "resume.pt")
+    save(model, out)
+
+
+def pretrain(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    random.seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     model = LlamaForCausalLM(config(args.hidden, args.layers, args.mlp))
     fourier(model)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01
     )
-    state_file, log_file = args.out / "resume.pt", args.out / "pretrain.jsonl"
-    first = tokens = 0
-    spent = 0.0
-    if state_file.exists():
-        saved = torch.load(state_file, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first, tokens, spent = saved["step"], saved["tokens"], saved["seconds"]
-    began, recent = time.monotonic() - spent, []
-    for step, (ids, labels) in enumerate(batches(args.seed, args.batch, first), first):
-        if step == args.steps:
-            break
+    at = resume(args.out / "resume.pt", model, optimizer)
+    began, recent = time.monotonic() - at.seconds, []
+    todo = range(at.step, args.steps)
+    for step, (ids, labels) in zip(todo, batches(args.seed, args.batch, at.step), strict=False):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, args.steps, args.rate)
         loss = loss_of(model, ids, labels)
@@ -168,33 +175,24 @@ def main(argv: list[str] | None = None) -> int:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         recent.append(loss.item())
-        tokens += int((ids != tokenizer.vocabulary()[tokenizer.PAD]).sum())
-        if (step + 1) % args.every == 0 or step + 1 == args.steps:
-            seconds = time.monotonic() - began
-            line = {
-                "step": step + 1,
-                "tokens": tokens,
-                "seconds": round(seconds, 1),
-                "loss": sum(recent) / len(recent),
-                **probe(model),
-            }
+        at.step, at.tokens = step + 1, at.tokens + int((ids != model.config.pad_token_id).sum())
+        if at.step % args.every == 0 or at.step == args.steps:
+            at.seconds = time.monotonic() - began
+            checkpoint(args.out, model, optimizer, at, sum(recent) / len(recent))
             recent = []
-            with log_file.open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            print(json.dumps(line), flush=True)
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "tokens": tokens,
-                    "seconds": seconds,
-                },
-                state_file.with_suffix(".tmp"),
-            )
-            os.replace(state_file.with_suffix(".tmp"), state_file)
-            save(model, args.out)
-    save(model, args.out)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    numbers = {"steps": 13000, "batch": 32, "seed": 0, "threads": 1, "every": 1000}
+    shape = {"hidden": 160, "layers": 3, "mlp": 480}
+    for name, default in {**numbers, **shape}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    pretrain(args)
     return 0
 
 
