@@ -122,7 +122,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def solve(args: argparse.Namespace) -> int:
-    from ltf_lite.solving import Asking, ask
+    from ltf_lite.solving import Asking, ask, typed_problem
 
     if not 1 <= args.n <= 1024:
         raise UsageError(f"--n must be from 1 to 1024, not {args.n}")
@@ -132,26 +132,15 @@ def solve(args: argparse.Namespace) -> int:
     if (args.numbers is None) == (args.problems is None):
         raise UsageError('give one problem ("25 5 5 33" --target 27) or a file with --problems')
     if args.numbers is not None:
-        lines: list[Problem | str] = [_one_problem(task, args)]
+        if args.target is None and args.task != "game24":
+            raise UsageError("the problem needs a --target")
+        lines: list[Problem | str] = [typed_problem(task, args.numbers, args.target)]
     else:
         lines = list(_many_problems(task, args.problems))
     asking = Asking(args.reasoner, args.n, args.temperature, args.seed)
     for answer in ask(lines, task, args.model, asking):
         _print_json(answer) if args.json else print(_in_words(answer))
     return DONE
-
-
-def _one_problem(task: NumbersGame, args: argparse.Namespace) -> Problem:
-    data: dict[str, Any] = {"numbers": args.numbers.replace(",", " ").split()}
-    if args.target is not None:
-        data["target"] = args.target
-    elif args.task != "game24":
-        raise UsageError("the problem needs a --target")
-    problem = task.problem(data)
-    if not task.solvable(problem):
-        shown = " ".join(map(str, problem.numbers))
-        raise TaskError(f"{shown} can't reach {problem.target}: the problem has no solution")
-    return problem
 
 
 def _many_problems(task: NumbersGame, file: Path):

@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 FOLDERS = (Path("presets"), Path(__file__).resolve().parent.parent / "presets")
-Share = Field(ge=0, le=1)
 
 
 class PresetError(ValueError):

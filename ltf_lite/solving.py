@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ltf_lite.engines import Engine, open_engine
 from ltf_lite.reasoners import CoT, Solution
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
 SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N = "single-pass", "self-consistency", "best-of-n"
 TOGETHER = 256  # problems asked in one engine call
@@ -23,6 +23,16 @@ class Asking(NamedTuple):
     n: int = 32
     temperature: float = 0.7
     seed: int = 0
+
+
+def typed_problem(task: NumbersGame, numbers: str, target: str | None) -> Problem:
+    """The problem that a user typed; raises TaskError if it is none or has no solution."""
+    data: dict[str, Any] = {"numbers": numbers.replace(",", " ").split()}
+    problem = task.problem(data if target is None else {**data, "target": target})
+    if not task.solvable(problem):
+        shown = " ".join(map(str, problem.numbers))
+        raise TaskError(f"{shown} can't reach {problem.target}: the problem has no solution")
+    return problem
 
 
 def ask(

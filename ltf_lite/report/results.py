@@ -10,7 +10,7 @@ from typing import Any
 from ltf_lite.files import read_json
 
 COLUMNS = ("model", "answer", "rate", "low", "high", "n", "tokens", "seconds", "valid_steps")
-MODELS = ("none", "base", "tuned", "tuned q8_0")
+MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
 NAMES = {
     "greedy": "single pass",
     "random": "random legal steps (floor)",
@@ -23,7 +23,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
     """Every evaluation record of a run, base before tuned."""
     files = [*(folder / "evaluation").glob("*.test.json"), *(folder / "gguf").glob("*.test.json")]
     found = [read_json(file) for file in sorted(files)]
-    return sorted(found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else 9)
+    return sorted(
+        found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else len(MODELS)
+    )
 
 
 def name_of(choice: str) -> str:

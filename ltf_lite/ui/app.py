@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from ltf_lite.engines import TINY_BASE, Engine, EngineError, open_engine
-from ltf_lite.solving import BEST_OF_N, SINGLE_PASS, Asking, answers
-from ltf_lite.tasks import TASKS, NumbersGame, Problem, TaskError, get_task
+from ltf_lite.solving import BEST_OF_N, SINGLE_PASS, Asking, answers, typed_problem
+from ltf_lite.tasks import TASKS, TaskError, get_task
 
 EXAMPLES = [["countdown", "25 5 5 33", "27"], ["countdown", "7 12 20 31", "46"],
             ["game24", "3 3 8 8", "24"]]  # fmt: skip
@@ -27,14 +27,6 @@ def models(runs: Path) -> list[str]:
 @lru_cache(maxsize=4)
 def _engine(model: str) -> Engine:
     return open_engine(model)
-
-
-def problem_of(task: NumbersGame, numbers: str, target: str) -> Problem:
-    """The problem that was typed; raises TaskError if it is none or has no solution."""
-    problem = task.problem({"numbers": numbers.replace(",", " ").split()[:20], "target": target})
-    if not task.solvable(problem):
-        raise TaskError(f"{numbers} can't reach {target}: the problem has no solution")
-    return problem
 
 
 def in_words(answer: dict[str, Any], title: str) -> str:
@@ -54,7 +46,7 @@ def compare(task_name: str, numbers: str, target: str, model: str, allowed: Sequ
         if model not in allowed:
             raise TaskError("choose one of the models that are listed")
         task = get_task(task_name)
-        problem, engine = problem_of(task, numbers, target), _engine(model)
+        problem, engine = typed_problem(task, numbers, target), _engine(model)
         (single,) = answers([problem], task, engine, Asking(SINGLE_PASS))
         left = in_words(single, "Single pass")
         yield left, "searching …", ""
