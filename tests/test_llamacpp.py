@@ -1,15 +1,18 @@
-"""The GGUF engine: it generates and scores what the model would, however it batches."""
+"""What is special to the GGUF engine: its sampling, its cache, and the files it refuses."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ltf_lite.engines import Engine, EngineError, Sampling, open_engine
+from ltf_lite.engines import EngineError, Sampling
+from ltf_lite.engines.llama_context import LlamaContext
 from ltf_lite.engines.llamacpp import LlamaCppEngine
+from ltf_lite.engines.sampling import choose
 from ltf_lite.export import write_gguf
 from tests import tiny_models
 
@@ -50,20 +53,6 @@ def logp_of(reference, head, tail):
 # -- generating --------------------------------------------------------------------------------
 
 
-def test_greedy_equals_transformers(engine, reference):
-    model, tok = reference
-    got = engine.generate(PROMPTS, Sampling(max_tokens=40))
-    for prompt, (done,) in zip(PROMPTS, got, strict=True):
-        ids = tok(prompt)["input_ids"]
-        out = model.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False,
-                             attention_mask=torch.ones(1, len(ids)), pad_token_id=0)  # fmt: skip
-        tail = out[0, len(ids) :].tolist()
-        assert done.text == tok.decode([t for t in tail if t != tok.eos_token_id])
-        assert done.tokens == len(tail)
-        assert done.finished == (tail[-1] == tok.eos_token_id)
-        assert done.logprob == pytest.approx(logp_of(reference, ids, tail), abs=1e-3 * len(tail))
-
-
 def test_samples_depend_on_the_seed_and_not_on_how_many_run_together(engine, file):
     wanted = Sampling(n=5, temperature=1.0, top_p=0.9, max_tokens=20, seed=3)
     rows = engine.generate_tokens(PROMPTS, wanted)
@@ -75,16 +64,6 @@ def test_samples_depend_on_the_seed_and_not_on_how_many_run_together(engine, fil
     other = Sampling(n=5, temperature=1.0, top_p=0.9, max_tokens=20, seed=4)
     assert rows != engine.generate_tokens(PROMPTS, other)
     assert len({tuple(tokens) for row in rows for tokens in row}) > 20
-
-
-def test_logprob_is_at_temperature_one_whatever_was_sampled(engine, reference):
-    tok = reference[1]
-    wanted = Sampling(n=4, temperature=2.0, max_tokens=15)
-    tokens = engine.generate_tokens(PROMPTS[:1], wanted)[0]
-    done = engine.generate(PROMPTS[:1], wanted)[0]
-    head = tok(PROMPTS[0])["input_ids"]
-    for tail, completion in zip(tokens, done, strict=True):
-        assert completion.logprob == pytest.approx(logp_of(reference, head, tail), abs=0.015)
 
 
 def test_sampling_follows_the_model_s_probabilities(engine, reference):
@@ -106,21 +85,35 @@ def test_top_p_leaves_the_tail_out(engine):
     assert engine.generate_tokens(PROMPTS, narrow) == [row * 3 for row in greedy]
 
 
-def test_stop_strings_end_a_completion_and_are_cut_off(engine):
+def test_a_nucleus_is_the_fewest_tokens_that_make_up_top_p():
+    rng = np.random.default_rng(1)
+    for top_p in (1e-6, 0.1, 0.5, 0.9, 0.999):
+        logits = rng.normal(0, 3, 200).astype(np.float32)
+        probs = np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum()
+        wanted, mass = set(), 0.0
+        for token in np.argsort(-probs):
+            if mass > top_p:
+                break
+            wanted.add(int(token))
+            mass += probs[token]
+        sampling = Sampling(temperature=1.0, top_p=top_p)
+        rows = np.tile(logits, (5000, 1))
+        tokens, gained = choose(rows, sampling, [np.random.default_rng(k) for k in range(5000)])
+        assert set(tokens.tolist()) <= wanted
+        for token in wanted:
+            p = probs[token] / mass
+            assert abs((tokens == token).mean() - p) < 5 * math.sqrt(p * (1 - p) / 5000) + 1e-3
+        assert gained == pytest.approx(np.log(probs[tokens]), abs=1e-5)
+
+
+def test_what_follows_a_stop_string_is_kept_beside_the_completion(engine):
     whole = engine.generate(PROMPTS[:1], Sampling(max_tokens=40))[0][0]
     stop = whole.text[8:10]
     at = whole.text.find(stop)
     done = engine.generate(PROMPTS[:1], Sampling(max_tokens=40, stop=("no such text", stop)))[0][0]
     assert done.text == whole.text[:at]
     assert done.beyond.startswith(stop)
-    assert done.finished
     assert done.tokens < whole.tokens
-
-
-def test_max_tokens_is_a_limit(engine):
-    assert all(c.tokens <= 3 for (c,) in engine.generate(PROMPTS, Sampling(max_tokens=3)))
-    (none,) = engine.generate(["a"], Sampling(max_tokens=0))[0]
-    assert (none.text, none.tokens, none.finished) == ("", 0, False)
 
 
 def test_small_cache_gives_the_same_answers_in_more_waves(engine, file, monkeypatch):
@@ -131,6 +124,45 @@ def test_small_cache_gives_the_same_answers_in_more_waves(engine, file, monkeypa
     tight.close()
 
 
+# -- what is computed ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def passes(monkeypatch) -> list[int]:
+    """The number of tokens of each forward pass."""
+    seen: list[int] = []
+    whole = LlamaContext.decode
+
+    def counted(self, entries):
+        seen.append(len(entries))
+        return whole(self, entries)
+
+    monkeypatch.setattr(LlamaContext, "decode", counted)
+    return seen
+
+
+def test_prompts_run_together_and_a_prompt_once_for_its_samples(engine, passes):
+    lengths = [len(engine.encode(prompt)) for prompt in PROMPTS]
+    engine.generate(PROMPTS, Sampling(n=6, temperature=1.0, max_tokens=1))
+    assert len(passes) == 1
+    assert sum(passes) <= sum(lengths)
+
+
+def test_a_common_beginning_is_computed_once(engine, file, passes):
+    few_shot = "Use 5, 33 and 30 to make 60. 33 - 5 = 28 What is left? " * 2
+    prompts = [few_shot + prompt for prompt in PROMPTS]
+    lengths = [len(engine.encode(prompt)) for prompt in prompts]
+    beginning = len(engine.encode(few_shot)) - 1
+    sampled = Sampling(n=3, temperature=1.0, max_tokens=2)
+    rows = engine.generate_tokens(prompts, sampled)
+    generated = sum(len(tokens) - 1 for row in rows for tokens in row)
+    assert sum(passes) <= sum(lengths) - (len(prompts) - 1) * beginning + generated
+    for k, prompt in enumerate(prompts):
+        fresh = LlamaCppEngine(file, exact=True)
+        assert fresh.generate_tokens([""] * k + [prompt], sampled)[k] == rows[k]
+        fresh.close()
+
+
 # -- scoring -----------------------------------------------------------------------------------
 
 
@@ -138,7 +170,7 @@ def test_score_equals_a_float64_reference(engine, reference):
     tok = reference[1]
     tails = [" 30 and 33", "= 60", "x", "", " what do we know? 123 456 789"]
     prompts = PROMPTS * 9  # more pairs than sequences
-    got = engine.score(prompts, tails * 9)
+    got = [score.logprob for score in engine.score(prompts, tails * 9)]
     for prompt, tail, value in zip(PROMPTS, tails, got, strict=False):
         ids = tok(tail, add_special_tokens=False)["input_ids"]
         wanted = logp_of(reference, tok(prompt)["input_ids"], ids)
@@ -149,36 +181,12 @@ def test_score_equals_a_float64_reference(engine, reference):
 # -- the edges ---------------------------------------------------------------------------------
 
 
-def test_nothing_in_nothing_out(engine):
-    assert engine.generate([], Sampling()) == []
-    assert engine.score([], []) == []
-
-
-def test_too_long_a_prompt_is_refused_with_both_lengths(engine):
+def test_too_long_a_pair_to_score_is_refused_with_both_lengths(engine):
     long = "1 " * 500
     length = len(engine.encode(long))
-    for ask in (lambda: engine.generate(["a", long], Sampling(max_tokens=5)),
-                lambda: engine.score(["a", long], ["b", "b"])):  # fmt: skip
-        with pytest.raises(EngineError, match=rf"{length} tokens .* {tiny_models.CONTEXT} tokens"):
-            ask()
-    assert engine.generate(["a"], Sampling(max_tokens=2))  # and it still works
-
-
-def test_usage_counts_itself(file, reference):
-    tok = reference[1]
-    opened = open_engine(file, exact=True)
-    assert isinstance(opened, LlamaCppEngine)
-    typed: Engine = opened
-    done = typed.generate(PROMPTS, Sampling(n=2, temperature=1.0, max_tokens=9))
-    length = sum(len(tok(p)["input_ids"]) for p in PROMPTS)
-    assert typed.usage.calls == 1
-    assert typed.usage.tokens_in == length
-    assert typed.usage.tokens_out == sum(c.tokens for row in done for c in row)
-    assert 0 < typed.usage.seconds < 60
-    typed.score(["a"], ["b"])
-    assert typed.usage.calls == 2
-    assert typed.usage.tokens_in == length + len(tok("a")["input_ids"]) + 1
-    typed.close()
+    with pytest.raises(EngineError, match=rf"{length} tokens .* {tiny_models.CONTEXT} tokens"):
+        engine.score(["a", long], ["b", "b"])
+    assert engine.score(["a"], ["b"])  # and it still works
 
 
 def test_close_twice_and_then_ask(file):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
+from transformers import BloomConfig, BloomForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
 
-from ltf_lite.engines import EngineError, Sampling, open_engine
+from ltf_lite.engines import EngineError, Sampling, open_engine, torch_engine
 from ltf_lite.engines.torch_engine import TorchEngine
+from ltf_lite.engines.torch_header import MIN_SHARED, Header
+from ltf_lite.engines.torch_sampling import Ending, choose, least_likely
 from ltf_lite.tasks import get_task
+from tests import tiny_models
 
 TASK = get_task("countdown", numbers=(1, 50))
 PROMPTS = [TASK.prompt(p, "compact") for p in TASK.problems("validation", 12, 3)] + ["10:7,3\n"]
@@ -63,7 +70,8 @@ def test_logprob_and_score_equal_a_float64_reference(engine):
             with torch.no_grad():
                 logp = reference(ids).logits[0, :-1].log_softmax(1)
             picked = logp.gather(1, ids[0, 1:, None])[len(head) - 1 :, 0]
-            assert score == pytest.approx(float(picked[:-1].sum()), abs=1e-3 * len(tail))
+            assert score.tokens == len(tail)
+            assert score.logprob == pytest.approx(float(picked[:-1].sum()), abs=1e-3 * len(tail))
             if completion.finished:
                 whole = float(picked.sum())
                 assert completion.logprob == pytest.approx(whole, abs=1e-3 * len(ids[0]))
@@ -105,3 +113,337 @@ def test_a_missing_model_is_one_sentence():
     with pytest.raises(EngineError, match="no/such/model") as caught:
         open_engine("no/such/model")
     assert "\n" not in str(caught.value)
+
+
+# -- sampling --------------------------------------------------------------------------------
+
+
+def test_a_sample_depends_on_its_prompts_seed_and_its_number_alone(engine):
+    seeds = [7 + 3 * k for k in range(len(PROMPTS))]
+    three = Sampling(n=3, temperature=1.0, top_p=0.95, max_tokens=40)
+    one = Sampling(n=1, temperature=1.0, top_p=0.95, max_tokens=40, seed=5)
+    together = engine.generate(PROMPTS, three, seeds)
+    turned = engine.generate(PROMPTS[::-1], three, seeds[::-1])[::-1]
+    texts = [[c.text for c in row] for row in together]
+    assert texts == [[c.text for c in row] for row in turned]
+    assert any(len(set(row)) > 1 for row in texts)
+    for prompt, seed, row in zip(PROMPTS, seeds, texts, strict=True):
+        assert engine.generate([prompt], one, [seed])[0][0].text == row[0]
+    other = engine.generate(PROMPTS, three, [seed + 1 for seed in seeds])
+    assert texts != [[c.text for c in row] for row in other]
+
+
+def test_one_prompt_asked_with_two_seeds_in_one_call_answers_both(engine):
+    how = Sampling(n=4, temperature=1.0, max_tokens=40)
+    first, second = engine.generate([PROMPTS[0]] * 2, how, [1, 2])
+    assert [c.text for c in first] != [c.text for c in second]
+    assert [c.text for c in second] == [c.text for c in engine.generate(PROMPTS[:1], how, [2])[0]]
+
+
+def test_noise_picks_tokens_in_proportion_to_their_probability():
+    probs = torch.tensor([[0.1, 0.0, 0.55, 0.05, 0.3]])
+    noise = (torch.arange(1000) + 0.5) / 1000
+    for top_p, expected in ((1.0, probs[0]), (0.8, torch.tensor([0, 0, 0.55, 0, 0.3]) / 0.85)):
+        how = Sampling(temperature=1.0, top_p=top_p)
+        chosen = choose(probs.log().expand(1000, 5), how, noise)
+        found = torch.bincount(chosen, minlength=5) / 1000
+        assert found == pytest.approx(expected, abs=2e-3)
+
+
+def test_no_noise_picks_a_token_of_probability_0():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.1, -torch.inf, -torch.inf]])
+    for top_p in (1.0, 0.99, 0.3):
+        for noise in (0.0, 0.4, 1.0 - 2**-24, 1.0):
+            how = Sampling(temperature=0.7, top_p=top_p)
+            assert choose(logits, how, torch.tensor([noise])).item() in (1, 3)
+
+
+def test_a_wide_nucleus_is_that_of_a_whole_sort():
+    probs = torch.randn(6, 400, generator=torch.Generator().manual_seed(0))
+    probs = (probs * torch.tensor([0.1, 0.1, 1.0, 3.0, 9.0, 9.0])[:, None]).softmax(1)
+    for top_p in (0.05, 0.5, 0.95):
+        for row, least in zip(probs, least_likely(probs, top_p)[:, 0], strict=True):
+            kept = row[row >= least]
+            assert kept.sum() >= top_p - 1e-5
+            assert kept.sum() - kept.min() <= top_p + 1e-5
+
+
+# -- prompts are computed once ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["tiny-base", "qwen2", "qwen3", "llama"])
+def headed(request, tmp_path_factory):
+    """An engine, and prompts that share a header: 80 tokens of 128, or 500 of 1024."""
+    if request.param == "tiny-base":
+        engine = open_engine("tiny-base")
+        long = "".join(PROMPTS) * 9
+        size = 80
+    else:
+        build = getattr(tiny_models, request.param)
+        folder = build(tmp_path_factory.mktemp("model"), max_position_embeddings=1024)
+        engine = TorchEngine.open(folder)
+        long = " ".join(tiny_models.TEXTS[:20]) * 9
+        size = 500
+    encode = engine.tokenizer
+    header = encode.decode(encode(long, add_special_tokens=False)["input_ids"][:size])
+    prompts = [f"{header}{k},{k * k}:{'7' * k}=" for k in (12, 3, 4, 9)]
+    shared = [encode(prompt)["input_ids"] for prompt in prompts]
+    assert all(row[: size - 10] == shared[0][: size - 10] for row in shared)
+    assert engine._ordinary
+    return engine, prompts
+
+
+@contextmanager
+def nothing_shared(engine):
+    engine._ordinary = False
+    try:
+        yield
+    finally:
+        engine._ordinary = True
+
+
+@contextmanager
+def counted(engine):
+    """The shapes of the ids that go through the model, one a forward pass."""
+    shapes: list[tuple[int, int]] = []
+    layer = engine.model.get_input_embeddings()
+    hook = layer.register_forward_hook(lambda _, ids, __: shapes.append(tuple(ids[0].shape)))
+    try:
+        yield shapes
+    finally:
+        hook.remove()
+
+
+def same(found, expected) -> None:
+    for row, other in zip(found, expected, strict=True):
+        for one, two in zip(row, other, strict=True):
+            assert (one.text, one.tokens, one.finished) == (two.text, two.tokens, two.finished)
+            assert one.logprob == pytest.approx(two.logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [Sampling(max_tokens=20), Sampling(n=5, temperature=0.8, top_p=0.9, max_tokens=20)],
+    ids=["greedy", "sampled"],
+)
+def test_a_shared_header_changes_no_token_and_no_logprob(headed, how):
+    engine, prompts = headed
+    with nothing_shared(engine):
+        expected = engine.generate(prompts, how)
+    same(engine.generate(prompts, how), expected)
+    same(engine.generate(prompts, how), expected)  # with the header remembered
+
+
+def test_greedy_behind_a_header_equals_transformers_generate(headed):
+    engine, prompts = headed
+    found = engine.generate(prompts, Sampling(max_tokens=20))
+    for prompt, (completion,) in zip(prompts, found, strict=True):
+        inputs = engine.tokenizer(prompt, return_tensors="pt")
+        out = engine.model.generate(**inputs, do_sample=False, max_new_tokens=20)
+        new = out[0, inputs["input_ids"].shape[1] :]
+        assert completion.tokens == len(new)
+        ended = int(new[-1]) in engine._ending.end_tokens
+        assert completion.text == engine.tokenizer.decode(new[: len(new) - int(ended)])
+
+
+def test_a_header_goes_through_the_model_once_and_is_remembered(headed):
+    engine, prompts = headed
+    engine._header = Header()
+    how = Sampling(n=3, temperature=1.0, max_tokens=4)
+    ids = [engine.tokenizer(prompt)["input_ids"] for prompt in prompts]
+    longest = max(map(len, ids))
+    with counted(engine) as shapes:
+        engine.generate(prompts, how)
+    (one, header), (rows, own), *steps = shapes
+    assert (one, rows) == (1, len(prompts))
+    assert header > MIN_SHARED
+    assert header + own == longest
+    assert steps[0] == (3 * len(prompts), 1)
+    with counted(engine) as shapes:
+        engine.generate(prompts, how)
+        engine.score(prompts, ["1"] * len(prompts))
+    assert all(width < header for _, width in shapes)
+
+
+def test_a_header_that_grows_shrinks_and_changes_stays_right(headed):
+    engine, prompts = headed
+    cut = len(prompts[0]) // 2
+    calls = [prompts, prompts[:1], [prompts[1]], [p[:cut] + p[-9:] for p in prompts],
+             [p[5:] for p in prompts], prompts]  # fmt: skip
+    how = Sampling(max_tokens=6)
+    with nothing_shared(engine):
+        expected = [engine.generate(call, how) for call in calls]
+    for call, right in zip(calls, expected, strict=True):
+        same(engine.generate(call, how), right)
+
+
+def test_scores_behind_a_header_equal_a_float64_reference(headed):
+    engine, prompts = headed
+    asked = [prompt for prompt in prompts for _ in range(3)]
+    tails = ["12-3=9\n", "7", ""] * len(prompts)
+    with counted(engine) as shapes:
+        found = engine.score(asked, tails)
+    assert max(rows for rows, _ in shapes[:-1]) == len(prompts)
+    with nothing_shared(engine):
+        plain = engine.score(asked, tails)
+    assert [s.tokens for s in found] == [s.tokens for s in plain]
+    reference = engine.model.to(torch.float64)
+    try:
+        for prompt, tail, score, other in zip(asked, tails, found, plain, strict=True):
+            head = engine.tokenizer(prompt)["input_ids"]
+            own = engine.tokenizer(tail, add_special_tokens=False)["input_ids"]
+            with torch.inference_mode():
+                logp = reference(torch.tensor([head + own])).logits[0].log_softmax(1)
+            exact = sum(float(logp[len(head) + k - 1, t]) for k, t in enumerate(own))
+            assert score.logprob == pytest.approx(exact, abs=1e-4)
+            assert other.logprob == pytest.approx(exact, abs=1e-4)
+    finally:
+        engine.model.to(torch.float32)
+
+
+def test_equal_prompts_are_computed_once(engine):
+    with counted(engine) as shapes:
+        engine.generate(PROMPTS[:2] * 3, Sampling(n=4, temperature=1.0, max_tokens=3))
+    assert [rows for rows, _ in shapes] == [2, 24, 24]
+
+
+def test_a_closed_engine_has_forgotten_the_header():
+    engine = open_engine("tiny-base")
+    engine.generate(["1," * 30 + "2:", "1," * 30 + "3:"], Sampling(max_tokens=2))
+    assert engine._header.tokens
+    engine.close()
+    assert engine._header.cache is None
+
+
+def test_attention_that_is_not_the_ordinary_one_shares_nothing(tmp_path, monkeypatch):
+    window = {"use_sliding_window": True, "sliding_window": 24, "max_window_layers": 1}
+    sliding = TorchEngine.open(tiny_models.qwen2(tmp_path / "a", **window))
+    assert not sliding._ordinary
+    prompts = ["Use 5, 33 and 30 to make 60. " * 2 + end for end in ("25 + 5", "30", "1 + 2 = 3")]
+    found = sliding.generate(prompts, Sampling(n=2, max_tokens=12))
+    scores = sliding.score(prompts, [row[0].text for row in found])
+    for prompt, row, score in zip(prompts, found, scores, strict=True):
+        inputs = sliding.tokenizer(prompt, return_tensors="pt")
+        out = sliding.model.generate(**inputs, do_sample=False, max_new_tokens=12)
+        new = out[0, inputs["input_ids"].shape[1] :]
+        assert [c.text for c in row] == [sliding.tokenizer.decode(new)] * 2
+        if sliding.tokenizer(row[0].text)["input_ids"] == new.tolist():
+            assert score.logprob == pytest.approx(row[0].logprob, abs=1e-3)
+    plain = tiny_models.qwen2(tmp_path / "b")
+    assert TorchEngine.open(plain)._ordinary
+    monkeypatch.setattr(Qwen2Attention, "forward", lambda self, *a, **k: None)
+    assert not TorchEngine.open(plain)._ordinary
+
+
+# -- memory ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def room_for(engine, rows: int):
+    """A device that has memory for so many rows."""
+
+    def refuse(_, inputs) -> None:
+        if len(inputs[0]) > rows:
+            raise torch.cuda.OutOfMemoryError(f"{len(inputs[0])} rows")
+
+    hook = engine.model.get_input_embeddings().register_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        hook.remove()
+        engine.batch = torch_engine.BATCH
+
+
+def test_a_batch_too_large_is_halved_and_that_is_remembered(engine):
+    how = Sampling(n=3, temperature=1.0, max_tokens=40)
+    expected = engine.generate(PROMPTS, how)
+    scores = engine.score(PROMPTS, ["1+2=3\n"] * len(PROMPTS))
+    with room_for(engine, 7):
+        same(engine.generate(PROMPTS, how), expected)
+        assert engine.batch == 4  # of 39 samples: 19, 9, 4
+    with room_for(engine, 7):
+        found = engine.score(PROMPTS, ["1+2=3\n"] * len(PROMPTS))
+        assert engine.batch == 6  # of 13
+        with counted(engine) as shapes:
+            engine.generate(PROMPTS, how)
+        assert max(rows for rows, _ in shapes) == 6
+    assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scores], abs=1e-4)
+    with room_for(engine, 0), pytest.raises(torch.cuda.OutOfMemoryError):
+        engine.generate(PROMPTS, how)
+
+
+def test_scoring_asks_for_no_more_logits_than_allowed(engine, monkeypatch):
+    tails = ["1+2=3\n"] * len(PROMPTS)
+    expected = engine.score(PROMPTS, tails)
+    length = expected[0].tokens
+    monkeypatch.setattr(torch_engine, "LOGITS", 5 * length * engine.model.config.vocab_size)
+    with counted(engine) as shapes:
+        found = engine.score(PROMPTS, tails)
+    assert max(rows for rows, _ in shapes) == 5
+    assert [s.logprob for s in found] == pytest.approx([s.logprob for s in expected], abs=1e-4)
+
+
+# -- ends and odd input ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", ["語", "本", "ï", " текст 🙂", "т 🙂", "know", "5 = 3", "30 ("])
+def test_a_stop_string_is_seen_with_its_last_byte_wherever_tokens_split_it(stop):
+    tokenizer = tiny_models.trained(tiny_models.BYTES)
+    plain = tiny_models.PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    ending = Ending(plain, [])
+    text = "25 + 5 = 30 ( 30 33 ) naïve don't know what 日本語 текст 🙂 is"
+    each_byte = [tokenizer.token_to_id(c) for c in tiny_models.BYTES.pre_tokenize_str(text)[0][0]]
+    for ids in (plain(text)["input_ids"], each_byte):
+        whole = next(k for k in range(1, len(ids) + 1) if stop in plain.decode(ids[:k]))
+        seen = [ending.reached(ids[:k], ("never", stop)) for k in range(1, whole + 1)]
+        assert seen == [False] * (whole - 1) + [True]
+
+
+def test_a_stop_string_over_several_tokens_stops_at_its_last(engine):
+    prompt = PROMPTS[:1]
+    whole = engine.generate(prompt, Sampling(max_tokens=40))[0][0]
+    stop = whole.text[3:9]
+    found = engine.generate(prompt, Sampling(max_tokens=40, stop=(stop,)))[0][0]
+    assert (found.text, found.finished) == (whole.text[: whole.text.index(stop)], True)
+    assert (found.text + found.beyond).startswith(whole.text[: whole.text.index(stop) + len(stop)])
+    fewer = engine.generate(prompt, Sampling(max_tokens=found.tokens - 1))[0][0]
+    assert stop not in fewer.text
+
+
+def test_looking_for_stop_strings_does_not_decode_whole_rows(engine, monkeypatch):
+    tokenizer, lengths = engine._ending.tokenizer, []
+
+    class Counting:
+        def decode(self, ids):
+            lengths.append(len(ids))
+            return tokenizer.decode(ids)
+
+    ending = Ending(Counting(), [])
+    ids = tokenizer("1+2=3\n" * 400)["input_ids"]
+    for k in range(1, len(ids) + 1):
+        assert not ending.reached(ids[:k], ("=4\n",))
+    assert sum(lengths) < 8 * len(ids)
+
+
+def test_a_prompt_without_tokens_is_refused(tmp_path):
+    engine = TorchEngine.open(tiny_models.qwen2(tmp_path))
+    for ask in (lambda: engine.generate(["a", ""], Sampling()), lambda: engine.score([""], ["a"])):
+        with pytest.raises(EngineError, match=r"prompt \d has no tokens"):
+            ask()
+
+
+def test_no_tokens_to_generate_is_an_unfinished_completion(engine):
+    for heat in (0.0, 1.0):
+        found = engine.generate(PROMPTS[:2], Sampling(n=2, temperature=heat, max_tokens=0))
+        assert [[(c.text, c.tokens, c.logprob, c.finished) for c in row] for row in found] == [
+            [("", 0, 0.0, False)] * 2
+        ] * 2
+    assert engine.score(PROMPTS[:1], [""]) == [(0.0, 0)]
+
+
+def test_a_model_that_names_no_context_has_no_limit(engine):
+    size = len(engine.tokenizer)
+    config = BloomConfig(vocab_size=size, hidden_size=32, n_layer=1, n_head=2, eos_token_id=1250)
+    free = TorchEngine(BloomForCausalLM(config).eval(), engine.tokenizer, "compact")
+    (found,) = free.generate(["1," * 100], Sampling(n=2, max_tokens=3))
+    assert [c.tokens for c in found] == [3, 3]

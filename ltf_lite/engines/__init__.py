@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from ltf_lite.engines.base import Completion, Engine, EngineError, Sampling, Usage, cut
+from ltf_lite.engines.base import Completion, Engine, EngineError, Sampling, Score, Usage, cut
 
 TINY_BASE = "tiny-base"
 
@@ -15,11 +15,24 @@ def model_path(model: str | Path) -> str:
     return str(files("ltf_lite") / "tiny" / "weights") if str(model) == TINY_BASE else str(model)
 
 
-def open_engine(model: str | Path, exact: bool = False) -> Engine:
-    """The engine of a GGUF file, a model directory, a hub name or `tiny-base`.
+def open_engine(model: str | Path, exact: bool = False, style: str | None = None) -> Engine:
+    """The engine of a GGUF file, a model directory, a hub name, `tiny-base` or a server's address.
 
-    `exact` asks llama.cpp for a 32-bit KV cache. Raises EngineError with a sentence for the user.
+    A server is `http://host:port/v1`, with the model's name after `#` where it has several. `exact`
+    asks llama.cpp for a 32-bit KV cache; `style` is the text style to ask in where it is not the
+    model's own. Raises EngineError with a sentence for the user.
     """
+    engine = _open(str(model), exact)
+    engine.style = style or engine.style
+    return engine
+
+
+def _open(model: str, exact: bool) -> Engine:
+    if model.startswith(("http://", "https://")):
+        from ltf_lite.engines.server import ServerEngine
+
+        url, _, name = model.partition("#")
+        return ServerEngine(url, name or None)
     path = model_path(model)
     if path.endswith(".gguf"):
         from ltf_lite.engines.llamacpp import LlamaCppEngine
@@ -27,10 +40,10 @@ def open_engine(model: str | Path, exact: bool = False) -> Engine:
         return LlamaCppEngine(path, exact=exact)
     from ltf_lite.engines.torch_engine import TorchEngine
 
-    return TorchEngine.open(path, name=str(model))
+    return TorchEngine.open(path, name=model)
 
 
 __all__ = [
-    "TINY_BASE", "Completion", "Engine", "EngineError", "Sampling", "Usage", "cut", "model_path",
-    "open_engine",
+    "TINY_BASE", "Completion", "Engine", "EngineError", "Sampling", "Score", "Usage", "cut",
+    "model_path", "open_engine",
 ]  # fmt: skip

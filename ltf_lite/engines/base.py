@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class EngineError(RuntimeError):
@@ -17,7 +17,8 @@ class EngineError(RuntimeError):
 class Sampling:
     """How to generate: `n` completions a prompt; temperature 0 is greedy.
 
-    `seed` makes sampling reproducible; `stop` strings end a completion and are cut off it.
+    `stop` strings end a completion and are cut off it. `seed` makes sampling reproducible, where
+    the caller gives no seed for each prompt.
     """
 
     n: int = 1
@@ -32,16 +33,23 @@ class Sampling:
 class Completion:
     """One generated text.
 
-    `logprob` is the sum over the generated tokens of log p at temperature 1, nats; `tokens` counts
-    the end token too; `finished` is False where max_tokens cut it off; `beyond` is what was
-    generated after a stop string, the string included.
+    `logprob` is the sum over the generated tokens of log p at temperature 1, nats, or None from a
+    server that does not say; `tokens` counts the end token too; `finished` is False where
+    max_tokens cut it off; `beyond` is what was generated after a stop string, the string included.
     """
 
     text: str
     tokens: int
-    logprob: float
+    logprob: float | None
     finished: bool
     beyond: str = ""
+
+
+class Score(NamedTuple):
+    """A continuation's log p given its prompt, nats, summed over so many tokens of its own."""
+
+    logprob: float
+    tokens: int
 
 
 @dataclass
@@ -65,17 +73,34 @@ class Usage:
 
 
 class Engine(Protocol):
-    """Generates and scores text. Prompts are plain text; `style` is the text style to ask in."""
+    """Generates and scores text. Prompts are plain text; `style` is the text style to ask in.
+
+    `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
+    prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
+    `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
+    place (`prompt_seeds`).
+    """
 
     name: str
     style: str
     usage: Usage
 
-    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]: ...
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[list[Completion]]: ...
 
-    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]: ...
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]: ...
 
     def close(self) -> None: ...
+
+
+def prompt_seeds(
+    prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None
+) -> list[int]:
+    """A seed for each prompt: the caller's, or one made from `sampling.seed` and its place."""
+    if seeds is not None:
+        return list(seeds)
+    return [(sampling.seed << 32) + place for place in range(len(prompts))]
 
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """A GGUF file opened with llama.cpp: its tokens, its metadata, and a KV cache of many sequences.
 
-One sequence of the cache holds the prompt in hand: what the next prompt has in common with it is
-not computed again, and the sequences that continue it share its cells.
+One sequence of the cache holds the last prompt: what the next prompt has in common with it is not
+computed again, and the sequences that continue it share its cells.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
 BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
 SMALL = 20e6  # parameters; below this, threads wait for each other longer than they work
-MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the prompt
+MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
 ERROR = 4  # ggml's log level
+
+Entry = tuple[int, int, int, bool]  # token, position, sequence, whether its logits are wanted
 
 _errors: list[str] = []  # what llama.cpp complained of while it loaded a file
 
@@ -55,9 +57,10 @@ def load(path: str | Path) -> Any:
 
 
 class LlamaContext:
-    """Sequences 0 … `sequences` - 1 of a cache, and the one that holds the prompt in hand.
+    """Sequences 0 … `sequences` - 1 of a cache, and the one that holds the last prompt.
 
-    `context` is the most tokens a sequence may have, `cells` what all of them together may.
+    `context` is the most tokens a sequence may have, `cells` what all of them together may; `held`
+    are the last prompt's ids.
     """
 
     def __init__(
@@ -81,8 +84,9 @@ class LlamaContext:
         self._vocab: Any = lc.llama_model_get_vocab(self._model)
         self._width = lc.llama_vocab_n_tokens(self._vocab)
         self._memory: Any = lc.llama_get_memory(self._ctx)
-        self._batch: Any = lc.llama_batch_init(BATCH, 0, 1)
-        self._held: list[int] = []
+        self._batch = _Batch()
+        self.held: list[int] = []
+        self._pieces: dict[int, bytes | None] = {}
 
     def _parameters(self, threads: int | None, exact: bool) -> Any:
         threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
@@ -101,7 +105,6 @@ class LlamaContext:
 
     def close(self) -> None:
         """Give the memory back; to be called once."""
-        lc.llama_batch_free(self._batch)
         lc.llama_free(self._ctx)
         lc.llama_model_free(self._model)
 
@@ -124,8 +127,15 @@ class LlamaContext:
         bos = begin and lc.llama_vocab_get_add_bos(self._vocab)
         return ([int(lc.llama_vocab_bos(self._vocab))] if bos else []) + list(room[:size])
 
-    def piece(self, token: int) -> bytes:
-        """The bytes of a token. (llama_detokenize would "clean" blanks before signs away.)"""
+    def piece(self, token: int) -> bytes | None:
+        """The bytes of a token; None where it ends the generation."""
+        if token not in self._pieces:
+            ends = lc.llama_vocab_is_eog(self._vocab, token)
+            self._pieces[token] = None if ends else self._bytes(token)
+        return self._pieces[token]
+
+    def _bytes(self, token: int) -> bytes:
+        """(llama_detokenize would "clean" blanks before signs away.)"""
         size, room = 64, ctypes.create_string_buffer(64)
         for _ in range(2):
             size = lc.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)
@@ -134,47 +144,46 @@ class LlamaContext:
             room = ctypes.create_string_buffer(-size)
         return room.raw[:size]
 
-    def ends(self, token: int) -> bool:
-        """Whether a token ends the generation."""
-        return bool(lc.llama_vocab_is_eog(self._vocab, token))
-
     # -- the cache ---------------------------------------------------------------------------
 
-    def decode(self, entries: Sequence[tuple[int, int, int, bool]]) -> np.ndarray:
-        """Run (token, position, sequence, wanted) entries, at most BATCH.
+    def decode(self, entries: Sequence[Entry]) -> np.ndarray:
+        """Run entries, any number of them; raises EngineError.
 
-        Returns logits (entries wanted, vocabulary), float64. Raises EngineError.
+        Returns logits (entries wanted, vocabulary), float32, to be read before the next call.
         """
-        batch = self._batch
-        batch.n_tokens = len(entries)
-        for i, (token, position, sequence, wanted) in enumerate(entries):
-            batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
-            batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
-        code = lc.llama_decode(self._ctx, batch)
+        if len(entries) <= BATCH:
+            return self._pass(entries)
+        parts = range(0, len(entries), BATCH)
+        return np.concatenate([self._pass(entries[at : at + BATCH]).copy() for at in parts])
+
+    def _pass(self, entries: Sequence[Entry]) -> np.ndarray:
+        self._batch.fill(entries)
+        code = lc.llama_decode(self._ctx, self._batch.c)
         if code:
             raise EngineError(f"llama.cpp failed on a batch of {len(entries)} tokens (code {code})")
         rows = sum(wanted for *_, wanted in entries)
         if not rows:
-            return np.empty((0, self._width))
-        out = np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
-        return out.astype(np.float64)
+            return np.empty((0, self._width), np.float32)
+        return np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
 
-    def hold(self, ids: list[int]) -> np.ndarray:
-        """Have the cache hold a prompt, and return the logits (vocabulary,) that follow it."""
-        same, last = 0, len(ids) - 1  # the last token always runs, for its logits
-        while same < min(last, len(self._held)) and ids[same] == self._held[same]:
-            same += 1
-        lc.llama_memory_seq_rm(self._memory, self.sequences, same, -1)
-        self._held = ids[:same]
-        for at in range(same, len(ids), BATCH):
-            part = list(enumerate(ids[at : at + BATCH], at))
-            logits = self.decode([(token, i, self.sequences, i == last) for i, token in part])
-        self._held = ids
-        return logits[0]
+    def begin(self, sequence: int, ids: list[int]) -> list[Entry]:
+        """Have an empty sequence share what the held prompt has of this one.
 
-    def share(self, sequence: int) -> None:
-        """Have a sequence begin with the prompt in hand."""
-        lc.llama_memory_seq_cp(self._memory, self.sequences, sequence, -1, -1)
+        Returns the entries to run for the rest, one at least: the last, whose logits are wanted.
+        """
+        same, last = min(common(ids, self.held), len(ids) - 1), len(ids) - 1
+        self.share(self.sequences, sequence, same)
+        return [(ids[i], i, sequence, i == last) for i in range(same, len(ids))]
+
+    def hold(self, sequence: int, ids: list[int]) -> None:
+        """Have the cache hold the prompt that a sequence begins with."""
+        lc.llama_memory_seq_rm(self._memory, self.sequences, -1, -1)
+        self.share(sequence, self.sequences, len(ids))
+        self.held = ids
+
+    def share(self, source: int, sequence: int, length: int) -> None:
+        """Have an empty sequence begin with the first tokens of another."""
+        lc.llama_memory_seq_cp(self._memory, source, sequence, 0, length)
 
     def drop(self, sequence: int) -> None:
         """Free a sequence's cells."""
@@ -183,4 +192,36 @@ class LlamaContext:
     def clear(self) -> None:
         """Free all cells, after a call that failed half-way."""
         lc.llama_memory_clear(self._memory, False)
-        self._held = []
+        self.held = []
+
+
+class _Batch:
+    """llama.cpp's batch `c` over arrays of ours, each entry in one sequence."""
+
+    def __init__(self) -> None:
+        self.token, self.position, self.sequence = np.zeros((3, BATCH), np.int32)
+        self.wanted = np.zeros(BATCH, np.int8)
+        self._one = np.ones(BATCH, np.int32)
+        self._places = self.sequence.ctypes.data + 4 * np.arange(BATCH, dtype=np.uint64)
+        self.c = lc.llama_batch()
+        kinds: dict[str, Any] = {field[0]: field[1] for field in lc.llama_batch._fields_}
+        for name, array in (
+            ("token", self.token), ("pos", self.position), ("n_seq_id", self._one),
+            ("seq_id", self._places), ("logits", self.wanted),
+        ):  # fmt: skip
+            setattr(self.c, name, ctypes.cast(array.ctypes.data, kinds[name]))
+
+    def fill(self, entries: Sequence[Entry]) -> None:
+        """Put entries in, at most BATCH."""
+        n = self.c.n_tokens = len(entries)
+        self.token[:n], self.position[:n], self.sequence[:n], self.wanted[:n] = zip(
+            *entries, strict=True
+        )
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two prompts begin with alike."""
+    for i, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return i
+    return min(len(one), len(other))

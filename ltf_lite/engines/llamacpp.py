@@ -10,18 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ltf_lite.engines.base import Completion, EngineError, Sampling, Usage, cut
-from ltf_lite.engines.llama_context import BATCH, LlamaContext
+from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, cut, prompt_seeds
+from ltf_lite.engines.llama_context import BATCH, LlamaContext, common
+from ltf_lite.engines.sampling import choose, log_p
+
+WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own
 
 Pair = tuple[list[int], list[int]]  # a prompt's ids, a continuation's ids
 
 
 @dataclass(eq=False)
 class _Run:
-    """A sequence being generated: prompt `k`, in cache sequence `slot`, `length` tokens cached."""
+    """A sequence being generated after prompt `k`, of these `ids`, in cache sequence `slot`."""
 
     k: int
-    length: int
+    ids: list[int]
     noise: np.random.Generator
     slot: int = -1
     tokens: list[int] = field(default_factory=list)
@@ -88,74 +91,96 @@ class LlamaCppEngine:
 
     # -- generation --------------------------------------------------------------------------
 
-    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each prompt, in the prompts' order.
 
-        A sample depends on the seed and its place (prompt, sample), not on how many run together.
+        A sample depends on its prompt's seed and its own place, not on how many run together.
         Raises EngineError.
         """
         return [
-            [_completion(run, sampling) for run in row] for row in self._generate(prompts, sampling)
+            [_completion(run, sampling) for run in row]
+            for row in self._generate(prompts, sampling, seeds)
         ]
 
     def generate_tokens(self, prompts: Sequence[str], sampling: Sampling) -> list[list[list[int]]]:
         """What `generate` generates, as token ids, the end token included."""
         return [[run.tokens for run in row] for row in self._generate(prompts, sampling)]
 
-    def _generate(self, prompts: Sequence[str], sampling: Sampling) -> list[list[_Run]]:
+    def _generate(
+        self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[list[_Run]]:
         with self._call() as llama:
             ids = [llama.encode(prompt, begin=True) for prompt in prompts]
             for row in ids:
                 self._check(len(row), sampling.max_tokens)
+            own = prompt_seeds(prompts, sampling, seeds)
             runs = [
-                [_Run(k, len(row), np.random.default_rng([sampling.seed, k, i]))
-                 for i in range(sampling.n)]
+                [_Run(k, row, np.random.default_rng([own[k], i])) for i in range(sampling.n)]
                 for k, row in enumerate(ids)
-            ]  # fmt: skip
+            ]
             if sampling.max_tokens > 0:
-                self._work(llama, ids, deque(run for row in runs for run in row), sampling)
+                self._work(llama, deque(run for row in runs for run in row), sampling)
         self.usage.tokens_in += sum(map(len, ids))
         self.usage.tokens_out += sum(len(run.tokens) for row in runs for run in row)
         return runs
 
-    def _work(
-        self, llama: LlamaContext, ids: list[list[int]], waiting: deque[_Run], sampling: Sampling
-    ) -> None:
+    def _work(self, llama: LlamaContext, waiting: deque[_Run], sampling: Sampling) -> None:
         """Advance the runs, as many at once as there are slots; a free slot goes to the next one.
 
-        Runs wait prompt by prompt, so the prompt in hand serves all its samples before it goes.
+        Runs wait prompt by prompt, so a prompt is computed once for all its samples.
         """
         free, active = list(range(self.sequences)), list[_Run]()
-        held, logits = -1, np.empty(0)
         while waiting or active:
-            while waiting and free and self._fits(ids, active, waiting[0], sampling.max_tokens):
-                run = waiting.popleft()
-                if run.k != held:
-                    held, logits = run.k, llama.hold(ids[run.k])
-                run.slot = free.pop()
-                llama.share(run.slot)
-                _take(llama, run, logits, sampling)
+            entries = [(r.tokens[-1], len(r.ids) + len(r.tokens) - 1, r.slot, True) for r in active]
+            going = len(active)  # runs before this index have a row of logits each
+            rows = list(range(going))
+            for run in self._admit(llama, waiting, free, active, sampling.max_tokens):
+                if len(active) == going or run.k != active[-1].k:
+                    entries += llama.begin(run.slot, run.ids)
+                    rows.append(rows[-1] + 1 if rows else 0)
+                else:
+                    rows.append(rows[-1])
                 active.append(run)
+            logits = llama.decode(entries)
+            _share(llama, active[going:])
+            _take(llama, active, logits if len(logits) == len(rows) else logits[rows], sampling)
             for run in active:
                 if run.done:
                     llama.drop(run.slot)
                     free.append(run.slot)
             active = [run for run in active if not run.done]
-            if active:
-                rows = llama.decode([(r.tokens[-1], r.length, r.slot, True) for r in active])
-                for run, row in zip(active, rows, strict=True):
-                    run.length += 1
-                    _take(llama, run, row, sampling)
 
-    def _fits(self, ids: list[list[int]], active: list[_Run], run: _Run, room: int) -> bool:
+    def _admit(
+        self, llama: LlamaContext, waiting: deque[_Run], free: list[int], active: list[_Run],
+        room: int,
+    ) -> Iterator[_Run]:  # fmt: skip
+        """The waiting runs that may begin now, one after the other; each is active before the next.
+
+        One whose prompt has much in common with that of a run just admitted waits a round, so that
+        the common part is computed once.
+        """
+        last: _Run | None = None
+        while waiting and free and self._fits(active, waiting[0], room):
+            run = waiting[0]
+            if last and last.k != run.k:
+                gain = common(run.ids, last.ids) - common(run.ids, llama.held)
+                if gain >= WORTH:
+                    return
+            last = waiting.popleft()
+            last.slot = free.pop()
+            yield last
+
+    def _fits(self, active: list[_Run], run: _Run, room: int) -> bool:
         """Whether the cache has cells for one more run; samples of a prompt share the prompt's."""
-        prompts = {r.k for r in active} | {run.k}
-        need = sum(len(ids[k]) for k in prompts) + (len(active) + 1) * room
+        prompts = {r.k: len(r.ids) for r in active} | {run.k: len(run.ids)}
+        need = sum(prompts.values()) + (len(active) + 1) * (room + 1)
         return not active or need + self.context <= self._llama.cells
 
     # -- scoring -----------------------------------------------------------------------------
 
-    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]:
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Sum of log p of each continuation's tokens given its prompt, nats; raises EngineError."""
         with self._call() as llama:
             pairs = [
@@ -166,7 +191,7 @@ class LlamaCppEngine:
                 self._check(len(head), len(tail))
             scores = [s for wave in self._waves(pairs) for s in _score(llama, wave)]
         self.usage.tokens_in += sum(len(head) + len(tail) for head, tail in pairs)
-        return scores
+        return [Score(value, len(tail)) for value, (_, tail) in zip(scores, pairs, strict=True)]
 
     def _waves(self, pairs: list[Pair]) -> Iterator[list[Pair]]:
         """The pairs in lots that fit the slots and the cells."""
@@ -181,18 +206,30 @@ class LlamaCppEngine:
             yield wave
 
 
-def _take(llama: LlamaContext, run: _Run, logits: np.ndarray, sampling: Sampling) -> None:
-    """Choose the run's next token from logits (vocabulary,), and see whether it ends there."""
-    logp = log_softmax(logits)
-    token = choose(logp, sampling, run.noise)
-    run.tokens.append(token)
-    run.logprob += float(logp[token])
-    run.ended = llama.ends(token)
-    if not run.ended:
-        run.text += llama.piece(token)
-    run.done = run.ended or len(run.tokens) >= sampling.max_tokens
-    if sampling.stop and not run.done:
-        run.done = bool(cut(run.text.decode("utf-8", "replace"), sampling.stop)[1])
+def _share(llama: LlamaContext, fresh: list[_Run]) -> None:
+    """Have the runs that just began share the prompt of the first with it, and hold the last."""
+    leader: _Run | None = None
+    for run in fresh:
+        if leader and leader.k == run.k:
+            llama.share(leader.slot, run.slot, len(run.ids))
+        else:
+            leader = run
+    if leader:
+        llama.hold(leader.slot, leader.ids)
+
+
+def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: Sampling) -> None:
+    """Choose each run's next token from logits (runs, vocabulary); see whether it ends there."""
+    tokens, gained = choose(logits, sampling, [run.noise for run in runs])
+    for run, token, logprob in zip(runs, tokens.tolist(), gained.tolist(), strict=True):
+        run.tokens.append(token)
+        run.logprob += logprob
+        piece = llama.piece(token)
+        run.ended = piece is None
+        run.text += piece or b""
+        run.done = run.ended or len(run.tokens) >= sampling.max_tokens
+        if sampling.stop and not run.done:
+            run.done = bool(cut(run.text.decode("utf-8", "replace"), sampling.stop)[1])
 
 
 def _completion(run: _Run, sampling: Sampling) -> Completion:
@@ -206,40 +243,16 @@ def _score(llama: LlamaContext, wave: list[Pair]) -> list[float]:
     entries, wanted = [], []
     for slot, (head, tail) in enumerate(wave):
         if tail:
-            scores[slot] = float(log_softmax(llama.hold(head))[tail[0]])
-            llama.share(slot)
+            logits = llama.decode(llama.begin(slot, head))
+            llama.hold(slot, head)
+            scores[slot] = float(log_p(logits, tail[:1])[0])
             entries += [(t, len(head) + i, slot, True) for i, t in enumerate(tail[:-1])]
             wanted += [(slot, token) for token in tail[1:]]
     for at in range(0, len(entries), BATCH):
-        rows = llama.decode(entries[at : at + BATCH])
-        for row, (slot, token) in zip(rows, wanted[at : at + BATCH], strict=True):
-            scores[slot] += float(log_softmax(row)[token])
+        part = wanted[at : at + BATCH]
+        logits = llama.decode(entries[at : at + BATCH])
+        for (slot, _), gained in zip(part, log_p(logits, [t for _, t in part]), strict=True):
+            scores[slot] += float(gained)
     for slot in range(len(wave)):
         llama.drop(slot)
     return scores
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """log p of logits (vocabulary,), nats, float64."""
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
-
-
-def choose(logp: np.ndarray, sampling: Sampling, noise: np.random.Generator) -> int:
-    """The likeliest token of log p (vocabulary,), or one drawn from the nucleus."""
-    if sampling.temperature == 0:
-        return int(logp.argmax())
-    weights = np.exp((logp - logp.max()) / sampling.temperature)
-    if sampling.top_p >= 1:
-        return _draw(weights, noise)
-    order = np.argsort(-weights, kind="stable")
-    ranked = weights[order] / weights.sum()
-    ranked[np.cumsum(ranked) - ranked > sampling.top_p] = 0
-    return int(order[_draw(ranked, noise)])
-
-
-def _draw(weights: np.ndarray, noise: np.random.Generator) -> int:
-    """An index with probability proportional to its weight."""
-    total = np.cumsum(weights)
-    at = np.searchsorted(total, noise.random() * total[-1], side="right")
-    return min(int(at), int(np.flatnonzero(weights)[-1]))

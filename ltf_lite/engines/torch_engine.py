@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ltf_lite.engines.base import Completion, EngineError, Sampling, Usage, cut
+from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, prompt_seeds
+from ltf_lite.engines.torch_header import (
+    MIN_SHARED,
+    Header,
+    KeysAndValues,
+    can_share,
+    shared_length,
+)
+from ltf_lite.engines.torch_rows import Rows, distinct, pack
+from ltf_lite.engines.torch_sampling import Ending, choose, log_p, uniforms
 
 BATCH = 512  # sequences a forward pass; halved, and remembered, when the device is out of memory
+STAY = 0.75  # of a batch still going: below it, what is done leaves
+LOGITS = 2**28  # values that scoring asks of a forward pass; a large vocabulary makes rows fewer
+
+Job = TypeVar("Job")
+Answer = TypeVar("Answer")
 
 
 def read_style(model_dir: Path) -> str:
@@ -41,20 +55,27 @@ def load(model: str | Path) -> tuple[Any, Any]:
 
 
 class TorchEngine:
-    """Generates and scores with a transformers causal language model."""
+    """Generates and scores with a transformers causal language model.
+
+    The model's weights must not change while the engine is in use: it remembers what it computed
+    of the last prompts.
+    """
 
     def __init__(self, model, tokenizer, style: str, name: str = "torch") -> None:
         self.model, self.tokenizer = model, tokenizer
         self.style, self.name = style, name
         self.usage = Usage()
         self.batch = BATCH
-        self.context: int = model.config.max_position_embeddings
-        self._pad = tokenizer.pad_token_id
-        if self._pad is None:
-            self._pad = tokenizer.eos_token_id
+        self._config = model.config.get_text_config()
+        self.context: int | None = getattr(self._config, "max_position_embeddings", None)
         ends = model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
-        self._ends = torch.tensor([ends] if isinstance(ends, int) else ends, device=model.device)
+        ends = [] if ends is None else [ends] if isinstance(ends, int) else ends
+        self._ending = Ending(tokenizer, ends)
+        pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
+        self._pad: int = (pads or [0])[0]
+        self._header = Header()
+        self._ordinary = can_share(model)
 
     @classmethod
     def open(cls, model: str | Path, name: str | None = None) -> TorchEngine:
@@ -62,150 +83,155 @@ class TorchEngine:
         return cls(*load(model), read_style(Path(model)), name or str(model))
 
     def close(self) -> None:
-        self.model = None
-
-    # -- generation --------------------------------------------------------------------------
+        self.model, self._header = None, Header()
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[list[Completion]]:
         """`sampling.n` completions for each prompt, in the prompts' order."""
         results: list[list[Completion]] = [[] for _ in prompts]
         with self.usage.call():
-            ids = self._encode(prompts, sampling.max_tokens)
-            jobs = [k for k in range(len(ids)) for _ in range(sampling.n)]
-            jobs.sort(key=lambda k: -len(ids[k]))
-            noise = torch.Generator(self.model.device).manual_seed(sampling.seed)
-            at = 0
-            while at < len(jobs):
-                part = jobs[at : at + self.batch]
-                try:
-                    done = self._run([ids[k] for k in part], sampling, noise)
-                except torch.cuda.OutOfMemoryError:
-                    if self.batch == 1:
-                        raise
-                    self.batch //= 2
-                    continue
-                for k, completion in zip(part, done, strict=True):
-                    results[k].append(completion)
-                at += len(part)
+            ids = self._encode(prompts)
+            self._check_room(ids, "a prompt", sampling.max_tokens)
+            header, own = self._split(ids)
+            wanted = prompt_seeds(prompts, sampling, seeds)
+            # long prompts first, so that a small device shows it early; equal ones side by side
+            order = sorted(range(len(own)), key=lambda k: (-len(own[k]), own[k]))
+            order = [k for k in order for _ in range(sampling.n)]
+            jobs = [(own[k], wanted[k], at % sampling.n) for at, k in enumerate(order)]
+            done = self._in_batches(jobs, lambda part: self._generate(part, header, sampling))
+            for k, completion in zip(order, done, strict=True):
+                results[k].append(completion)
         self.usage.tokens_in += sum(map(len, ids))
         self.usage.tokens_out += sum(c.tokens for row in results for c in row)
         return results
 
-    def _encode(self, prompts: Sequence[str], room: int) -> list[list[int]]:
-        ids = self.tokenizer(list(prompts))["input_ids"] if prompts else []
-        longest = max(map(len, ids), default=0)
-        if longest + room > self.context:
-            raise EngineError(
-                f"a prompt of {longest} tokens and {room} tokens to generate do not fit the "
-                f"model's context of {self.context} tokens"
-            )
-        return ids
-
-    def _pack(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Left-padded ids and attention mask, both (rows, longest)."""
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self._pad)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for k, row in enumerate(rows):
-            ids[k, width - len(row) :] = torch.tensor(row)
-            mask[k, width - len(row) :] = 1
-        return ids.to(self.model.device), mask.to(self.model.device)
-
-    def _run(self, rows, sampling: Sampling, noise: torch.Generator) -> list[Completion]:
-        """Decode a batch; sequences that are done leave it when half of it is done."""
-        ids, mask = self._pack(rows)
-        alive = torch.arange(len(rows), device=ids.device)
-        tokens: list[list[int]] = [[] for _ in rows]
-        logprob = torch.zeros(len(rows), dtype=torch.float64, device=ids.device)
-        done = torch.zeros(len(rows), dtype=torch.bool, device=ids.device)
-        cache: Any = DynamicCache(config=self.model.config)
-        step, positions = ids, (mask.cumsum(1) - 1).clamp(min=0)
-        for _ in range(sampling.max_tokens):
-            logits = self.model(
-                step, attention_mask=mask, position_ids=positions, past_key_values=cache,
-                use_cache=True, logits_to_keep=1,
-            ).logits[:, -1].float()  # fmt: skip
-            chosen = self._choose(logits, sampling, noise)
-            gained = logits.log_softmax(1).gather(1, chosen[:, None])[:, 0].double()
-            going = ~done[alive]
-            logprob[alive] += torch.where(going, gained, 0.0)
-            for k, token, counts in zip(
-                alive.tolist(), chosen.tolist(), going.tolist(), strict=True
-            ):
-                if counts:
-                    tokens[k].append(token)
-            done[alive] |= torch.isin(chosen, self._ends)
-            if sampling.stop:
-                self._mark_stopped(tokens, alive, done, sampling.stop)
-            going = ~done[alive]
-            left = int(going.sum())
-            if left == 0:
-                break
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
-            positions = positions[:, -1:] + 1
-            step = chosen[:, None]
-            if left * 2 <= len(alive):
-                keep = going.nonzero()[:, 0]
-                cache.batch_select_indices(keep)
-                alive, mask, positions, step = (t[keep] for t in (alive, mask, positions, step))
-        return [self._completion(tokens[k], logprob[k].item(), sampling) for k in range(len(rows))]
-
-    def _choose(self, logits: torch.Tensor, sampling: Sampling, noise: torch.Generator):
-        """The next token of each row: the likeliest, or drawn from the nucleus."""
-        if sampling.temperature == 0:
-            return logits.argmax(1)
-        probs = (logits / sampling.temperature).softmax(1)
-        if sampling.top_p < 1:
-            ranked, order = probs.sort(1, descending=True)
-            ranked[ranked.cumsum(1) - ranked > sampling.top_p] = 0
-            probs = torch.zeros_like(probs).scatter(1, order, ranked)
-        return torch.multinomial(probs, 1, generator=noise)[:, 0]
-
-    def _mark_stopped(self, tokens, alive, done, stop: Sequence[str]) -> None:
-        for k in alive.tolist():
-            if not done[k] and cut(self.tokenizer.decode(tokens[k]), stop)[1]:
-                done[k] = True
-
-    def _completion(self, tokens: list[int], logprob: float, sampling: Sampling) -> Completion:
-        ended = bool(tokens) and tokens[-1] in self._ends.tolist()
-        whole = self.tokenizer.decode(tokens[:-1] if ended else tokens)
-        text, beyond = cut(whole, sampling.stop)
-        return Completion(text, len(tokens), logprob, ended or bool(beyond), beyond)
-
-    # -- scoring -----------------------------------------------------------------------------
-
     @torch.inference_mode()
-    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[float]:
-        """Sum of log p of each continuation's tokens given its prompt, nats."""
+    def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
+        """Log p of each continuation's tokens given its prompt."""
         with self.usage.call():
-            heads = self._encode(prompts, 0)
+            heads = self._encode(prompts)
             tails = (
                 self.tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
                 if continuations
                 else []
             )
-            order = sorted(range(len(heads)), key=lambda k: len(heads[k]) + len(tails[k]))
-            scores = [0.0] * len(heads)
-            for at in range(0, len(order), self.batch):
-                part = order[at : at + self.batch]
-                values = self._score([heads[k] for k in part], [tails[k] for k in part])
-                for k, value in zip(part, values, strict=True):
-                    scores[k] = value
-        self.usage.tokens_in += sum(map(len, heads)) + sum(map(len, tails))
-        return scores
-
-    def _score(self, heads, tails) -> list[float]:
-        rows = [h + t for h, t in zip(heads, tails, strict=True)]
-        longest = max(map(len, rows))
-        if longest > self.context:
-            raise EngineError(
-                f"a prompt and continuation of {longest} tokens do not fit the model's context "
-                f"of {self.context} tokens"
+            whole = [h + t for h, t in zip(heads, tails, strict=True)]
+            self._check_room(whole, "a prompt and continuation")
+            header, own = self._split(heads)
+            order = sorted(range(len(own)), key=lambda k: (-len(tails[k]), -len(own[k]), own[k]))
+            jobs = [(own[k], tails[k]) for k in order]
+            values = max(map(len, tails), default=0) * self._config.vocab_size
+            done = self._in_batches(
+                jobs, lambda part: self._score(part, header), max(LOGITS // max(values, 1), 1)
             )
-        ids, mask = self._pack(rows)
-        logits = self.model(
-            ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0)
-        ).logits
-        logp = logits[:, :-1].float().log_softmax(2).gather(2, ids[:, 1:, None])[..., 0].double()
-        return [float(logp[k, logp.shape[1] - len(t) :].sum()) for k, t in enumerate(tails)]
+            scores = dict(zip(order, done, strict=True))
+        self.usage.tokens_in += sum(map(len, heads)) + sum(map(len, tails))
+        return [Score(scores[k], len(tail)) for k, tail in enumerate(tails)]
+
+    # -- what both need ----------------------------------------------------------------------
+
+    def _encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        ids = self.tokenizer(list(prompts))["input_ids"] if prompts else []
+        if not all(ids):
+            raise EngineError(
+                f"prompt {ids.index([]) + 1} has no tokens, and the model has no start token: "
+                "there is nothing to continue"
+            )
+        return ids
+
+    def _check_room(self, ids: list[list[int]], what: str, room: int = 0) -> None:
+        longest = max(map(len, ids), default=0)
+        if self.context is not None and longest + room > self.context:
+            more = f" and {room} tokens to generate" if room else ""
+            raise EngineError(
+                f"{what} of {longest} tokens{more} does not fit the model's context of "
+                f"{self.context} tokens"
+            )
+
+    def _split(self, ids: list[list[int]]) -> tuple[KeysAndValues | None, list[list[int]]]:
+        """The header that all prompts share, computed, and what is left of each prompt."""
+        length = shared_length(ids)
+        if not self._ordinary or length < MIN_SHARED:
+            return None, ids
+        header = self._header.compute(self.model, ids[0][:length])
+        return header, [row[length:] for row in ids]
+
+    def _in_batches(
+        self, jobs: Sequence[Job], work: Callable[[Sequence[Job]], list[Answer]], limit: int = BATCH
+    ) -> list[Answer]:
+        """The jobs' answers; a batch that the device has no memory for is halved."""
+        answers: list[Answer] = []
+        while len(answers) < len(jobs):
+            part = jobs[len(answers) :][: min(self.batch, limit)]
+            try:
+                answers += work(part)
+            except torch.cuda.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                self.batch = len(part) // 2
+        return answers
+
+    def _prefill(self, prompts, header: KeysAndValues | None) -> tuple[Rows, torch.Tensor]:
+        """The rows of these prompts, equal ones computed once, and the logits that follow each."""
+        different, which = distinct(prompts)
+        rows = Rows(self.model, header, self._ordinary)
+        logits = rows.feed(*pack(different, self._pad, self.model.device), 1)[:, -1]
+        rows.select(which)
+        return rows, logits[which].float()
+
+    # -- one batch ---------------------------------------------------------------------------
+
+    def _generate(self, jobs, header, sampling: Sampling) -> list[Completion]:
+        """Complete (prompt, seed, sample) jobs; those that are done leave the batch by and by."""
+        tokens: list[list[int]] = [[] for _ in jobs]
+        logprob = [0.0] * len(jobs)
+        alive = list(range(len(jobs)))  # in the batch; `going` are those of them not done
+        going = set(alive if sampling.max_tokens > 0 else ())
+        noise = None
+        if sampling.temperature > 0:
+            noise = uniforms([job[1:] for job in jobs], sampling.max_tokens, self.model.device)
+        if going:
+            rows, logits = self._prefill([job[0] for job in jobs], header)
+        for step in range(sampling.max_tokens):
+            chosen = choose(logits, sampling, None if noise is None else noise[:, step])
+            gained = log_p(logits, chosen)
+            for k, token, gain in zip(alive, chosen.tolist(), gained.tolist(), strict=True):
+                if k in going:
+                    tokens[k].append(token)
+                    logprob[k] += gain
+                    if self._ending.reached(tokens[k], sampling.stop):
+                        going.remove(k)
+            if not going or step + 1 == sampling.max_tokens:
+                break
+            if len(going) <= len(alive) * STAY:
+                keep = [place for place, k in enumerate(alive) if k in going]
+                rows.select(keep)
+                alive, chosen = [alive[place] for place in keep], chosen[keep]
+                noise = None if noise is None else noise[keep]
+            logits = rows.extend(chosen)
+        return [
+            self._ending.completion(*row, sampling.stop)
+            for row in zip(tokens, logprob, strict=True)
+        ]
+
+    def _score(self, jobs, header: KeysAndValues | None) -> list[float]:
+        """Log p of (prompt, continuation) jobs.
+
+        The prompts' last logits give the first tokens, a second pass all others.
+        """
+        tails = [tail for _, tail in jobs]
+        rows, logits = self._prefill([prompt for prompt, _ in jobs], header)
+        device = logits.device
+        first = torch.tensor([t[0] if t else self._pad for t in tails], device=device)
+        sums = [p if t else 0.0 for t, p in zip(tails, log_p(logits, first).tolist(), strict=True)]
+        width = max(map(len, tails)) - 1
+        if width < 1:
+            return sums
+        logits = rows.feed(*pack([t[:-1] for t in tails], self._pad, device, left=False), width)
+        for k, tail in enumerate(tails):
+            if len(tail) > 1:  # a row at a time, so that no float copy is made of them all
+                after = torch.tensor(tail[1:], device=device)
+                sums[k] += float(log_p(logits[k, : len(after)].float(), after).sum())
+        return sums
