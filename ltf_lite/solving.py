@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ltf_lite.engines import Engine, open_engine
-from ltf_lite.reasoners import CoT, Solution
+from ltf_lite.preset_schema import ReasonerSection
+from ltf_lite.reasoners import CoT, Solution, Watch, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
 SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N = "single-pass", "self-consistency", "best-of-n"
 TOGETHER = 256  # problems asked in one engine call
-TOKENS_A_NUMBER = {"compact": 16}  # room a number of the problem needs in the answer
-TOKENS_A_NUMBER_IN_WORDS = 96
 
 
 class Asking(NamedTuple):
@@ -35,6 +34,21 @@ def typed_problem(task: NumbersGame, numbers: str, target: str | None) -> Proble
     return problem
 
 
+def search(
+    problem: Problem, task: NumbersGame, model: str, section: ReasonerSection, seed: int,
+    watch: Watch | None = None,
+) -> Solution:  # fmt: skip
+    """One problem searched with any reasoner, the whole tree kept; raises EngineError."""
+    reasoner = get_reasoner(section.name, **section.settings())
+    engine = open_engine(model) if reasoner.needs_engine else None
+    try:
+        (solution,) = reasoner.solve([problem], task, engine, seed, watch)
+        return solution
+    finally:
+        if engine:
+            engine.close()
+
+
 def ask(
     lines: Sequence[Problem | str], task: NumbersGame, model: str, asking: Asking
 ) -> Iterator[dict[str, Any]]:
@@ -54,34 +68,26 @@ def answers(
     problems: Sequence[Problem], task: NumbersGame, engine: Engine, asking: Asking
 ) -> Iterator[dict[str, Any]]:
     """Ask all problems together, so many at a time; seconds are a problem's share."""
-    room = TOKENS_A_NUMBER.get(engine.style, TOKENS_A_NUMBER_IN_WORDS)
-    tokens = room * max(len(p.numbers) for p in problems)
-    if asking.reasoner == SINGLE_PASS:
-        reasoner = CoT(max_tokens=tokens)
-    else:
-        reasoner = CoT(asking.n, asking.temperature, 1.0, tokens)
+    single = asking.reasoner == SINGLE_PASS
+    reasoner = CoT() if single else CoT(asking.n, asking.temperature)
     for at in range(0, len(problems), TOGETHER):
         part = problems[at : at + TOGETHER]
         began = time.perf_counter()
-        solutions = list(reasoner.solve(part, task, engine, asking.seed + at))
+        solutions = list(reasoner.solve(part, task, engine, asking.seed))
         seconds = (time.perf_counter() - began) / len(part)
         for solution in solutions:
-            yield _answer(solution, task, asking, seconds)
+            yield _answer(solution, asking, seconds)
 
 
-def _answer(solution: Solution, task: NumbersGame, asking: Asking, seconds: float):
-    verdicts = [
-        task.verify(solution.problem, task.parse(solution.problem, a.text))
-        for a in solution.attempts
-    ]
-    index = _pick(solution, [v.correct for v in verdicts], asking)
+def _answer(solution: Solution, asking: Asking, seconds: float) -> dict[str, Any]:
+    index = _pick(solution, [a.verdict.correct for a in solution.attempts], asking)
     return {
         "problem": solution.problem.as_dict(),
         "text": solution.attempts[index].text,
-        "verdict": verdicts[index].as_dict(),
+        "verdict": solution.attempts[index].verdict.as_dict(),
         "reasoner": asking.reasoner,
         "paths": len(solution.attempts),
-        "tokens": sum(a.tokens for a in solution.attempts),
+        "tokens": solution.tokens,
         "seconds": round(seconds, 6),
     }
 

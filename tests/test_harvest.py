@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ltf_lite.harvest import examples, read, rows_of, shard, write_shard
-from ltf_lite.reasoners import Attempt, Solution
+from ltf_lite.reasoners import Solution, attempt_of
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown")
@@ -16,7 +16,8 @@ WRONG = "25+5=30,33,5\n30/5=7,33\n33-7=26\n"
 
 
 def rows(*texts: str):
-    solution = Solution(PROBLEM, [Attempt(t, 24, -3.0) for t in texts], {})
+    attempts = [attempt_of(TASK, PROBLEM, t, tokens=24, logprob=-3.0) for t in texts]
+    solution = Solution(PROBLEM, attempts, {})
     return rows_of(solution, TASK, "compact", "cot n=3", "tiny", 7)
 
 

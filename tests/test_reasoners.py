@@ -1,64 +1,17 @@
-"""Reasoners: what they find is right, the same for the same seed, and named for what it is."""
+"""Chain of thought: what is sampled, how it is chosen among, and the tree it makes."""
 
 from __future__ import annotations
 
 import pytest
 
 from ltf_lite.engines import open_engine
-from ltf_lite.reasoners import get_reasoner
+from ltf_lite.reasoners import get_reasoner, path_to
 from ltf_lite.reasoners.cot import answer_of, majority
 from ltf_lite.tasks import get_task
+from tests.fake_engine import FakeEngine
 
 TASK = get_task("countdown", numbers=(1, 50))
 PROBLEMS = TASK.problems("validation", 30, 5)
-
-
-def verdicts(solution, task=TASK):
-    return [
-        task.verify(solution.problem, task.parse(solution.problem, a.text))
-        for a in solution.attempts
-    ]
-
-
-@pytest.mark.parametrize("name", ["bfs", "dfs"])
-def test_exact_search_finds_different_right_paths_and_real_failures(name):
-    reasoner = get_reasoner(name, paths=3, failures=2)
-    for solution in reasoner.solve(PROBLEMS, TASK, None, 0):
-        found = verdicts(solution)
-        assert found[0].correct
-        most = min(3, len(list(TASK.solutions(solution.problem))))
-        # BFS keeps one path a state, so it may miss mere reorderings of the same steps.
-        assert 1 <= sum(v.correct for v in found) <= most
-        assert name == "bfs" or sum(v.correct for v in found) == most
-        assert {v.kind for v in found if not v.correct} <= {"dead_end"}
-        assert len({a.text for a in solution.attempts}) == len(solution.attempts)
-        assert solution.choices == {name: 0}
-        assert solution.nodes > 0
-
-
-def test_exact_search_says_nothing_where_there_is_no_solution():
-    problem = TASK.problem({"numbers": [1, 1, 1, 1], "target": 99})
-    for name in ("bfs", "dfs"):
-        (solution,) = get_reasoner(name).solve([problem], TASK, None, 0)
-        assert solution.attempts == []
-        assert solution.choices == {name: None}
-
-
-def test_random_walk_is_legal_to_its_end_and_depends_on_the_seed_alone():
-    reasoner = get_reasoner("random")
-    first = [s.attempts[0].text for s in reasoner.solve(PROBLEMS, TASK, None, 1)]
-    assert first == [s.attempts[0].text for s in reasoner.solve(PROBLEMS, TASK, None, 1)]
-    assert first != [s.attempts[0].text for s in reasoner.solve(PROBLEMS, TASK, None, 2)]
-    for solution in reasoner.solve(PROBLEMS, TASK, None, 1):
-        assert verdicts(solution)[0].kind in (None, "dead_end")
-
-
-def test_exact_search_solves_game24_with_fractions():
-    task = get_task("game24")
-    problem = task.problem({"numbers": [3, 3, 8, 8]})
-    (solution,) = get_reasoner("dfs", style="zero_shot").solve([problem], task, None, 0)
-    assert verdicts(solution, task)[0].correct
-    assert "8 / (3 - (8 / 3))" in solution.attempts[0].text
 
 
 def test_single_pass_is_one_greedy_path():
@@ -94,3 +47,45 @@ def test_majority_breaks_ties_by_rank():
     assert majority(["a", "b", "b", None], [0, 1, 2, 3]) == 1
     assert majority(["a", "b"], [1, 0]) == 1
     assert majority([None, None], [0, 1]) is None
+
+
+def test_samples_share_the_steps_they_have_in_common():
+    texts = iter(["25+5=30,33,5\n30/5=6,33\n33-6=27\n", "25+5=30,33,5\n30+5=35,33\n", "what?"])
+    engine = FakeEngine(lambda prompt, rng: next(texts))
+    problem = TASK.problem({"numbers": [25, 5, 5, 33], "target": 27})
+    reasoner = get_reasoner("cot", n=3, temperature=1.0)
+    (solution,) = reasoner.solve([problem], TASK, engine, 0)
+    tree = solution.tree
+    assert [node.text for node in tree] == [
+        "", "25+5=30,33,5", "30/5=6,33", "33-6=27", "30+5=35,33", "what?",
+    ]  # fmt: skip
+    assert [node.parent for node in tree] == [None, 0, 1, 2, 1, 0]
+    assert [node.visits for node in tree] == [0, 2, 1, 1, 1, 1]
+    assert [node.verdict and node.verdict.kind for node in tree] == [
+        None, None, None, None, "dead_end", "format",
+    ]  # fmt: skip
+    assert tree[3].verdict.correct
+    assert [a.node for a in solution.attempts] == [3, 4, 5]
+    assert path_to(tree, 3) == [1, 2, 3]
+    assert solution.tokens == sum(a.tokens for a in solution.attempts)
+
+
+def test_what_was_written_beyond_the_stop_is_kept_apart():
+    class Talker(FakeEngine):
+        style = "few_shot"
+
+    said = "25 + 5 = 30 (left: 5 33 30)\n\nInput: 1 2"
+    problem = TASK.problem({"numbers": [25, 5, 5, 33], "target": 27})
+    (solution,) = get_reasoner("cot").solve([problem], TASK, Talker(lambda *_: said), 0)
+    (attempt,) = solution.attempts
+    assert attempt.text == "25 + 5 = 30 (left: 5 33 30)"
+    assert attempt.beyond == "\n\nInput: 1 2"
+    assert attempt.finished
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_chain_has_the_room_its_task_finds_enough(n):
+    engine = open_engine("tiny-base")  # its context is 128 tokens: no default may ask for more
+    reasoner = get_reasoner("cot", n=n, temperature=float(n > 1))
+    for solution in reasoner.solve(PROBLEMS[:3], TASK, engine, 0):
+        assert all(attempt.finished for attempt in solution.attempts)

@@ -80,7 +80,10 @@ def test_the_base_knows_format_and_arithmetic(temperature, least):
     problems = TINY.problems("test", 300, 11)
     prompts = [GAME.prompt(p, "compact") for p in problems]
     found = engine.generate(prompts, Sampling(temperature=temperature, max_tokens=40))
-    counts = [valid_steps(GAME, p, row[0].text) for p, row in zip(problems, found, strict=True)]
+    counts = [
+        valid_steps(GAME, p, GAME.parse(p, row[0].text))
+        for p, row in zip(problems, found, strict=True)
+    ]
     assert sum(g for g, _ in counts) / sum(t for _, t in counts) >= least
 
 

@@ -42,8 +42,7 @@ def record(
     good = tried = 0
     for solution in solutions:
         for attempt in solution.attempts:
-            verdict = task.verify(solution.problem, task.parse(solution.problem, attempt.text))
-            valid, steps = valid_steps(task, solution.problem, attempt.text)
+            valid, steps = valid_steps(task, solution.problem, attempt.path)
             good, tried = good + valid, tried + steps
             paths.append(
                 {
@@ -51,11 +50,10 @@ def record(
                     "text": attempt.text,
                     "tokens": attempt.tokens,
                     "logprob": attempt.logprob,
-                    **verdict.as_dict(),
+                    **attempt.verdict.as_dict(),
                 }
             )
-    correct = iter(path["correct"] for path in paths)
-    verdicts = [[next(correct) for _ in solution.attempts] for solution in solutions]
+    verdicts = [[attempt.verdict.correct for attempt in s.attempts] for s in solutions]
     kinds = Counter(path["kind"] or "success" for path in paths)
     rates = {
         choice: _rate(choice, solutions, verdicts, seconds)
@@ -65,7 +63,7 @@ def record(
         "n": len(solutions),
         "seconds": seconds,
         "calls": calls,
-        "nodes": sum(s.nodes for s in solutions),
+        "nodes": sum(len(s.tree) for s in solutions),
         "rates": rates,
         "valid_steps": good / tried if tried else None,
         "kinds": dict(kinds.most_common()),
@@ -75,14 +73,14 @@ def record(
 
 def _rate(choice: str, solutions, verdicts: list[list[bool]], seconds: float) -> dict[str, Any]:
     n = len(solutions)
-    tokens = sum(attempt.tokens for s in solutions for attempt in s.attempts)
+    tokens = sum(s.tokens for s in solutions)
     if choice == "sample":
-        means = [fmean(row) for row in verdicts if row]
-        samples = sum(map(len, verdicts)) / n
+        means = [fmean(row) if row else 0.0 for row in verdicts]
+        samples = max(1.0, sum(map(len, verdicts)) / n)
         low, high = mean_interval(means)
         rate, tokens, seconds = fmean(means), tokens / samples, seconds / samples
     else:
-        if choice.startswith("oracle@"):
+        if choice.startswith("oracle"):
             k = sum(any(row) for row in verdicts)
         else:
             picks = [s.choices[choice] for s in solutions]

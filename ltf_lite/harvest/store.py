@@ -42,19 +42,19 @@ def rows_of(
 ) -> list[Row]:
     """The verified rows of a solution, each text once."""
     problem, rows, seen = solution.problem, [], set()
+    prompt, problem_id = task.prompt(problem, style), problem.id
     for attempt in solution.attempts:
         if attempt.text in seen:
             continue
         seen.add(attempt.text)
-        path = task.parse(problem, attempt.text)
-        verdict = task.verify(problem, path)
+        path, verdict = attempt.path, attempt.verdict
         rows.append(
             {
                 "task": task.name,
-                "problem_id": problem.id,
+                "problem_id": problem_id,
                 "numbers": list(problem.numbers),
                 "target": problem.target,
-                "prompt": task.prompt(problem, style),
+                "prompt": prompt,
                 "steps": [line.text for line in path.lines],
                 "answer": path.answer.text if path.answer else None,
                 "text": attempt.text,

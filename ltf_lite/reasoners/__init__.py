@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ltf_lite.reasoners.base import Attempt, Reasoner, Solution
+from ltf_lite.reasoners.base import Attempt, Node, Reasoner, Solution, Watch, attempt_of, path_to
+from ltf_lite.reasoners.bfs import BFS
 from ltf_lite.reasoners.cot import CoT
-from ltf_lite.reasoners.exact import BFS, DFS, RandomWalk
+from ltf_lite.reasoners.dfs import DFS
+from ltf_lite.reasoners.random_walk import RandomWalk
+from ltf_lite.reasoners.rap import RAP
+from ltf_lite.reasoners.tot import ToT
 
-REASONERS: dict[str, type] = {"cot": CoT, "bfs": BFS, "dfs": DFS, "random": RandomWalk}
+REASONERS: dict[str, type] = {
+    "cot": CoT, "tot": ToT, "rap": RAP, "bfs": BFS, "dfs": DFS, "random": RandomWalk
+}  # fmt: skip
 
 
 def get_reasoner(name: str, **settings) -> Reasoner:
@@ -14,4 +20,7 @@ def get_reasoner(name: str, **settings) -> Reasoner:
     return REASONERS[name](**settings)
 
 
-__all__ = ["REASONERS", "Attempt", "Reasoner", "Solution", "get_reasoner"]
+__all__ = [
+    "REASONERS", "Attempt", "Node", "Reasoner", "Solution", "Watch", "attempt_of", "get_reasoner",
+    "path_to",
+]  # fmt: skip

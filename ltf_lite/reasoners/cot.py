@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ltf_lite.engines import Engine, Sampling
-from ltf_lite.reasoners.base import Attempt, Solution
+from ltf_lite.reasoners.base import Attempt, Node, Solution, Watch, attempt_of
+from ltf_lite.reasoners.lockstep import Generate, Search, Turn, lockstep
 from ltf_lite.tasks import NumbersGame, Path, Problem
+from ltf_lite.tasks.text import Step
 
 
 @dataclass(frozen=True)
@@ -18,43 +20,79 @@ class CoT:
     With n > 1 every way of choosing among the same samples is reported: `sample` (no choice),
     `self-consistency@n` (Wang et al. 2022, arXiv 2203.11171: the commonest answer, the answer
     being the expression, since the number is known beforehand) and `best-of-n@n` (the sample the
-    model itself finds likeliest). None of them asks the verifier.
+    model itself finds likeliest). None of them asks the verifier. With a `budget` of tokens a
+    problem, samples are drawn one after the other while they fit, `n` at most. `max_tokens` a chain
+    is by default what the task finds enough.
     """
 
     n: int = 1
     temperature: float = 0.0
     top_p: float = 1.0
-    max_tokens: int = 256
+    max_tokens: int | None = None
+    budget: int | None = None
     name = "cot"
     needs_engine = True
 
     def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int
-    ) -> Iterator[Solution]:
+        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int,
+        watch: Watch | None = None,
+    ) -> Iterator[Solution]:  # fmt: skip
         assert engine is not None
-        sampling = Sampling(
-            self.n, self.temperature, self.top_p, self.max_tokens,
-            tuple(task.stop(engine.style)), seed,
-        )  # fmt: skip
-        prompts = [task.prompt(problem, engine.style) for problem in problems]
-        for problem, completions in zip(problems, engine.generate(prompts, sampling), strict=True):
-            attempts = [
-                Attempt(c.text, c.tokens, c.logprob, c.finished, c.beyond) for c in completions
-            ]
-            yield Solution(problem, attempts, self._choices(task, problem, attempts))
+        chains: list[list[Attempt]] = [[] for _ in problems]
+        turns = []
+        for problem, attempts in zip(problems, chains, strict=True):
+            tree = [Node(None, state=task.start(problem))]
+            search = self._search(task, problem, engine.style, tree, attempts)
+            turns.append(Turn(problem, tree, search))
+        lockstep(turns, engine, seed, self.budget, watch)
+        for turn, attempts in zip(turns, chains, strict=True):
+            yield Solution(turn.problem, attempts, self._choices(attempts), turn.tree)
 
-    def _choices(self, task, problem, attempts: list[Attempt]) -> dict[str, int | None]:
+    def _search(
+        self, task: NumbersGame, problem: Problem, style: str, tree: list[Node],
+        attempts: list[Attempt],
+    ) -> Search:  # fmt: skip
+        together = 1 if self.budget else self.n
+        known: dict[tuple[int, str], int] = {}
+        most = self.max_tokens or task.room(problem, style)
+        most = min(most, self.budget or most)
+        sampling = Sampling(together, self.temperature, self.top_p, most, tuple(task.stop(style)))
+        while len(attempts) < self.n:
+            (completions,) = yield Generate([0], [task.prompt(problem, style)], sampling)
+            for c in completions:
+                facts = {"tokens": c.tokens, "logprob": c.logprob, "finished": c.finished}
+                attempt = attempt_of(task, problem, c.text, beyond=c.beyond, **facts)
+                attempts.append(replace(attempt, node=_grow(tree, known, task, attempt)))
+
+    def _choices(self, attempts: list[Attempt]) -> dict[str, int | None]:
         if self.n == 1:
-            return {"greedy" if self.temperature == 0 else "sample": 0}
-        likeliest = sorted(range(len(attempts)), key=lambda k: -(attempts[k].logprob or 0.0))
+            return {"greedy" if self.temperature == 0 else "sample": 0 if attempts else None}
+        ranked = sorted(range(len(attempts)), key=lambda k: -(attempts[k].logprob or 0.0))
+        size = f"{self.budget} tokens" if self.budget else str(self.n)
         return {
             "sample": None,
-            f"self-consistency@{self.n}": majority(
-                [answer_of(task.parse(problem, a.text)) for a in attempts], likeliest
-            ),
-            f"best-of-n@{self.n}": likeliest[0],
-            f"oracle@{self.n}": None,
+            f"self-consistency@{size}": majority([answer_of(a.path) for a in attempts], ranked),
+            f"best-of-n@{size}": ranked[0] if ranked else None,
+            f"oracle@{size}": None,
         }
+
+
+def _grow(
+    tree: list[Node], known: dict[tuple[int, str], int], task: NumbersGame, attempt: Attempt
+) -> int:
+    """Put a path into the tree, joined to the steps it shares, and return its last node."""
+    at = 0
+    for line in attempt.path.lines:
+        child = known.setdefault((at, line.text), len(tree))
+        if child == len(tree):
+            before = tree[at].state
+            legal = line.step is not None and before is not None
+            state = task.legal(before, Step(*line.step)) if legal else None  # type: ignore
+            tree.append(Node(at, line.text, state))
+        at = child
+        tree[at].visits += 1
+    tree[at].verdict = attempt.verdict
+    return at
 
 
 def answer_of(path: Path) -> str | None:

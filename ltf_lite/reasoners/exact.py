@@ -1,119 +1,89 @@
-"""Engine-free search: breadth-first, depth-first, and the random walk that is the floor."""
+"""What the engine-free reasoners share: the tree of states they reached, and their solution."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
-from ltf_lite.engines import Engine
-from ltf_lite.reasoners.base import Attempt, Solution
-from ltf_lite.tasks import NumbersGame, Problem
-from ltf_lite.tasks.solver import Move
+from ltf_lite.reasoners.base import Attempt, Node, Solution, Watch, attempt_of
+from ltf_lite.tasks import NumbersGame, Problem, Verdict
+from ltf_lite.tasks.solver import Move, State
+from ltf_lite.tasks.text import Step
 
-NODES = 200_000  # expanded a problem at most
-
-
-def _solution(name: str, task, problem, style: str, good, bad, nodes: int) -> Solution:
-    attempts = [Attempt(task.write(problem, path, style)) for path in [*good, *bad]]
-    return Solution(problem, attempts, {name: 0 if attempts else None}, nodes)
+NODES = 200_000  # in a tree with so many states no further state is expanded
 
 
-@dataclass(frozen=True)
-class DFS:
-    """Depth-first search that backs out of hopeless states.
+class StateTree(Sequence[Node]):
+    """The states that a search reached, as parents and moves; read as a sequence of nodes.
 
-    Keeps `paths` solutions and `failures` dead ends: paths up to the step that lost the problem.
+    The nodes are made when the first of them is read, once the search is over: a harvest reads
+    none, and to write the text of them all takes longer than to find them. A node's `visits` is 1
+    where the search went on from the state or was at an end with it, 0 where it only saw it.
     """
 
-    paths: int = 1
-    failures: int = 0
-    style: str = "compact"
-    name = "dfs"
-    needs_engine = False
+    def __init__(self, task: NumbersGame, problem: Problem, style: str):
+        self.task, self.problem, self.style = task, problem, style
+        self.parents: list[int | None] = [None]
+        self.moves: list[Move | None] = [None]
+        self.verdicts: dict[int, Verdict] = {}
 
-    def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int
-    ) -> Iterator[Solution]:
-        for problem in problems:
-            good: list[list[Move]] = []
-            bad: list[list[Move]] = []
-            nodes = 0
-            stack: list[list[Move]] = [[]]
-            while stack and nodes < NODES and len(good) < self.paths:
-                path = stack.pop()
-                left = path[-1].left if path else task.start(problem)
-                nodes += 1
-                if len(left) == 1:
-                    good.append(path)
-                    continue
-                hopeful = []
-                for move in task.moves(left):
-                    if task.solvable(problem, move.left):
-                        hopeful.append([*path, move])
-                    elif len(bad) < self.failures:
-                        bad.append([*path, move])
-                stack.extend(reversed(hopeful))
-            yield _solution(self.name, task, problem, self.style, good, bad, nodes)
+    def add(self, parent: int, move: Move) -> int:
+        """The index of a new state."""
+        self.parents.append(parent)
+        self.moves.append(move)
+        return len(self.moves) - 1
 
+    @property
+    def full(self) -> bool:
+        """Whether the search must end here."""
+        return len(self.moves) >= NODES
 
-@dataclass(frozen=True)
-class BFS:
-    """Breadth-first search over states, level by level, with no knowledge of the target's reach.
+    def left(self, index: int) -> State:
+        """The numbers left in a state."""
+        move = self.moves[index]
+        return move.left if move else self.task.start(self.problem)
 
-    Keeps `paths` solutions and `failures` full paths that miss the target.
-    """
+    def path(self, index: int) -> list[Move]:
+        """The moves from the problem to a state."""
+        path: list[Move] = []
+        while (move := self.moves[index]) is not None:
+            path.append(move)
+            index = self.parents[index] or 0
+        return path[::-1]
 
-    paths: int = 1
-    failures: int = 0
-    style: str = "compact"
-    name = "bfs"
-    needs_engine = False
+    def attempt(self, index: int) -> Attempt:
+        """The path to a state, written and verified."""
+        text = self.task.write(self.problem, self.path(index), self.style)
+        attempt = attempt_of(self.task, self.problem, text, node=index)
+        self.verdicts[index] = attempt.verdict
+        return attempt
 
-    def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int
-    ) -> Iterator[Solution]:
-        for problem in problems:
-            level: list[list[Move]] = [[]]
-            nodes = 0
-            for _ in range(len(problem.numbers) - 1):
-                reached: dict[tuple, list[Move]] = {}
-                wide: list[list[Move]] = []
-                for path in level:
-                    nodes += 1
-                    left = path[-1].left if path else task.start(problem)
-                    for move in task.moves(left):
-                        if len(move.left) == 1 or move.left not in reached:
-                            reached.setdefault(move.left, path)
-                            wide.append([*path, move])
-                level = wide
-                if nodes > NODES:
-                    break
-            good = [path for path in level if path and path[-1].left == (problem.target,)]
-            bad = [path for path in level if path and path[-1].left != (problem.target,)]
-            random.Random(f"{seed}:{problem.id}").shuffle(bad)
-            yield _solution(
-                self.name, task, problem, self.style,
-                good[: self.paths], bad[: self.failures], nodes,
-            )  # fmt: skip
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Every state as the node that other reasoners make."""
+        went_on = set(self.parents)
+        nodes = []
+        for index, (parent, move) in enumerate(zip(self.parents, self.moves, strict=True)):
+            left = self.left(index)
+            text = self.task.line(Step(*move), self.style) if move else ""
+            visits = int(index in went_on or len(left) == 1)
+            verdict = self.verdicts.get(index)
+            nodes.append(Node(parent, text, left, visits=visits, verdict=verdict))
+        return nodes
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.nodes[index]
 
 
-@dataclass(frozen=True)
-class RandomWalk:
-    """Legal random steps, the last one hitting the target if it can: the floor of every table."""
-
-    style: str = "compact"
-    name = "random"
-    needs_engine = False
-
-    def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int
-    ) -> Iterator[Solution]:
-        for problem in problems:
-            rng = random.Random(f"{seed}:{problem.id}")
-            left, path = task.start(problem), []
-            while len(left) > 1 and (options := task.moves(left)):
-                hits = [m for m in options if m.left == (problem.target,)]
-                path.append(rng.choice(hits or options))
-                left = path[-1].left
-            yield _solution(self.name, task, problem, self.style, [path], [], len(path))
+def solution(name: str, tree: StateTree, ends: Sequence[int], watch: Watch | None) -> Solution:
+    """The solution whose attempts are the paths to these states; the first is chosen."""
+    attempts = [tree.attempt(index) for index in ends]
+    choices = {name: 0 if attempts else None}
+    found = Solution(tree.problem, attempts, choices, tree)
+    if watch:
+        watch(found.problem, found.tree)
+    return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from operator import add, mul, sub
+from typing import NamedTuple
 
 Number = int | Fraction  # an integral value is always an int, so equal values are equal keys
 
@@ -26,8 +26,7 @@ class ExpressionError(ValueError):
     """An expression that is not one, with the reason as its message."""
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What an intermediate result may be: whole numbers from 0 up to `maximum`, or any rational."""
 
     integers: bool = True
@@ -42,7 +41,9 @@ class Rules:
 
 def normal(value: Number) -> Number:
     """The same value, as an int when it is integral."""
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+    if isinstance(value, int):
+        return value
+    return value.numerator if value.denominator == 1 else value
 
 
 def divide(a: Number, b: Number) -> Number | None:
@@ -65,6 +66,8 @@ def apply(a: Number, op: str, b: Number) -> Number | None:
 
 def parse_number(text: str) -> Number | None:
     """A number from `12`, `-3`, `5/2` or `2.5` (ASCII digits only); None if it is none."""
+    if len(text) <= MAX_DIGITS and text.isdigit() and text.isascii():  # nearly all are
+        return int(text)
     if not _NUMBER.fullmatch(text):
         return None
     if "/" in text:

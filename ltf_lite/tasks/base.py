@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -40,8 +40,7 @@ class Problem:
         return {"numbers": list(self.numbers), "target": self.target}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the verifier says of a path; `fatal_step` counts from 0, None when correct."""
 
     correct: bool
@@ -58,8 +57,7 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a path and where it stands in the text.
 
     `start:end` are the characters of the line, `decision:decision_end` those that choose (the two
@@ -74,8 +72,7 @@ class Line:
     step: tuple | None
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A parsed chain of thought: step lines, then the answer line if there is one."""
 
     lines: tuple[Line, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ltf_lite.tasks import search_prompts
 from ltf_lite.tasks import text as styles
 from ltf_lite.tasks.arithmetic import (
     ExpressionError,
@@ -23,6 +24,8 @@ from ltf_lite.tasks.solver import Move, State, expression, moves, solutions, sol
 
 MAX_NUMBERS = 6
 LARGEST = 9999  # of a problem's numbers and target
+ROOM = {"compact": 16}  # tokens a number of the problem
+ROOM_IN_WORDS = 96
 
 EXAMPLES = (((2, 4, 8, 9), 24), ((4, 9, 10, 13), 24), ((1, 4, 8, 8), 24))
 
@@ -93,9 +96,8 @@ class NumbersGame(ABC):
 
     def legal(self, left: State, step: styles.Step) -> State | None:
         """The state after a step, or None if the step breaks a rule or is wrong."""
-        if self._check(left, step, 0) or not self.rules.allows(step.result):
-            return None
-        return state(step.left)
+        after = _after(left, step, 0)
+        return None if isinstance(after, Verdict) or not self.rules.allows(step.result) else after
 
     def moves(self, left: State) -> tuple[Move, ...]:
         """Every distinct legal step of a state."""
@@ -125,6 +127,10 @@ class NumbersGame(ABC):
         """Where a completion ends besides the end token."""
         return [] if style == "compact" else ["\n\n", "Input:"]
 
+    def room(self, problem: Problem, style: str) -> int:
+        """Tokens that are enough for a path of a problem, or for what a search asks about it."""
+        return ROOM.get(style, ROOM_IN_WORDS) * len(problem.numbers)
+
     def prompt(self, problem: Problem, style: str) -> str:
         """What the model is asked: `compact`, `few_shot`, or in plain words."""
         if style == "compact":
@@ -153,59 +159,79 @@ class NumbersGame(ABC):
             f"{styles.write_standard(path)}\n"
         )
 
+    # -- what a tree search needs ------------------------------------------------------------
+
+    def propose_prompt(self, problem: Problem, left: State, style: str) -> str:
+        """Ask for possible next steps from the numbers left, one a line."""
+        return search_prompts.propose(left, problem.target, style, self.rules)
+
+    def value_prompt(
+        self, problem: Problem, left: State, style: str, steps: Sequence[styles.Step] = ()
+    ) -> str:
+        """Ask how good a state is; with the steps of a finished path, whether its answer is right.
+
+        `read_value` reads what the model says.
+        """
+        if not steps:
+            return search_prompts.value(left, problem.target, style)
+        answer = search_prompts.answer_of(steps)
+        return search_prompts.last(problem.numbers, problem.target, left, answer, style)
+
+    def read_value(self, text: str) -> float | None:
+        """What a judgement counts, from 0 (impossible) to 1 (sure); None if the text has none."""
+        return search_prompts.read_value(text)
+
+    def step(self, line: str) -> styles.Step | None:
+        """The step that a line says, right or wrong; None if it is no step."""
+        read = styles.read_step(line.strip())
+        return read[0] if read else None
+
+    def line(self, step: styles.Step, style: str) -> str:
+        """A step as the style writes it."""
+        if style == "compact" and step.result in step.left:
+            return styles.write_step(Move(*step))
+        return styles.write_standard([Move(*step)]).split("\n")[0]
+
+    def joined(self, lines: Sequence[str], style: str, finished: bool) -> str:
+        """Step lines as the text of a path, with the answer that they come to if it is finished."""
+        text = "".join(f"{line}\n" for line in lines)
+        steps = [self.step(line) for line in lines]
+        if style == "compact" or not finished or None in steps or not steps:
+            return text
+        return f"{text}Answer: {search_prompts.answer_of([s for s in steps if s])}\n"
+
     # -- verifier ----------------------------------------------------------------------------
 
     def verify(self, problem: Problem, path: Path) -> Verdict:
         """The verdict of a path, whatever it holds: first fatal step, then what is missing."""
-        left, full = self.start(problem), len(problem.numbers) - 1
+        left, full, rules = self.start(problem), len(problem.numbers) - 1, self.rules
         for index, line in enumerate(path.lines):
             if index == full or line.step is None:
                 return _fail("format", index, f"line {index} is no step: {line.text[:60]!r}")
-            step = styles.Step(*line.step)
-            verdict = self._check(left, step, index) or self._reach(problem, step, index)
-            if verdict:
-                return verdict
-            left = state(step.left)
+            after = _after(left, line.step, index)
+            if isinstance(after, Verdict):
+                return after
+            result, said = line.step[3:]
+            if not rules.allows(result):
+                why = f"the rules allow no intermediate result {shown(result)}"
+                return _fail("dead_end", index, why)
+            if not solvable(after, problem.target, rules):
+                real = " ".join(map(shown, said))
+                return _fail("dead_end", index, f"{problem.target} can't be reached from {real}")
+            left = after
         if len(path.lines) < full:
             return _fail("incomplete", len(path.lines), f"step {len(path.lines)} is missing")
         return self._answer(problem, path.answer, path.compact, full)
-
-    def _check(self, left: State, step: styles.Step, index: int) -> Verdict | None:
-        rest = list(left)
-        for operand in (step.a, step.b):
-            if operand not in rest:
-                return _fail("illegal", index, f"{shown(operand)} is not among the numbers left")
-            rest.remove(operand)
-        result = apply(step.a, step.op, step.b)
-        said = f"{shown(step.a)} {step.op} {shown(step.b)}"
-        if result is None:
-            return _fail("arithmetic", index, f"{said} divides by zero")
-        if result != step.result:
-            return _fail(
-                "arithmetic", index, f"{said} is {shown(result)}, not {shown(step.result)}"
-            )
-        after = state((*rest, result))
-        if state(step.left) != after:
-            real = " ".join(map(shown, after))
-            return _fail("bookkeeping", index, f"the numbers left are {real}")
-        return None
-
-    def _reach(self, problem: Problem, step: styles.Step, index: int) -> Verdict | None:
-        if not self.rules.allows(step.result):
-            result = shown(step.result)
-            return _fail("dead_end", index, f"the rules allow no intermediate result {result}")
-        if not self.solvable(problem, state(step.left)):
-            real = " ".join(map(shown, step.left))
-            return _fail("dead_end", index, f"{problem.target} can't be reached from {real}")
-        return None
 
     def _answer(self, problem: Problem, line: Line | None, compact: bool, full: int) -> Verdict:
         text = styles.answer_text(line) if line else ""
         if not text and not compact:
             return _fail("incomplete", full, "the answer is missing")
+        if not text:  # every step is right, and after the last one only the target is left
+            return Verdict(True, None, None, f"correct: reaches {problem.target}")
         if len(text) > styles.MAX_LINE:
             return _fail("wrong_answer", full, f"an answer of more than {styles.MAX_LINE} signs")
-        body, *claims = plain_spelling(text or str(problem.target)).split("=")
+        body, *claims = plain_spelling(text).split("=")
         number = parse_number(body.strip()) if compact else None
         try:
             value, used = evaluate(body) if number is None else (number, problem.numbers)
@@ -219,6 +245,26 @@ class NumbersGame(ABC):
             said = f"the answer is {shown(wrong)}, not {problem.target}"
             return _fail("wrong_answer", full, said)
         return Verdict(True, None, None, f"correct: reaches {problem.target}")
+
+
+def _after(left: State, step: tuple, index: int) -> State | Verdict:
+    """The state after a step, or the verdict that the step is wrong, whatever it leads to."""
+    a, op, b, claimed, said = step
+    rest = list(left)
+    for operand in (a, b):
+        if operand not in rest:
+            return _fail("illegal", index, f"{shown(operand)} is not among the numbers left")
+        rest.remove(operand)
+    result = apply(a, op, b)
+    if result is None:
+        return _fail("arithmetic", index, f"{shown(a)} {op} {shown(b)} divides by zero")
+    if result != claimed:
+        why = f"{shown(a)} {op} {shown(b)} is {shown(result)}, not {shown(claimed)}"
+        return _fail("arithmetic", index, why)
+    after = state((*rest, result))
+    if state(said) != after:
+        return _fail("bookkeeping", index, f"the numbers left are {' '.join(map(shown, after))}")
+    return after
 
 
 def _claim(text: str) -> Number:

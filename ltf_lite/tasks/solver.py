@@ -7,9 +7,10 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from ltf_lite.tasks.arithmetic import Number, Rules, apply, divide, normal
+from ltf_lite.tasks.arithmetic import OPERATORS, Number, Rules, apply, divide, normal
 
 State = tuple[Number, ...]  # the numbers left, in descending order
+Written = tuple[Any, str, Any, Any]  # a step without what is left: a, op, b, result
 
 
 class Move(NamedTuple):
@@ -27,43 +28,57 @@ def state(numbers) -> State:
     return tuple(sorted(numbers, reverse=True))
 
 
-@lru_cache(maxsize=1 << 14)  # under 100 MB when full of states of four numbers
+def _whole_steps(x: Any, y: Any) -> list[Written]:
+    """The steps on two whole numbers x >= y >= 0 whose results are whole and not negative."""
+    steps: list[Written] = [(x, "+", y, x + y), (x, "-", y, x - y), (x, "*", y, x * y)]
+    if y:
+        if x % y == 0:
+            steps.append((x, "/", y, x // y))
+    elif x:
+        steps.append((y, "/", x, 0))
+    return steps
+
+
+def _rational_steps(x: Number, y: Number) -> list[Written]:
+    """The steps on two numbers in either order, but for divisions by zero."""
+    pairs = [(x, op, y) for op in OPERATORS]
+    if x != y:
+        pairs += [(y, "-", x), (y, "/", x)]
+    steps = [(a, op, b, apply(a, op, b)) for a, op, b in pairs]
+    return [step for step in steps if step[3] is not None]
+
+
 def moves(left: State, rules: Rules) -> tuple[Move, ...]:
     """Every distinct legal move of a state.
 
     Sums, products and (where nothing negative may appear) differences are written with the larger
     number first, so no move is listed in two orders.
     """
+    steps, most = _whole_steps if rules.integers else _rational_steps, rules.maximum
     found, seen = [], set()
     for i, j in combinations(range(len(left)), 2):
         pair = left[i], left[j]
         if pair in seen:
             continue
         seen.add(pair)
-        rest = left[:i] + left[i + 1 : j] + left[j + 1 :]
-        x, y = pair
-        tries = [(x, "+", y), (x, "-", y), (x, "*", y), (x, "/", y)]
-        if x != y:
-            tries += [(y, "-", x), (y, "/", x)]
-        for a, op, b in tries:
-            result = apply(a, op, b)
-            if result is not None and rules.allows(result):
-                found.append(Move(a, op, b, result, state((*rest, result))))
+        rest = list(left)
+        del rest[j], rest[i]
+        for a, op, b, result in steps(*pair):
+            if most is None or abs(result) <= most:
+                after = [result, *rest]
+                after.sort(reverse=True)
+                found.append(Move._make((a, op, b, result, tuple(after))))  # faster than Move()
     return tuple(found)
 
 
-def _results(x: Any, y: Any, integers: bool, maximum: int | None) -> set:
-    """The allowed results of one step on two numbers, in either order."""
-    if integers:
-        if x < y:
-            x, y = y, x
-        values = {x + y, x - y, x * y}
-        if y and x % y == 0:
-            values.add(x // y)
-    else:
+def _results(x: Any, y: Any, integers: bool) -> set:
+    """The results of one step on two numbers, in either order; a cap is for the caller to heed."""
+    if not integers:
         values = {normal(value) for value in (x + y, x - y, y - x, x * y)}
-        values |= {divide(x, y), divide(y, x)} - {None}
-    return values if maximum is None else {value for value in values if abs(value) <= maximum}
+        return values | ({divide(x, y), divide(y, x)} - {None})
+    if x < y:
+        x, y = y, x
+    return {x + y, x - y, x * y} if not y or x % y else {x + y, x - y, x * y, x // y}
 
 
 def _needed(last: Any, target: Any, integers: bool) -> set:
@@ -94,7 +109,8 @@ def _triple_reaches(left: State, target: Number, integers: bool, maximum: int | 
             needed = {target, -target}
         else:
             return True  # 0 times one number, and again 0 times the other: no rule forbids 0
-        if not needed.isdisjoint(_results(x, y, integers, maximum)):
+        met = needed & _results(x, y, integers)
+        if met and (maximum is None or min(map(abs, met)) <= maximum):
             return True
     return False
 
@@ -131,7 +147,9 @@ def _reaches(left: State, target: Number, integers: bool, maximum: int | None) -
             continue
         tried.add(pair)
         rest = left[:i] + left[i + 1 : j] + left[j + 1 :]
-        for value in _results(*pair, integers, maximum):
+        for value in _results(*pair, integers):
+            if maximum is not None and abs(value) > maximum:
+                continue
             if len(rest) == 2:  # not remembered: there are so many that few come again
                 if _triple_reaches((*rest, value), target, integers, maximum):
                     return True

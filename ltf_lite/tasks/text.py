@@ -10,7 +10,14 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from ltf_lite.tasks.arithmetic import NUMBER, Number, apply, parse_number, plain_spelling
+from ltf_lite.tasks.arithmetic import (
+    MAX_DIGITS,
+    NUMBER,
+    Number,
+    apply,
+    parse_number,
+    plain_spelling,
+)
 from ltf_lite.tasks.base import Line, Path
 from ltf_lite.tasks.solver import Move, expression
 
@@ -21,6 +28,8 @@ _LINE = re.compile(r"\S[^\n]*")
 _HEAD = rf"({NUMBER})\s*([-+*/])\s*({NUMBER})\s*=\s*({NUMBER})"
 _STANDARD = re.compile(rf"{_HEAD}\s*\(\s*left\s*:([-0-9./,\s]*)\)", re.IGNORECASE)
 _COMPACT = re.compile(rf"{_HEAD}\s*((?:,\s*{NUMBER}\s*)*)")
+_WHOLE = rf"[0-9]{{1,{MAX_DIGITS}}}"
+_PLAIN = re.compile(rf"({_WHOLE})([-+*/])({_WHOLE})=({_WHOLE})((?:,{_WHOLE})*)")
 _ANSWER = re.compile(r"answer\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(NUMBER)
 
@@ -55,6 +64,11 @@ def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
     """The step of a line, whether it is compact, and the span of its choice; None if no step."""
     if len(line) > MAX_LINE:
         return None
+    match = _PLAIN.fullmatch(line)
+    if match:  # nearly every compact line: whole numbers, no blanks, and no other reading to try
+        a, op, b, c, rest = match.groups()
+        whole = (int(c), *map(int, rest[1:].split(","))) if rest else (int(c),)
+        return Step(int(a), op, int(b), whole[0], whole), True, (0, match.end(3))
     plain = plain_spelling(line)
     match = _STANDARD.fullmatch(plain)
     compact = match is None
@@ -88,16 +102,17 @@ def read_path(text: str, full: int) -> Path:
     for match in islice(_LINE.finditer(text), MAX_LINES):
         line, start = match[0].rstrip(), match.start()
         end = start + len(line)
-        if _ANSWER.match(line) or (len(lines) >= full and compact and _NUMBER.fullmatch(line)):
-            answer = Line(line, start, end, start, end, None)
-            return Path(tuple(lines), answer, compact and bool(lines))
         read = read_step(line)
-        compact = compact and read is not None and read[1]
-        if read is None:
-            lines.append(Line(line, start, end, start, end, None))
-        else:
-            step, _, (first, last) = read
+        if read is not None:
+            step, short, (first, last) = read
+            compact = compact and short
             lines.append(Line(line, start, end, start + first, start + last, step))
+            continue
+        other = Line(line, start, end, start, end, None)
+        if _ANSWER.match(line) or (len(lines) >= full and compact and _NUMBER.fullmatch(line)):
+            return Path(tuple(lines), other, compact and bool(lines))
+        compact = False
+        lines.append(other)
     return Path(tuple(lines), None, compact and bool(lines))
 
 
@@ -114,9 +129,14 @@ def write_compact(path: list[Move]) -> str:
 
 def write_step(move: Move) -> str:
     """One compact step; the result comes first, then the other numbers in descending order."""
-    rest = list(move.left)
-    rest.remove(move.result)
-    return f"{move.a}{move.op}{move.b}={','.join(map(str, [move.result, *rest]))}"
+    a, op, b, result, left = move
+    if a == 0 and op == "/" and not isinstance(b, int):
+        op = "/ "  # 0/(1/5), as `0/1/5=0` would be read as (0/1)/5
+    if len(left) == 1:
+        return f"{a}{op}{b}={result}"
+    rest = list(left)
+    rest.remove(result)
+    return f"{a}{op}{b}={result},{','.join(map(str, rest))}"
 
 
 def write_standard(path: list[Move]) -> str:

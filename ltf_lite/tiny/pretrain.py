@@ -101,7 +101,7 @@ def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
         valid = total = solved = 0
         for problem, text in zip(problems, texts, strict=True):
             verdict = task.verify(problem, task.parse(problem, text))
-            good, tried = valid_steps(task, problem, text)
+            good, tried = valid_steps(task, problem, task.parse(problem, text))
             valid, total, solved = valid + good, total + tried, solved + verdict.correct
         result |= {f"{name} valid": valid / total, f"{name} solved": solved / n}
     return result

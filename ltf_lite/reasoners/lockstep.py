@@ -1,0 +1,133 @@
+"""Many searches in lock step: each is written for one problem, and all of them share engine calls.
+
+A search is a generator that yields what it wants of the model and is sent the answer. In every
+round the wishes of all problems that ask for the same thing become one engine call. What a problem
+gets depends on its own wishes and seed alone, never on which problems share its calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ltf_lite.engines import Engine, Sampling
+from ltf_lite.reasoners.base import Node, Watch
+from ltf_lite.tasks import Problem
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Wish for completions of prompts; prompt k is paid for by node `nodes[k]`."""
+
+    nodes: list[int]
+    prompts: list[str]
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Wish for the scores of continuations after prompts; answered with `Score`s."""
+
+    nodes: list[int]
+    prompts: list[str]
+    continuations: list[str]
+
+
+Wish = Generate | Rate
+Search = Generator[Wish, Any, None]
+
+
+@dataclass
+class Turn:
+    """One problem's search: the tree it grows, and what it wishes for next."""
+
+    problem: Problem
+    tree: list[Node]
+    search: Search
+    wish: Wish | None = None
+    calls: int = 0
+    spent: int = 0
+
+    def go_on(self, answer: Any) -> None:
+        try:
+            self.wish = self.search.send(answer)
+        except StopIteration:
+            self.wish = None
+
+
+def lockstep(
+    turns: Sequence[Turn],
+    engine: Engine,
+    seed: int,
+    budget: int | None = None,
+    watch: Watch | None = None,
+) -> None:
+    """Run all searches to their end, one engine call a round for all that wish for the same.
+
+    With a `budget` no problem uses more generated tokens: the first answer that would pass it is
+    not used, and the search ends there. `watch` is called after each round for each tree in it.
+    """
+    for turn in turns:
+        turn.go_on(None)
+    while waiting := [turn for turn in turns if turn.wish is not None]:
+        for group in _groups(waiting):
+            answers, seconds = _ask(engine, group, seed)
+            for turn, answer in zip(group, answers, strict=True):
+                _answer(turn, answer, seconds, budget)
+        for turn in waiting if watch else ():
+            watch(turn.problem, turn.tree)  # type: ignore[misc]
+
+
+def _groups(waiting: list[Turn]) -> list[list[Turn]]:
+    """The turns that one engine call can serve together."""
+    groups: dict[Sampling | None, list[Turn]] = {}
+    for turn in waiting:
+        key = turn.wish.sampling if isinstance(turn.wish, Generate) else None
+        groups.setdefault(key, []).append(turn)
+    return list(groups.values())
+
+
+def _ask(engine: Engine, group: list[Turn], seed: int) -> tuple[list[list[Any]], float]:
+    """One engine call for all; what each turn gets, and the seconds a prompt took."""
+    wishes = [turn.wish for turn in group]
+    prompts = [prompt for wish in wishes if wish for prompt in wish.prompts]
+    began = time.perf_counter()
+    found: list[Any]
+    if isinstance(wishes[0], Generate):
+        seeds = [each for turn in group for each in _seeds(turn, seed)]
+        found = engine.generate(prompts, wishes[0].sampling, seeds)
+    else:
+        tails = [tail for wish in wishes if isinstance(wish, Rate) for tail in wish.continuations]
+        found = engine.score(prompts, tails)
+    seconds = (time.perf_counter() - began) / max(1, len(prompts))
+    rest = iter(found)
+    return [[next(rest) for _ in wish.prompts] for wish in wishes if wish], seconds
+
+
+def _seeds(turn: Turn, seed: int) -> list[int]:
+    """A seed for each prompt of a wish, from the run's seed, the problem and its own calls."""
+    turn.calls += 1
+    key = f"{seed}:{turn.problem.id}:{turn.calls}".encode()
+    first = int.from_bytes(hashlib.sha256(key).digest()[:7], "big")
+    return [first + k for k in range(len(turn.wish.prompts))]  # type: ignore[union-attr]
+
+
+def _answer(turn: Turn, answer: list[Any], seconds: float, budget: int | None) -> None:
+    """Charge the nodes that asked and let the search go on, or end it where the budget ends."""
+    wish = turn.wish
+    assert wish is not None
+    costs = [0] * len(answer)
+    if isinstance(wish, Generate):
+        costs = [sum(completion.tokens for completion in row) for row in answer]
+        turn.spent += sum(costs)
+        if budget and turn.spent > budget:
+            turn.search.close()
+            turn.wish = None
+            return
+    for index, cost in zip(wish.nodes, costs, strict=True):
+        turn.tree[index].tokens += cost
+        turn.tree[index].seconds += seconds
+    turn.go_on(answer)

@@ -1,0 +1,117 @@
+"""Reasoning via planning (Hao et al. 2023, arXiv 2305.14992): Monte-Carlo tree search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ltf_lite.engines import Engine
+from ltf_lite.reasoners.base import Solution, Watch
+from ltf_lite.reasoners.lockstep import Search, Turn, lockstep
+from ltf_lite.reasoners.thoughts import Growth, Thoughts
+from ltf_lite.tasks import NumbersGame, Problem
+
+Worth = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RAP(Thoughts):
+    """Monte-Carlo tree search with the model as world and judge.
+
+    `iterations` simulations; UCT with weight `exploration`; the reward of a step is
+    p^likelihood · v^(1 - likelihood), p the geometric mean of the step's token probabilities and v
+    the value of the state it leads to; a step is worth the highest mean reward from it on. `depth`
+    limits a simulation's steps (by default a path's full length). The answer is the finished path
+    whose last state is judged best, and among those the one with the highest mean reward.
+    """
+
+    iterations: int = 10
+    exploration: float = 1.0
+    likelihood: float = 0.5
+    depth: int | None = None
+    name = "rap"
+    needs_engine = True
+
+    def solve(
+        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int,
+        watch: Watch | None = None,
+    ) -> Iterator[Solution]:  # fmt: skip
+        assert engine is not None
+        growths = [Growth(self, task, problem, engine.style) for problem in problems]
+        worths: list[dict[int, Worth]] = [{} for _ in problems]
+        turns = [
+            Turn(g.problem, g.tree, self._search(g, worth))
+            for g, worth in zip(growths, worths, strict=True)
+        ]
+        lockstep(turns, engine, seed, self.budget, watch)
+        for growth, worth in zip(growths, worths, strict=True):
+            yield growth.solution(self.name, worth)
+
+    def _search(self, growth: Growth, worth: dict[int, Worth]) -> Search:
+        """Simulate so often; `worth` gets each finished path's last judgement and mean reward."""
+        rewards: dict[int, float] = {}
+        limit = min(self.depth or growth.full, growth.full)
+        for _ in range(self.iterations):
+            path = self._select(growth)
+            yield from self._simulate(growth, path, rewards, limit)
+            for end in growth.finished_beside(path[-1]):
+                way = [*path[1:-1], end]
+                worth[end] = growth.judgement(end), fmean(rewards[node] for node in way)
+            if self.oracle and any(map(growth.right, worth)):
+                return
+            self._back_propagate(growth, path, rewards, limit)
+
+    def _select(self, growth: Growth) -> list[int]:
+        """Down the tree by UCT, to a node that has no children yet."""
+        path = [0]
+        while children := growth.hopeful(path[-1]):
+            parent = growth.tree[path[-1]]
+            path.append(max(children, key=lambda k: self._uct(growth, parent.visits, k)))
+        return path
+
+    def _uct(self, growth: Growth, visits: int, node: int) -> float:
+        own = growth.tree[node]
+        value = growth.likelihood(node) if own.value is None else own.value
+        return value + self.exploration * math.sqrt(math.log(max(1, visits)) / max(1, own.visits))
+
+    def _simulate(
+        self, growth: Growth, path: list[int], rewards: dict[int, float], limit: int
+    ) -> Search:
+        """Go on from the end of the path by the likeliest steps, and reward each step once.
+
+        Where steps end the path, all of them are judged: that costs little, and the best counts.
+        """
+        if path[-1] and path[-1] not in rewards:
+            yield from self._reward(growth, path[-1:], rewards)
+        while not growth.finished(path[-1]) and len(path) <= limit:
+            if growth.children[path[-1]]:
+                return  # expanded before, and nothing could be done from here
+            yield from growth.expand([path[-1]])
+            children = growth.hopeful(path[-1])
+            if not children:
+                return
+            yield from growth.weigh(children)
+            ends = [child for child in children if growth.finished(child)]
+            best = max(children, key=growth.likelihood)
+            yield from self._reward(growth, ends or [best], rewards)
+            path.append(max(ends, key=lambda k: rewards[k]) if ends else best)
+
+    def _reward(self, growth: Growth, nodes: list[int], rewards: dict[int, float]) -> Search:
+        yield from growth.judge(nodes)
+        for node in nodes:
+            likely, value = growth.likelihood(node), growth.judgement(node)
+            rewards[node] = likely**self.likelihood * value ** (1 - self.likelihood)
+
+    def _back_propagate(
+        self, growth: Growth, path: list[int], rewards: dict[int, float], limit: int
+    ) -> None:
+        """Raise each node's value to the mean reward from it on, where that is more."""
+        gained = [rewards[node] for node in path[1:]]
+        gained += [0.0] * (limit - len(gained))  # a way that ends early has nothing to gain
+        growth.tree[0].visits += 1
+        for k, node in enumerate(path[1:]):
+            own = growth.tree[node]
+            own.visits += 1
+            own.value = max(own.value or 0.0, fmean(gained[k:]))
