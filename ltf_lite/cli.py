@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ltf_lite import __version__, presets
 from ltf_lite.tasks import TASKS, NumbersGame, Problem, TaskError, get_task
 
@@ -77,9 +79,22 @@ def parser() -> argparse.ArgumentParser:
                       help="best-of-n: the verifier picks among n samples")  # fmt: skip
     verb.add_argument("--n", type=int, default=32, help="samples of a search (default 32)")
     verb.add_argument("--temperature", type=float, default=0.7)
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=_seed, default=0)
     _json(verb)
     verb.set_defaults(run=solve)
+
+    verb = verbs.add_parser("search", help="search one problem and show the whole tree")
+    verb.add_argument("task", choices=TASKS)
+    verb.add_argument("numbers", help='the numbers of the problem: "25 5 5 33"')
+    verb.add_argument("--target", help="the target of the problem (game24: always 24)")
+    verb.add_argument("--reasoner", default="tot", help="tot, rap, cot, bfs, dfs or random")
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                      help="a setting of the reasoner, as in a preset: --set beam=8")  # fmt: skip
+    verb.add_argument("--model", default="tiny-base",
+                      help="a GGUF file, a model directory, a server, or tiny-base")  # fmt: skip
+    verb.add_argument("--seed", type=_seed, default=0)
+    _json(verb)
+    verb.set_defaults(run=search)
 
     verb = verbs.add_parser("verify", help="check paths: JSONL on stdin, verdicts on stdout")
     verb.add_argument("task", choices=TASKS)
@@ -98,6 +113,12 @@ def parser() -> argparse.ArgumentParser:
     _json(verb)
     verb.set_defaults(run=show_doctor)
     return top
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 up, not {text!r}")
+    return int(text)
 
 
 def _json(verb: argparse.ArgumentParser) -> None:
@@ -132,15 +153,56 @@ def solve(args: argparse.Namespace) -> int:
     if (args.numbers is None) == (args.problems is None):
         raise UsageError('give one problem ("25 5 5 33" --target 27) or a file with --problems')
     if args.numbers is not None:
-        if args.target is None and args.task != "game24":
-            raise UsageError("the problem needs a --target")
-        lines: list[Problem | str] = [typed_problem(task, args.numbers, args.target)]
+        lines: list[Problem | str] = [typed_problem(task, args.numbers, _target(args))]
     else:
         lines = list(_many_problems(task, args.problems))
     asking = Asking(args.reasoner, args.n, args.temperature, args.seed)
     for answer in ask(lines, task, args.model, asking):
         _print_json(answer) if args.json else print(_in_words(answer))
     return DONE
+
+
+def search(args: argparse.Namespace) -> int:
+    from ltf_lite import solving
+
+    section = presets.reasoner({"name": args.reasoner, **_settings(args.set)}, "the reasoner")
+    task = get_task(args.task)
+    problem = solving.typed_problem(task, args.numbers, _target(args))
+    asked = problem, task, args.model, section, args.seed
+    if args.json:
+        _print_json(solving.search(*asked).as_dict())
+    else:
+        from ltf_lite.report.tree import show
+
+        title = f"{args.numbers} -> {problem.target}: {section.label}, {args.model}"
+        show(lambda watch: solving.search(*asked, watch), title)
+    return DONE
+
+
+def _target(args: argparse.Namespace) -> str | None:
+    if args.target is None and args.task != "game24":
+        raise UsageError("the problem needs a --target")
+    return args.target
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["beam=8", "budget.tokens=500"]` as a preset has it."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        *way, last = name.split(".")
+        if not equals or not all([*way, last]):
+            raise UsageError(f"--set takes NAME=VALUE, not {pair!r}")
+        at = found
+        for part in way:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise UsageError(f"--set {pair}: {part} was given a value before")
+        try:
+            at[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            at[last] = value
+    return found
 
 
 def _many_problems(task: NumbersGame, file: Path):

@@ -78,3 +78,13 @@ def small_run(small_preset: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     result = ltf("train", small_preset, "--out", folder)
     assert result.returncode == 0, result.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def base_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded base as a GGUF file in 32 bits."""
+    from ltf_lite.engines import model_path
+    from ltf_lite.export import write_gguf
+
+    folder = tmp_path_factory.mktemp("base")
+    return write_gguf(model_path("tiny-base"), folder / "base.f32.gguf", "f32", "base")

@@ -108,6 +108,37 @@ def test_models_that_cannot_be_loaded_are_one_sentence(small_run, tmp_path):
     one_sentence(ltf(*problem, tmp_path / "nowhere"), 1, "nowhere")
 
 
+@pytest.mark.parametrize("reasoner", ["tot", "rap", "cot", "bfs"])
+def test_search_prints_the_tree_and_what_it_came_to(reasoner):
+    command = ["search", "countdown", "7 3 2", "--target", "12", "--reasoner", reasoner]
+    result = ltf(*command)
+    assert result.returncode == 0, result.stderr
+    assert "7 3 2 -> 12" in result.stdout
+    assert "└── " in result.stdout
+    assert "oracle: " in result.stdout
+    data = json.loads(ltf(*command, "--json").stdout)
+    assert data["tree"][0]["state"] == [7, 3, 2]
+    assert all(node["parent"] < k for k, node in enumerate(data["tree"]) if k)
+    assert data["attempts"][0]["verdict"]["message"]
+    assert set(data["choices"]) & {"tot", "rap", "greedy", "bfs"}
+
+
+def test_search_takes_the_settings_of_a_preset():
+    command = ["search", "game24", "3 3 8 8", "--reasoner", "dfs", "--set", "paths=2", "--json"]
+    data = json.loads(ltf(*command).stdout)
+    assert [a["verdict"]["correct"] for a in data["attempts"]].count(True) >= 1
+    command = ["search", "countdown", "7 3 2", "--target", "12", "--json",
+               "--set", "budget.tokens=30", "--set", "expand=sample"]  # fmt: skip
+    assert json.loads(ltf(*command).stdout)["tokens"] <= 30
+    problem = ["search", "countdown", "7 3 2", "--target", "12"]
+    one_sentence(ltf(*problem, "--reasoner", "tott"), 2, "tott", "tot")
+    one_sentence(ltf(*problem, "--set", "beem=3"), 2, "beem", "beam")
+    one_sentence(ltf(*problem, "--set", "beam"), 2, "NAME=VALUE")
+    one_sentence(ltf(*problem, "--set", "beam=0"), 2, "beam")
+    one_sentence(ltf("search", "countdown", "7 3 2"), 2, "--target")
+    one_sentence(ltf(*problem, "--model", "http://127.0.0.1:9/v1"), 1, "127.0.0.1:9")
+
+
 def test_train_refuses_bad_presets_before_anything_is_written(tmp_path):
     one_sentence(ltf("train", "tinny", cwd=tmp_path), 2, "tinny", "tiny")
     bad = tmp_path / "bad.yaml"

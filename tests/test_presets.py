@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import fields
 
 import pytest
 
 from ltf_lite import presets
 from ltf_lite.pipeline.train import check
+from ltf_lite.reasoners import REASONERS, get_reasoner
 from ltf_lite.tasks import TaskError
 from tests.conftest import SMALL
 
@@ -28,7 +30,7 @@ def changed(path: str, value) -> dict:
     at = data
     for part in way:
         at = at[int(part)] if isinstance(at, list) else at[part]
-    at[last] = value
+    at[int(last) if isinstance(at, list) else last] = value
     return data
 
 
@@ -49,6 +51,17 @@ def changed(path: str, value) -> dict:
         ("name", "../evil", ["name"]),
         ("evaluation", [{"name": "dfs"}], ["evaluation", "single pass"]),
         ("seed", -1, ["seed"]),
+        ("search.0.name", "cto", ["search.0", "cto", "cot"]),
+        ("search.0", {"n": 1}, ["search.0.name", "missing"]),
+        ("search.0", {"name": "tot", "beem": 3}, ["search.0.beem", "tot", "beam"]),
+        ("search.0", {"name": "rap", "beam": 3}, ["search.0.beam", "rap"]),
+        ("search.0", {"name": "tot", "beam": 0}, ["search.0.beam", "greater than 0"]),
+        ("search.0", {"name": "tot", "value": "logprbs"}, ["search.0.value", "logprob"]),
+        ("search.0", {"name": "tot", "budget": {"tokns": 1}}, ["search.0.budget.tokns", "tokens"]),
+        ("engine", {"name": "sever", "url": "x"}, ["engine", "sever", "server"]),
+        ("engine", {"name": "server", "ulr": "x"}, ["engine.ulr", "url"]),
+        ("engine", {"name": "server"}, ["engine.url", "missing"]),
+        ("engine", {"name": "llamacpp", "url": "x"}, ["engine.url", "llamacpp"]),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(path, value, words):
@@ -78,6 +91,21 @@ def test_an_impossible_task_is_refused_before_anything_is_written(path, value, w
         data["task"]["max_intermediate"] = 500
     with pytest.raises(TaskError, match=word):
         check(presets.parse(data, "here"))
+
+
+@pytest.mark.parametrize("name", REASONERS)
+def test_a_preset_knows_every_setting_of_every_reasoner(name):
+    known = {field.name for field in fields(REASONERS[name])}
+    section = presets.reasoner({"name": name}, "here")
+    asked = set(type(section).model_fields) - {"name", "problems"}
+    assert known - asked <= {"style"}  # the engine's
+    assert asked <= known
+
+
+def test_a_budget_is_given_in_tokens():
+    section = presets.reasoner({"name": "tot", "beam": 3, "budget": {"tokens": 500}}, "here")
+    assert section.settings() == {"beam": 3, "budget": 500}
+    assert get_reasoner("tot", **section.settings()).budget == 500
 
 
 def test_an_unknown_preset_names_the_nearest():

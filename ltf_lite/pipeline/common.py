@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from ltf_lite.doctor import cores
+from ltf_lite.engines import Engine, model_path, open_engine
 from ltf_lite.files import read_jsonl
 from ltf_lite.pipeline.run import Run
+from ltf_lite.preset_schema import LlamaCppSection, ServerSection
 from ltf_lite.tasks import NumbersGame, Problem, Split, get_task
 
 
@@ -31,6 +34,25 @@ def set_threads(run: Run) -> None:
 
     torch.set_num_threads(threads_of(run))
     transformers_logging.disable_progress_bar()
+
+
+def style_of(run: Run) -> str:
+    """The text style that the base speaks, in which everything of the run is asked."""
+    from ltf_lite.engines.torch_engine import read_style
+
+    return read_style(Path(model_path(run.preset.model.base)))
+
+
+def search_engine(run: Run, style: str) -> Engine:
+    """The engine that the preset searches with; raises EngineError."""
+    section = run.preset.engine
+    if isinstance(section, ServerSection):
+        from ltf_lite.engines.server import ServerEngine
+
+        return ServerEngine(section.url, section.model, style, section.concurrency)
+    if isinstance(section, LlamaCppSection):
+        return open_engine(section.file, style=style)
+    return open_engine(run.preset.model.base)
 
 
 def seed_of(*parts) -> int:

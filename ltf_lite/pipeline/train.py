@@ -38,7 +38,8 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("problems", "problems", ("task", "problems"), (), ("problems",)),
-    Stage("search", "search and harvest", ("task", "model", "search"), ("problems",), ("harvest",)),
+    Stage("search", "search and harvest", ("task", "model", "engine", "search"), ("problems",),
+          ("harvest",)),
     Stage("tune", "tune", ("task", "model", "harvest", "tuning"), ("problems", "search"),
           ("tuning/adapter", "tuning/result.json")),
     Stage("merge", "merge", ("model",), ("tune",), ("model",)),

@@ -12,7 +12,6 @@ from ltf_lite.progress import duration
 from ltf_lite.report.results import (
     headline,
     headline_sentence,
-    name_of,
     percent,
     records,
     rows,
@@ -57,10 +56,11 @@ def kinds_table(folder: Path) -> str:
 def retention_table(folder: Path) -> str:
     """Every ability before and after tuning."""
     return table(
-        ("ability", "base", "tuned", "tuned / base"),
+        ("reasoner", "ability", "base", "tuned", "tuned / base"),
         (
             (
-                name_of(row["ability"]),
+                row["reasoner"],
+                row["ability"],
                 f"{100 * row['base']:.1f} %",
                 f"{100 * row['tuned']:.1f} %",
                 "–" if row["ratio"] is None else f"{row['ratio']:.2f}",

@@ -18,6 +18,8 @@ SHORT = {"greedy": "single pass", "sample": "one sample"}
 
 def short_name(row: dict[str, Any]) -> str:
     choice = row["choice"].replace("best-of-n@", "best of ")
+    if choice == "oracle":
+        choice = f"oracle of {row['reasoner']}"
     return f"{row['model']}: {SHORT.get(choice, choice)}"
 
 
@@ -46,7 +48,7 @@ def picture(table: list[dict[str, Any]], file: Path) -> None:
     axes.set_xlabel("milliseconds a problem (asked in bulk, log scale)")
     axes.set_ylabel("test problems solved, % (95 % interval)")
     axes.set_title("Single pass after tuning against search before it", loc="left", fontsize=12)
-    note = "Hollow: the verifier picks among the samples; an upper bound, no search."
+    note = "Hollow: the verifier picks among the paths; an upper bound, no search."
     axes.text(0, -0.16, note, transform=axes.transAxes, fontsize=8.5, color="#555555")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)

@@ -17,6 +17,7 @@ NAMES = {
     "dfs": "exact search (dfs)",
     "bfs": "exact search (bfs)",
 }
+TREES = {"tot": "tree of thoughts", "rap": "RAP"}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -28,8 +29,19 @@ def records(folder: Path) -> list[dict[str, Any]]:
     )
 
 
-def name_of(choice: str) -> str:
-    """The words for a way of answering; an oracle is named as one."""
+def name_of(choice: str, label: str) -> str:
+    """The words for a way of answering; an oracle is named as one.
+
+    `label` is the reasoner with its settings, which tell one tree search from another.
+    """
+    name, _, settings = label.partition(" ")
+    tree, by = TREES.get(name), f" ({settings})" if settings else ""
+    if choice == "oracle":
+        return f"{name}{by}: oracle over its paths (the verifier picks: upper bound)"
+    if tree and choice == name:
+        return tree + by
+    if tree and choice == f"oracle {name}":
+        return f"{tree}{by}, the verifier picks and stops it (upper bound)"
     if choice.startswith("oracle@"):
         return f"{choice} (the verifier picks: upper bound)"
     if choice.startswith("best-of-n@"):
@@ -42,11 +54,16 @@ def name_of(choice: str) -> str:
 def rows(folder: Path) -> list[dict[str, Any]]:
     """One row a model and choice; seconds and tokens are a problem's, in bulk."""
     return [
-        {"model": r["model"], "answer": name_of(choice), "choice": choice,
-         "valid_steps": r["valid_steps"], **rate}
+        {"model": r["model"], "answer": name_of(choice, r["label"]), "choice": choice,
+         "reasoner": r["reasoner"], "valid_steps": r["valid_steps"], **rate}
         for r in records(folder)
         for choice, rate in r["rates"].items()
     ]  # fmt: skip
+
+
+def is_search(row: dict[str, Any]) -> bool:
+    """Whether a row is a search that asks no verifier."""
+    return row["choice"] in TREES or row["choice"].startswith(("self-consistency@", "best-of-n@"))
 
 
 def headline(table: list[dict[str, Any]]) -> dict[str, Any]:
@@ -55,10 +72,7 @@ def headline(table: list[dict[str, Any]]) -> dict[str, Any]:
     def pick(model: str) -> dict[str, Any]:
         return next(r for r in table if r["model"] == model and r["choice"] == "greedy")
 
-    searches = [
-        r for r in table
-        if r["model"] == "base" and "@" in r["choice"] and not r["choice"].startswith("oracle")
-    ]  # fmt: skip
+    searches = [row for row in table if row["model"] == "base" and is_search(row)]
     base, tuned = pick("base"), pick("tuned")
     best = max(searches, key=lambda r: r["rate"], default=None)
     return {

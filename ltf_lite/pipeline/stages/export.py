@@ -73,7 +73,7 @@ def _greedy(run: Run, folder: Path) -> dict[str, Any]:
     try:
         write_gguf(run.folder / "model", f32, "f32", run.preset.name)
         prompts = [task.prompt(problem, style) for problem in problems]
-        room = _section(run).max_tokens or 64
+        room = _section(run).settings().get("max_tokens") or 64
         return greedy_parity(run.folder / "model", f32, prompts, room)
     finally:
         f32.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""A searched tree as text: every state with its value, the winning path marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from rich.tree import Tree
+
+from ltf_lite.reasoners import Node, Solution, Watch, path_to
+from ltf_lite.tasks import Verdict
+
+WIDEST = 8  # children of a node that are shown; the best of them
+
+
+def show(search: Callable[[Watch | None], Solution], title: str) -> None:
+    """Print a search's tree, growing where the output is a terminal, and what it came to."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            solution = search(lambda _, tree: live.update(render(tree, title), refresh=True))
+            live.update(render(solution.tree, title, chosen_node(solution)), refresh=True)
+    else:
+        solution = search(None)
+        console.print(render(solution.tree, title, chosen_node(solution)), soft_wrap=True)
+    console.print(summary(solution))
+
+
+def summary(solution: Solution) -> str:
+    """What a search came to: its answer, whether any path was right, and what it cost."""
+    lines = []
+    for choice, index in solution.choices.items():
+        if index is not None:
+            verdict = solution.attempts[index].verdict
+            lines.append(f"{choice}: {verdict.message if verdict.correct else _wrong(verdict)}")
+        elif not choice.startswith(("oracle", "sample")):
+            lines.append(f"{choice}: no answer")
+    right = sum(attempt.verdict.correct for attempt in solution.attempts)
+    lines.append(f"oracle: {right} of {len(solution.attempts)} paths are right")
+    cost = f"{solution.tokens} tokens, {solution.seconds:.2f} s in the model"
+    lines.append(f"{len(solution.tree)} nodes, {cost}")
+    return "\n".join(lines)
+
+
+def _wrong(verdict: Verdict) -> str:
+    return f"not solved ({verdict.kind}): {verdict.message}"
+
+
+def chosen_node(solution: Solution) -> int | None:
+    """The node where the reasoner's own answer ends; None if it chose nothing."""
+    picks = [index for index in solution.choices.values() if index is not None]
+    return solution.attempts[picks[0]].node if picks else None
+
+
+def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:
+    """The tree for rich; `chosen` is the node whose path is marked."""
+    children: dict[int, list[int]] = {}
+    for index, node in enumerate(tree):
+        if node.parent is not None:
+            children.setdefault(node.parent, []).append(index)
+    marked = set(path_to(tree, chosen)) if chosen is not None else set()
+    top = Tree(Text(title, style="bold"))
+    _grow(top, tree, children, 0, marked)
+    return top
+
+
+def _grow(
+    branch: Tree, tree: Sequence[Node], children: dict[int, list[int]], index: int, marked: set[int]
+) -> None:
+    own = sorted(
+        children.get(index, []),
+        key=lambda k: (k in marked, tree[k].visits, tree[k].value or 0.0), reverse=True,
+    )  # fmt: skip
+    for child in own[:WIDEST]:
+        _grow(branch.add(_label(tree[child], child in marked)), tree, children, child, marked)
+    if len(own) > WIDEST:
+        branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
+
+
+def _label(node: Node, marked: bool) -> Text:
+    """Step, value and visits, and how the path ended, in words as well as in colour."""
+    label = Text(node.text or "(nothing)", style="bold green" if marked else "")
+    facts = []
+    if node.value is not None:
+        facts.append(f"value {node.value:.3f}")
+    if node.visits:
+        facts.append(f"visits {node.visits}")
+    if facts:
+        label.append(f"  {', '.join(facts)}", style="dim")
+    if node.verdict is not None:
+        right = node.verdict.correct
+        label.append("  ✓ correct" if right else f"  ✗ {node.verdict.kind}",
+                     style="green" if right else "red")  # fmt: skip
+    if marked and node.verdict is not None:
+        label.append("  ← the answer", style="bold")
+    return label

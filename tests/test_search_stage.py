@@ -1,0 +1,100 @@
+"""The search stage: any list of reasoners, any engine, and what is left when a server dies."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ltf_lite.engines import EngineError
+from ltf_lite.harvest import read
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.stages import problems, search
+from ltf_lite.presets import parse
+from tests.conftest import SMALL
+from tests.llama_server import free_port, serving
+
+ALL = [
+    *({"name": "cot", "n": 2, "temperature": t, "top_p": p}
+      for t in (0.5, 0.7, 1.0) for p in (0.7, 0.9, 1.0)),
+    *({"name": "tot", "beam": beam} for beam in (1, 3, 5)),
+    *({"name": "rap", "iterations": 4, "exploration": w} for w in (0.5, 1.0, 2.0)),
+    {"name": "bfs"},
+    {"name": "dfs", "failures": 2},
+]  # fmt: skip
+
+
+def prepared(folder: Path, sections: list[dict], train: int, **parts) -> Run:
+    """A run whose problems are drawn and whose search has not begun."""
+    data = copy.deepcopy(SMALL) | {"search": sections} | parts
+    data["problems"] = {"train": train, "validation": 4, "test": 4}
+    folder.mkdir()
+    run = Run.prepare(folder, parse(data, "test"), False)
+    problems.main(run)
+    return run
+
+
+def key(row) -> tuple:
+    return tuple(row[k] for k in ("problem_id", "text", "reasoner", "kind", "seed"))
+
+
+def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
+    run = prepared(tmp_path / "run", ALL, 6)
+    facts = search.main(run)
+    rows = list(read(run.folder / "harvest"))
+    wanted = {section.label for section in run.preset.search}
+    assert len(wanted) == len(ALL)
+    # paths that several found are read once, under the first of their names
+    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "tot", "rap", "bfs", "dfs"}
+    assert len({row["reasoner"] for row in rows}) > 9
+    assert {True, False} == {row["correct"] for row in rows}
+    finished = [r for r in rows if r["reasoner"].startswith("rap") and len(r["steps"]) == 3]
+    assert all(row["tokens"] > 0 and row["logprob"] < 0 for row in finished if row["correct"])
+    assert facts["tokens_out"] > 0
+    assert "search: problems: 102/102" in capfd.readouterr().err
+
+
+def test_the_search_can_use_a_gguf_file(tmp_path, base_gguf):
+    sections = [{"name": "tot", "beam": 2}, {"name": "cot", "n": 2, "temperature": 1.0}]
+    engine = {"name": "llamacpp", "file": str(base_gguf)}
+    run = prepared(tmp_path / "run", sections, 6, engine=engine)
+    search.main(run)
+    rows = list(read(run.folder / "harvest"))
+    assert {row["engine"] for row in rows} == {str(base_gguf)}
+    assert {row["reasoner"].split()[0] for row in rows} == {"tot", "cot"}
+    assert all(row["prompt"].count(":") == 1 for row in rows)  # in the base's own style
+
+
+def test_a_server_that_dies_loses_nothing_that_was_finished(tmp_path, base_gguf):
+    sections = [{"name": "cot"}, {"name": "cot", "n": 2, "temperature": 0.7},
+                {"name": "tot", "beam": 2}, {"name": "cot", "n": 3, "temperature": 1.0}]  # fmt: skip
+    port = free_port()
+    engine = {"name": "server", "url": f"http://127.0.0.1:{port}", "model": "base"}
+    run = prepared(tmp_path / "run", sections, 5, engine=engine)
+    folder = run.folder / "harvest"
+
+    def kill_after_two_shards() -> None:
+        while len(list(folder.glob("*.parquet"))) < 2:
+            time.sleep(0.002)
+        server.kill()
+
+    with serving(base_gguf, port) as server:
+        watcher = threading.Thread(target=kill_after_two_shards, daemon=True)
+        watcher.start()
+        with pytest.raises(EngineError, match=f"127.0.0.1:{port}") as caught:
+            search.main(run)
+        watcher.join()
+    assert "\n" not in str(caught.value)
+    finished = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.parquet")}
+    assert 2 <= len(finished) < len(sections)
+    with serving(base_gguf, port):
+        search.main(run)
+    for name, written in finished.items():
+        assert (folder / name).stat().st_mtime_ns == written  # not made again
+    whole = prepared(tmp_path / "whole", sections, 5, engine=engine)
+    with serving(base_gguf, port):
+        search.main(whole)
+    assert list(map(key, read(folder))) == list(map(key, read(whole.folder / "harvest")))
