@@ -69,8 +69,12 @@ def test_the_search_can_use_a_gguf_file(tmp_path, base_gguf):
 
 
 def test_a_server_that_dies_loses_nothing_that_was_finished(tmp_path, base_gguf):
-    sections = [{"name": "cot"}, {"name": "cot", "n": 2, "temperature": 0.7},
-                {"name": "tot", "beam": 2}, {"name": "cot", "n": 3, "temperature": 1.0}]  # fmt: skip
+    sections = [
+        {"name": "cot"},
+        {"name": "cot", "n": 2, "temperature": 0.7},
+        {"name": "tot", "beam": 2},
+        {"name": "cot", "n": 3, "temperature": 1.0},
+    ]
     port = free_port()
     engine = {"name": "server", "url": f"http://127.0.0.1:{port}", "model": "base"}
     run = prepared(tmp_path / "run", sections, 5, engine=engine)

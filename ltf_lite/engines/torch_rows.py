@@ -42,8 +42,10 @@ class RoomyLayer(DynamicLayer):
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        used = self.get_seq_length()
-        self.stores = tuple(store[indices] for store in self.stores)
+        used, before = self.get_seq_length(), self.stores
+        self.stores = tuple(one.new_empty(len(indices), *one.shape[1:]) for one in before)
+        for store, old in zip(self.stores, before, strict=True):
+            store[:, :, :used] = old[:, :, :used][indices]  # the free space holds nothing to copy
         self._show(used)
 
     def _show(self, used: int) -> None:

@@ -152,7 +152,8 @@ class Growth:
         if not wanted:
             return
         own, payers = self.settings, list(wanted.values())
-        sampling = self._sampling(own.votes, own.temperature if own.votes > 1 else 0.0)
+        stop = tuple(self.task.value_stop(self.style))
+        sampling = self._sampling(own.votes, own.temperature if own.votes > 1 else 0.0, stop)
         found = yield Generate(payers, [self._question(k) for k in payers], sampling)
         for key, votes in zip(wanted, found, strict=True):
             values = [self.task.read_value(completion.text) for completion in votes]

@@ -177,6 +177,10 @@ class NumbersGame(ABC):
         answer = search_prompts.answer_of(steps)
         return search_prompts.last(problem.numbers, problem.target, left, answer, style)
 
+    def value_stop(self, style: str) -> list[str]:
+        """Where a judgement ends: a compact one is a single line."""
+        return ["\n"] if style == "compact" else self.stop(style)
+
     def read_value(self, text: str) -> float | None:
         """What a judgement counts, from 0 (impossible) to 1 (sure); None if the text has none."""
         return search_prompts.read_value(text)
