@@ -16,6 +16,12 @@ from ltf_lite import __version__, presets
 from ltf_lite.tasks import TASKS, NumbersGame, Problem, TaskError, get_task
 
 DONE, FAILED, USAGE = 0, 1, 2
+PICKERS = {
+    "best-of-n": "verifier picked",
+    "self-consistency": "most frequent answer",
+    "tot": "judged best",
+    "rap": "judged best",
+}
 
 
 class UsageError(ValueError):
@@ -75,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--model", default="tiny-base",
                       help="a GGUF file, a model directory, or tiny-base")  # fmt: skip
     verb.add_argument("--reasoner", default="single-pass",
-                      choices=("single-pass", "self-consistency", "best-of-n"),
+                      choices=("single-pass", "self-consistency", "best-of-n", "tot", "rap"),
                       help="best-of-n: the verifier picks among n samples")  # fmt: skip
     verb.add_argument("--n", type=int, default=32, help="samples of a search (default 32)")
     verb.add_argument("--temperature", type=float, default=0.7)
@@ -230,9 +236,11 @@ def _in_words(answer: dict[str, Any]) -> str:
     state = "solved" if verdict["correct"] else f"not solved ({verdict['kind']})"
     head = f"{' '.join(map(str, problem['numbers']))} -> {problem['target']}: {state}"
     how = answer["reasoner"]
-    if answer["paths"] > 1:
-        picker = "verifier picked" if how == "best-of-n" else "most frequent answer"
-        how += f", {picker} among {answer['paths']} samples"
+    if how in PICKERS:
+        picker = PICKERS[how]
+        if how == "best-of-n" and not verdict["correct"]:
+            picker = "none right, the likeliest"
+        how += f", {picker} among {answer['paths']} paths"
     body = "\n".join(f"  {line}" for line in answer["text"].strip().splitlines())
     cost = f"{how}; {answer['tokens']} tokens, {1000 * answer['seconds']:.1f} ms"
     return f"{head}\n{body}\n  {verdict['message']}\n  ({cost})"

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 
 from ltf_lite.engines import Engine, open_engine
 from ltf_lite.preset_schema import ReasonerSection
-from ltf_lite.reasoners import CoT, Solution, Watch, get_reasoner
+from ltf_lite.reasoners import CoT, Reasoner, Solution, Watch, attempt_of, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
 SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N = "single-pass", "self-consistency", "best-of-n"
+TREES = ("tot", "rap")
+WAYS = (SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N, *TREES)
 TOGETHER = 256  # problems asked in one engine call
 
 
 class Asking(NamedTuple):
-    """How to answer; with `best-of-n` the verifier picks, since it is the user's own."""
+    """How to answer, one of `WAYS`; with `best-of-n` the verifier picks: it is the user's own."""
 
     reasoner: str = SINGLE_PASS
     n: int = 32
@@ -68,23 +70,30 @@ def answers(
     problems: Sequence[Problem], task: NumbersGame, engine: Engine, asking: Asking
 ) -> Iterator[dict[str, Any]]:
     """Ask all problems together, so many at a time; seconds are a problem's share."""
-    single = asking.reasoner == SINGLE_PASS
-    reasoner = CoT() if single else CoT(asking.n, asking.temperature)
+    reasoner: Reasoner = CoT(asking.n, asking.temperature)
+    if asking.reasoner == SINGLE_PASS:
+        reasoner = CoT()
+    elif asking.reasoner in TREES:
+        reasoner = get_reasoner(asking.reasoner)
     for at in range(0, len(problems), TOGETHER):
         part = problems[at : at + TOGETHER]
         began = time.perf_counter()
         solutions = list(reasoner.solve(part, task, engine, asking.seed))
         seconds = (time.perf_counter() - began) / len(part)
         for solution in solutions:
-            yield _answer(solution, asking, seconds)
+            yield _answer(solution, task, asking, seconds)
 
 
-def _answer(solution: Solution, asking: Asking, seconds: float) -> dict[str, Any]:
-    index = _pick(solution, [a.verdict.correct for a in solution.attempts], asking)
+def _answer(
+    solution: Solution, task: NumbersGame, asking: Asking, seconds: float
+) -> dict[str, Any]:
+    index = _pick(solution, asking)
+    nothing = attempt_of(task, solution.problem, "")
+    chosen = nothing if index is None else solution.attempts[index]
     return {
         "problem": solution.problem.as_dict(),
-        "text": solution.attempts[index].text,
-        "verdict": solution.attempts[index].verdict.as_dict(),
+        "text": chosen.text,
+        "verdict": chosen.verdict.as_dict(),
         "reasoner": asking.reasoner,
         "paths": len(solution.attempts),
         "tokens": solution.tokens,
@@ -92,11 +101,13 @@ def _answer(solution: Solution, asking: Asking, seconds: float) -> dict[str, Any
     }
 
 
-def _pick(solution: Solution, correct: list[bool], asking: Asking) -> int:
-    if asking.reasoner == BEST_OF_N and any(correct):
-        return correct.index(True)
-    name = "greedy" if len(correct) == 1 else (
-        "self-consistency@" if asking.reasoner == SELF_CONSISTENCY else "best-of-n@"
-    )  # fmt: skip
-    chosen = next((i for c, i in solution.choices.items() if c.startswith(name)), 0)
+def _pick(solution: Solution, asking: Asking) -> int | None:
+    """The index of the attempt to show; None where a search came to no answer."""
+    right = [k for k, attempt in enumerate(solution.attempts) if attempt.verdict.correct]
+    if asking.reasoner == BEST_OF_N and right:
+        return right[0]
+    if asking.reasoner in TREES:
+        return solution.choices[asking.reasoner]
+    name = "self-consistency@" if asking.reasoner == SELF_CONSISTENCY else "best-of-n@"
+    chosen = next((i for c, i in solution.choices.items() if c.startswith(name)), None)
     return chosen or 0

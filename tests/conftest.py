@@ -25,6 +25,7 @@ SMALL = {
         {"name": "cot", "n": 4, "temperature": 1.0, "problems": 60, "max_tokens": 40},
         {"name": "bfs", "paths": 2, "failures": 1, "problems": 40},
         {"name": "dfs", "paths": 4, "failures": 1},
+        {"name": "tot", "beam": 2, "problems": 20},
     ],
     "tuning": {
         "alpha": 1e-4,
@@ -39,6 +40,8 @@ SMALL = {
         {"name": "random"},
         {"name": "cot", "n": 1, "max_tokens": 40},
         {"name": "cot", "n": 4, "temperature": 0.7, "max_tokens": 40},
+        {"name": "tot", "beam": 2},
+        {"name": "rap", "iterations": 2, "oracle": True, "problems": 10},
         {"name": "dfs"},
     ],
     "export": {"greedy_problems": 10, "success_points": 10},

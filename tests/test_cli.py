@@ -49,6 +49,17 @@ def test_best_of_n_lets_the_verifier_pick(small_run):
     assert answer == {**json.loads(ltf(*command).stdout), "seconds": answer["seconds"]}
 
 
+@pytest.mark.parametrize("reasoner", ["tot", "rap"])
+def test_solve_can_search_with_trees(reasoner):
+    command = ["solve", "countdown", "7 3 2", "--target", "12", "--reasoner", reasoner]
+    result = ltf(*command)
+    assert result.returncode == 0, result.stderr
+    assert f"({reasoner}, judged best among" in result.stdout
+    answer = json.loads(ltf(*command, "--json").stdout)
+    assert answer["tokens"] > 50
+    assert answer["paths"] > 1
+
+
 def test_solve_many_answers_one_json_line_each(small_run, tmp_path):
     file = tmp_path / "problems.jsonl"
     lines = [

@@ -19,6 +19,7 @@ from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import locked
 from ltf_lite.pipeline.train import STAGES
+from ltf_lite.report.results import headline, is_search, rows
 from ltf_lite.tasks import get_task
 from tests.conftest import SMALL, ltf, one_sentence
 
@@ -53,7 +54,7 @@ def test_a_run_leaves_everything_that_the_design_says(small_run):
 
 def test_every_harvested_verdict_is_what_the_verifier_says(small_run):
     rows = list(read(small_run / "harvest"))
-    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "bfs", "dfs"}
+    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "bfs", "dfs", "tot"}
     assert sum(row["correct"] for row in rows) > 500
     assert {"dead_end"} <= {row["kind"] for row in rows}
     for row in rows[::7]:
@@ -87,11 +88,25 @@ def test_the_report_shows_what_was_recorded(small_run):
     assert f"{100 * record['rates']['greedy']['rate']:.1f} %" in text
     assert "oracle@4 (the verifier picks: upper bound)" in text
     assert "random legal steps (floor)" in text
+    assert "tree of thoughts (beam=2)" in text
+    assert "tot (beam=2): oracle over its paths (the verifier picks: upper bound)" in text
+    assert "RAP (iterations=2 oracle=True), the verifier picks and stops it (upper bound)" in text
     csv = (small_run / "report" / "results.csv").read_text().splitlines()
     assert len(csv) == 1 + sum(len(read_json(f)["rates"]) for f in
                                [*small_run.glob("evaluation/*.json"),
                                 *small_run.glob("gguf/*.test.json")])  # fmt: skip
     assert (small_run / "report" / "headline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_tree_search_pays_for_all_it_generates_and_is_a_search_of_the_headline(small_run):
+    record = read_json(small_run / "evaluation" / "base-tot-beam-2.test.json")
+    assert record["rates"]["tot"]["tokens"] == record["rates"]["oracle"]["tokens"] > 100
+    assert record["rates"]["oracle"]["rate"] >= record["rates"]["tot"]["rate"]
+    table = rows(small_run)
+    searches = {row["choice"] for row in table if is_search(row)}
+    assert {"tot", "self-consistency@4", "best-of-n@4"} == searches
+    best = max(r["rate"] for r in table if r["model"] == "base" and is_search(r))
+    assert headline(table)["search"]["rate"] == best
 
 
 def test_the_same_command_again_does_nothing(small_run, small_preset):

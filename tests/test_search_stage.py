@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 import time
 from pathlib import Path
@@ -54,7 +55,10 @@ def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     finished = [r for r in rows if r["reasoner"].startswith("rap") and len(r["steps"]) == 3]
     assert all(row["tokens"] > 0 and row["logprob"] < 0 for row in finished if row["correct"])
     assert facts["tokens_out"] > 0
-    assert "search: problems: 102/102" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "search 1/17, cot n=2 temperature=0.5 top_p=0.7: problems: 6/6" in told
+    assert "search 13/17, rap" in told
+    assert re.search(r"tot beam=3.* paths, \d+ % of problems solved, [\d,]+ tokens/s", told)
 
 
 def test_the_search_can_use_a_gguf_file(tmp_path, base_gguf):

@@ -10,6 +10,7 @@ from ltf_lite.engines import Sampling, open_engine
 from ltf_lite.reasoners import get_reasoner, path_to
 from ltf_lite.tasks import Verdict, get_task
 from ltf_lite.tasks.countdown import Countdown
+from tests import tiny_models
 from tests.fake_engine import FakeEngine, player
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -252,6 +253,20 @@ def test_garbage_gives_failed_paths_of_kind_format(name, expand, transitions):
         assert solution.choices[name] is None
         kinds = [a.verdict.kind for a in solution.attempts if a.text.strip()]
         assert set(kinds) == {"format"}
+
+
+@pytest.mark.parametrize("style", ["compact", "few_shot"])
+def test_a_model_with_random_weights_fails_in_good_order(tmp_path, style):
+    folder = tiny_models.llama(tmp_path / "random", max_position_embeddings=2048)
+    model = open_engine(folder, style=style)
+    kinds = set()
+    for name, settings in (*SEARCHES.values(), ("tot", {"transitions": "faithful"})):
+        reasoner = get_reasoner(name, **settings, max_tokens=24)
+        for solution in reasoner.solve(PROBLEMS[:2], TASK, model, 0):
+            kinds |= {attempt.verdict.kind for attempt in solution.attempts}
+            json.dumps(solution.as_dict())
+    assert kinds <= {"format", "incomplete"}  # incomplete: nothing but blanks was written
+    assert "format" in kinds
 
 
 # -- budget ------------------------------------------------------------------------------------

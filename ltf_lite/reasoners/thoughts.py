@@ -13,7 +13,7 @@ from ltf_lite.reasoners.base import Attempt, Node, Solution, attempt_of, path_to
 from ltf_lite.reasoners.lockstep import Generate, Rate, Search
 from ltf_lite.tasks import NumbersGame, Problem
 
-MOST = 200  # characters of a line that are kept
+MOST = 200  # characters; a longer line is no step, and only its beginning is kept
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Growth:
 
     def add(self, parent: int, line: str) -> int:
         """The child that this line leads to: a new one, unless a sibling is the same thought."""
-        line, state, before = line.strip()[:MOST], None, self.tree[parent].state
-        step = self.task.step(line)
+        line, state, before = line.strip(), None, self.tree[parent].state
+        step = self.task.step(line) if len(line) <= MOST else None
         if step is not None and before is not None:
             if self.settings.transitions == "checked":
                 state = self.task.legal(before, step)
@@ -126,6 +126,7 @@ class Growth:
                 state = step.left
         if state is not None and step is not None:
             line = self.task.line(step, self.style)
+        line = line[:MOST]
         key = (parent, line if state is None else self._thought_key(step, state))
         if key not in self.known:
             self.known[key] = len(self.tree)

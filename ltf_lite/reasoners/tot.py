@@ -56,11 +56,14 @@ class ToT(Thoughts):
                 return
 
     def _depth(self, growth: Growth) -> Search:
-        stack = [0]
+        stack, seen = [0], set()
         for _ in range(self.expansions):
+            while stack and growth.tree[stack[-1]].state in seen:
+                stack.pop()  # another way to the same numbers was tried before
             if not stack:
                 return
             node = stack.pop()
+            seen.add(growth.tree[node].state)
             yield from growth.expand([node])
             children = growth.hopeful(node)
             yield from self._evaluate(growth, children)

@@ -12,6 +12,7 @@ from rich.tree import Tree
 from ltf_lite.reasoners import Node, Solution, Watch, path_to
 from ltf_lite.tasks import Verdict
 
+GOOD, BAD = "green", "red"
 WIDEST = 8  # children of a node that are shown; the best of them
 
 
@@ -60,28 +61,36 @@ def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:
     for index, node in enumerate(tree):
         if node.parent is not None:
             children.setdefault(node.parent, []).append(index)
-    marked = set(path_to(tree, chosen)) if chosen is not None else set()
+    marked: dict[int, str] = {}
+    if chosen is not None:
+        verdict = tree[chosen].verdict
+        colour = GOOD if verdict is not None and verdict.correct else BAD
+        marked = dict.fromkeys(path_to(tree, chosen), f"bold {colour}")
     top = Tree(Text(title, style="bold"))
     _grow(top, tree, children, 0, marked)
     return top
 
 
 def _grow(
-    branch: Tree, tree: Sequence[Node], children: dict[int, list[int]], index: int, marked: set[int]
-) -> None:
+    branch: Tree, tree: Sequence[Node], children: dict[int, list[int]], index: int,
+    marked: dict[int, str],
+) -> None:  # fmt: skip
     own = sorted(
         children.get(index, []),
         key=lambda k: (k in marked, tree[k].visits, tree[k].value or 0.0), reverse=True,
     )  # fmt: skip
     for child in own[:WIDEST]:
-        _grow(branch.add(_label(tree[child], child in marked)), tree, children, child, marked)
+        _grow(branch.add(_label(tree[child], marked.get(child, ""))), tree, children, child, marked)
     if len(own) > WIDEST:
         branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
 
 
-def _label(node: Node, marked: bool) -> Text:
-    """Step, value and visits, and how the path ended, in words as well as in colour."""
-    label = Text(node.text or "(nothing)", style="bold green" if marked else "")
+def _label(node: Node, style: str) -> Text:
+    """Step, value and visits, and how the path ended, in words as well as in colour.
+
+    A `style` marks the path of the answer.
+    """
+    label = Text.assemble((node.text or "(nothing)", style))
     facts = []
     if node.value is not None:
         facts.append(f"value {node.value:.3f}")
@@ -92,7 +101,7 @@ def _label(node: Node, marked: bool) -> Text:
     if node.verdict is not None:
         right = node.verdict.correct
         label.append("  ✓ correct" if right else f"  ✗ {node.verdict.kind}",
-                     style="green" if right else "red")  # fmt: skip
-    if marked and node.verdict is not None:
+                     style=GOOD if right else BAD)  # fmt: skip
+    if style and node.verdict is not None:
         label.append("  ← the answer", style="bold")
     return label

@@ -1,11 +1,11 @@
 """Tree search in lock step against the same search a problem at a time through `generate`.
 
 `python tests/benchmarks/tree_speed.py [--runs 3] [--problems 200]`: problems a second of `tot` and
-`rap` on the embedded base. The peers are the very same algorithm and settings, one problem after the
-other and every score a forward pass: at batch one, every sample a call of transformers' `generate`;
-and with the samples of a prompt together, as `num_return_sequences`. Medians of alternating runs,
-smallest and largest; nothing here passes or fails. The peers are slow, so they get the first
-`--peer` problems.
+`rap` on the embedded base. The peers are the very same algorithm and settings, one problem after
+the other and every score a forward pass: at batch one, each sample a call of transformers'
+`generate`; and with the samples of a prompt together, as `num_return_sequences`. Medians of
+alternating runs, smallest and largest; nothing here passes or fails. The peers are slow, so they
+get the first `--peer` problems.
 """
 
 from __future__ import annotations

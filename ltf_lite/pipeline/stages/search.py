@@ -7,10 +7,13 @@ killed search loses at most the part it was at.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ltf_lite.engines import Engine
+from ltf_lite.engines import Engine, Usage
 from ltf_lite.harvest import rows_of, shard, write_shard
 from ltf_lite.pipeline.common import (
     chunks,
@@ -43,57 +46,66 @@ class Part(NamedTuple):
 
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
-    parts, folder = _parts(run), run.folder / "harvest"
-    todo = [part for part in parts if not shard(folder, part.number).is_file()]
-    free = [p for p in todo if not get_reasoner(p.section.name).needs_engine]
-    asked = [part for part in todo if part not in free]
-    style, task = style_of(run), task_of(run)
-    with bar("search: problems", _size(parts), _size(parts) - _size(todo)) as advance:
-        if free:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(threads_of(run), context) as pool:
-                futures = [pool.submit(_rows, part, task, None, style) for part in free]
-                for part, future in zip(free, futures, strict=True):
-                    rows = future.result()
-                    write_shard(folder, part.number, rows)
-                    advance(len(part.problems), _note(part, rows))
-        if not asked:
-            return {"tokens_in": 0, "tokens_out": 0, "engine_seconds": 0.0}
-        engine = search_engine(run, style)
-        for part in asked:
-            before = engine.usage.tokens_out, engine.usage.seconds
-            rows = _rows(part, task, engine, style)
-            write_shard(folder, part.number, rows)
-            speed = (engine.usage.tokens_out - before[0]) / (engine.usage.seconds - before[1])
-            advance(len(part.problems), f"{_note(part, rows)}, {speed:,.0f} tokens/s")
-        usage = engine.usage
-        engine.close()
-    return {"tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out,
-            "engine_seconds": round(usage.seconds, 2)}  # fmt: skip
+    folder, style, task = run.folder / "harvest", style_of(run), task_of(run)
+    engine: Engine | None = None  # opened for the first reasoner that asks one
+    with ExitStack() as stack:
+        pool = stack.enter_context(
+            ProcessPoolExecutor(threads_of(run), multiprocessing.get_context("spawn"))
+        )
+        for number, parts in enumerate(_parts(run), 1):
+            section = parts[0].section
+            todo = [part for part in parts if not shard(folder, part.number).is_file()]
+            title = f"search {number}/{len(run.preset.search)}, {section.label}: problems"
+            with bar(title, _size(parts), _size(parts) - _size(todo)) as advance:
+                if todo and get_reasoner(section.name).needs_engine:
+                    if engine is None:
+                        engine = search_engine(run, style)
+                        stack.callback(engine.close)
+                    _with_engine(engine, todo, task, style, folder, advance)
+                    continue
+                futures = [pool.submit(_rows, part, task, None, style) for part in todo]
+                for part, future in zip(todo, futures, strict=True):
+                    write_shard(folder, part.number, future.result())
+                    advance(len(part.problems), _note(part, future.result()))
+    used = engine.usage if engine else Usage()
+    return {"tokens_in": used.tokens_in, "tokens_out": used.tokens_out,
+            "engine_seconds": round(used.seconds, 2)}  # fmt: skip
+
+
+def _with_engine(
+    engine: Engine, parts: list[Part], task: NumbersGame, style: str, folder: Path,
+    advance: Callable[..., None],
+) -> None:  # fmt: skip
+    for part in parts:
+        tokens, seconds = engine.usage.tokens_out, engine.usage.seconds
+        rows = _rows(part, task, engine, style)
+        write_shard(folder, part.number, rows)
+        speed = (engine.usage.tokens_out - tokens) / (engine.usage.seconds - seconds)
+        advance(len(part.problems), f"{_note(part, rows)}, {speed:,.0f} tokens/s")
 
 
 def _note(part: Part, rows: list[dict[str, Any]]) -> str:
     """What the last shard brought."""
     solved = len({row["problem_id"] for row in rows if row["correct"]})
-    return (
-        f"{part.section.label}: {len(rows)} paths, "
-        f"{100 * solved / len(part.problems):.0f} % of problems solved"
-    )
+    share = 100 * solved / len(part.problems)
+    return f"{len(rows)} paths, {share:.0f} % of problems solved"
 
 
 def _size(parts: list[Part]) -> int:
     return sum(len(part.problems) for part in parts)
 
 
-def _parts(run: Run) -> list[Part]:
-    problems = problems_of(run, "train")
-    parts: list[Part] = []
+def _parts(run: Run) -> list[list[Part]]:
+    """The parts of each reasoner, in the preset's order."""
+    problems, count, found = problems_of(run, "train"), 0, []
     for k, section in enumerate(run.preset.search):
-        size = TREE_CHUNK if section.name in TREES else CHUNK
+        size, own = TREE_CHUNK if section.name in TREES else CHUNK, []
         for chunk in chunks(problems[: section.problems], size):
             seed = seed_of(run.preset.seed, "search", k, chunk[0].id)
-            parts.append(Part(len(parts), section, chunk, seed))
-    return parts
+            own.append(Part(count, section, chunk, seed))
+            count += 1
+        found.append(own)
+    return found
 
 
 def _rows(part: Part, task: NumbersGame, engine: Engine | None, style: str) -> list[dict[str, Any]]:
