@@ -14,19 +14,21 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 COLORS = {"base": "#9a6324", "tuned": "#0b6e4f", "none": "#8a8a8a"}
 SHORT = {"greedy": "single pass", "sample": "one sample"}
+LETTER, LINE, GAP = 0.0125, 0.04, 0.018  # of a name, as shares of the axes
+
+Box = tuple[float, float, float, float]  # left, right, low, high
 
 
 def short_name(row: dict[str, Any]) -> str:
     choice = row["choice"].replace("best-of-n@", "best of ")
-    if choice == "oracle":
-        choice = f"oracle of {row['reasoner']}"
     return f"{row['model']}: {SHORT.get(choice, choice)}"
 
 
 def picture(table: list[dict[str, Any]], file: Path) -> None:
     """Draw success (%, 95 % interval) against milliseconds a problem (log axis) as a PNG."""
     figure, axes = plt.subplots(figsize=(9, 5.4), dpi=150)
-    shown = [r for r in table if r["model"] in ("base", "tuned")]
+    # The paths that a tree explored are in the tables; here their oracle would only hide its tree.
+    shown = [r for r in table if r["model"] in ("base", "tuned") and r["choice"] != "oracle"]
     for row in shown:
         rate, low, high = (100 * row[key] for key in ("rate", "low", "high"))
         color = COLORS[row["model"]]
@@ -62,25 +64,40 @@ def _floor(axes, row: dict[str, Any] | None) -> None:
     if row is None:
         return
     axes.axhline(100 * row["rate"], color=COLORS["none"], linestyle=":", linewidth=1.2, zorder=0)
-    axes.text(0.45, 100 * row["rate"] + 0.8, "random legal steps", va="bottom", fontsize=9,
-              color=COLORS["none"], transform=axes.get_yaxis_transform())  # fmt: skip
+    axes.text(0.99, 100 * row["rate"] + 0.8, "random legal steps", va="bottom", ha="right",
+              fontsize=9, color=COLORS["none"], transform=axes.get_yaxis_transform())  # fmt: skip
 
 
 def _label(axes, shown: list[dict[str, Any]]) -> None:
-    """Name every point beside it, the base's to the left, pushing overlapping names apart."""
-    height = axes.get_ylim()[1] / 24
-    for model in ("base", "tuned"):
-        placed: list[tuple[float, float]] = []
-        own = [r for r in shown if r["model"] == model]
-        for row in sorted(own, key=lambda r: r["rate"]):
-            x, y = 1000 * row["seconds"], 100 * row["rate"]
-            spot = y
-            while any(abs(spot - other) < height and 0.3 < x / at < 3.3 for at, other in placed):
-                spot += height / 4
-            placed.append((x, spot))
-            side = -1 if model == "base" else 1
-            axes.annotate(
-                short_name(row), (x, y), xytext=(x * (1 + 0.14 * side), spot),
-                textcoords="data", fontsize=9, color=COLORS[model], va="center",
-                ha="right" if side < 0 else "left",
-            )  # fmt: skip
+    """Name every point beside it, where no other name, point or interval is in the way."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+
+    def place(row: dict[str, Any], key: str) -> tuple[float, float]:
+        x, y = to_axes.transform((1000 * row["seconds"], 100 * row[key]))
+        return float(x), float(y)
+
+    taken: list[Box] = []
+    for row in shown:
+        (x, y), low, high = place(row, "rate"), place(row, "low")[1], place(row, "high")[1]
+        taken += [(x - GAP / 2, x + GAP / 2, y - GAP / 2, y + GAP / 2), (x, x, low, high)]
+    for row in sorted(shown, key=lambda r: r["rate"]):
+        (x, y), width = place(row, "rate"), LETTER * len(short_name(row))
+        spots = [
+            (left, left + width, at - LINE / 2, at + LINE / 2)
+            for shift in range(12)
+            for at in (y + shift * LINE / 3, y - shift * LINE / 3)
+            for left in (x + GAP, x - GAP - width)
+        ]
+        box = next((spot for spot in spots if _free(spot, taken)), spots[0])
+        taken.append(box)
+        right = box[0] > x
+        axes.text(box[0] if right else box[1], (box[2] + box[3]) / 2, short_name(row), fontsize=9,
+                  transform=axes.transAxes, color=COLORS[row["model"]], va="center",
+                  ha="left" if right else "right")  # fmt: skip
+
+
+def _free(box: Box, taken: list[Box]) -> bool:
+    """Whether a box is within the axes and overlaps none of these."""
+    left, right, low, high = box
+    inside = left >= 0 and right <= 1 and low >= 0 and high <= 1
+    return inside and all(right < a or left > b or high < c or low > d for a, b, c, d in taken)

@@ -86,8 +86,8 @@ def headline_sentence(facts: dict[str, Any]) -> str:
     text = f"Single pass: {percent(tuned)} after tuning, {percent(base)} before"
     if search:
         text += (
-            f"; the base's best search without a verifier ({search['answer']}): {percent(search)} "
-            f"at {facts['speedup']:.0f} times the seconds of the tuned single pass"
+            f"; the base's best search without a verifier ({search['answer']}, n = {search['n']}) "
+            f"{percent(search)}, at {facts['speedup']:.0f} times the tuned single pass's seconds"
         )
     return text + f" (n = {tuned['n']})."
 
