@@ -14,6 +14,7 @@ import yaml
 
 from ltf_lite import __version__, presets
 from ltf_lite.tasks import TASKS, NumbersGame, Problem, TaskError, get_task
+from ltf_lite.threads import wait_briefly
 
 DONE, FAILED, USAGE = 0, 1, 2
 PICKERS = {
@@ -30,7 +31,7 @@ class UsageError(ValueError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 usage."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other
+    wait_briefly()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

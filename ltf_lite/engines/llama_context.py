@@ -21,7 +21,7 @@ from ltf_lite.engines.gguf_check import check_gguf
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
 BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
-SMALL = 20e6  # parameters; below this, threads wait for each other longer than they work
+SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
 MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
 ERROR = 4  # ggml's log level
 
@@ -90,14 +90,14 @@ class LlamaContext:
 
     def _parameters(self, threads: int | None, exact: bool) -> Any:
         threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
-        if lc.llama_model_n_params(self._model) < SMALL:
-            threads = 1
         wanted = lc.llama_context_default_params()
         wanted.n_ctx = self.cells
         wanted.n_batch = wanted.n_ubatch = BATCH
         wanted.n_seq_max = self.sequences + 1
         wanted.kv_unified = True
-        wanted.n_threads = wanted.n_threads_batch = threads
+        # llama.cpp tells passes of one token from passes of many, and so does what pays off.
+        small = lc.llama_model_n_params(self._model) < SMALL
+        wanted.n_threads, wanted.n_threads_batch = 1 if small else threads, threads
         if exact:
             wanted.type_k = wanted.type_v = lc.GGML_TYPE_F32
             wanted.flash_attn_type = lc.LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -5,9 +5,9 @@ Nothing here imports torch before `tune` or `load_for_tuning` is asked for.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from ltf_lite.threads import wait_briefly
 from ltf_lite.tuning.settings import Lora, TuneSettings, TuningError
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    # Read once, when torch loads OpenMP: spinning threads on shared cores cost a factor of ten.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()  # the environment is read once, when torch loads OpenMP
     return getattr(import_module(HOMES[name]), name)
 
 

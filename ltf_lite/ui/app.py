@@ -13,6 +13,7 @@ import gradio as gr
 from ltf_lite.engines import TINY_BASE, Engine, EngineError, open_engine
 from ltf_lite.solving import BEST_OF_N, SINGLE_PASS, Asking, answers, typed_problem
 from ltf_lite.tasks import TASKS, TaskError, get_task
+from ltf_lite.threads import wait_briefly
 
 EXAMPLES = [["countdown", "25 5 5 33", "27"], ["countdown", "7 12 20 31", "46"],
             ["game24", "3 3 8 8", "24"]]  # fmt: skip
@@ -92,5 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
     parser.add_argument("--port", type=int, default=7860)
     args = parser.parse_args(argv)
+    wait_briefly()
     build(args.runs).launch(server_name="127.0.0.1", server_port=args.port, share=False)
     return 0

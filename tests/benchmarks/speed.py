@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from ltf_lite.threads import wait_briefly
+
+wait_briefly()
 
 import torch
 

@@ -9,12 +9,13 @@ Nothing here passes or fails.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from ltf_lite.threads import wait_briefly
+
+wait_briefly()
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM

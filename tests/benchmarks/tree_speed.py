@@ -11,12 +11,13 @@ get the first `--peer` problems.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from statistics import median
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from ltf_lite.threads import wait_briefly
+
+wait_briefly()
 
 import torch
 
