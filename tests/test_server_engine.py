@@ -249,6 +249,20 @@ def test_a_busy_or_failing_server_is_asked_again(engine, server, trouble):
     assert len(server.seen) == 4
 
 
+def test_a_server_that_knows_only_openai_s_own_settings_is_asked_with_those(engine, server):
+    def strict(body, _):
+        if "top_k" in body:
+            return 400, {}, {"error": {"message": "Unrecognized request argument: top_k"}}
+        return 200, {}, completion()
+
+    server.answer = strict
+    found = engine.generate(["a", "b", "c"], Sampling(n=4, temperature=1.0))
+    assert all(c.text == "yes" for row in found for c in row)
+    before = len(server.seen)
+    engine.generate(["a"], Sampling())
+    assert len(server.seen) == before + 1  # remembered
+
+
 def test_a_server_that_dies_in_mid_call_ends_the_call_with_one_sentence(server, monkeypatch):
     monkeypatch.setattr(server_client, "RETRIES", 1)
     server.answer = lambda _, count: (200, {}, completion()) if count < 30 else DROP

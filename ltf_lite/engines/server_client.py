@@ -57,6 +57,7 @@ class Client:
         self.url, self._timeout = url, timeout
         self._key = os.environ.get("LTF_API_KEY") or os.environ.get("OPENAI_API_KEY") or ""
         self._key = self._key.strip()
+        self._plain: dict[str, float] = dict(PLAIN)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._serve, daemon=True).start()
         self._openai = openai.AsyncOpenAI(
@@ -88,11 +89,15 @@ class Client:
 
     async def complete(self, model: str, prompt: str, **wanted: Any) -> Any:
         """The server's answer to one request for one completion."""
-        answer = await self._asked(
-            self._openai.completions.create(
-                model=model, prompt=prompt, logprobs=1, extra_body=PLAIN, **wanted
-            )
-        )
+        wanted |= {"model": model, "prompt": prompt, "logprobs": 1}
+        create, plain = self._openai.completions.create, self._plain
+        try:
+            answer = await self._asked(create(**wanted, extra_body=plain))
+        except EngineError as refusal:
+            if not any(name in str(refusal) for name in plain):
+                raise
+            self._plain = {}  # a server that takes no settings beyond OpenAI's own has no others
+            answer = await self._asked(create(**wanted))
         if not getattr(answer, "choices", None):
             raise EngineError(
                 f"what answers at {self.url} is no completions server: its answer holds no "
