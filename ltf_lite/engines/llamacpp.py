@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator, default_rng
 
 from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, cut, prompt_seeds
 from ltf_lite.engines.llama_context import BATCH, LlamaContext, common
@@ -25,7 +26,7 @@ class _Run:
 
     k: int
     ids: list[int]
-    noise: np.random.Generator
+    noise: Generator
     slot: int = -1
     tokens: list[int] = field(default_factory=list)
     text: bytes = b""
@@ -117,7 +118,7 @@ class LlamaCppEngine:
                 self._check(len(row), sampling.max_tokens)
             own = prompt_seeds(prompts, sampling, seeds)
             runs = [
-                [_Run(k, row, np.random.default_rng([own[k], i])) for i in range(sampling.n)]
+                [_Run(k, row, default_rng([own[k], i])) for i in range(sampling.n)]
                 for k, row in enumerate(ids)
             ]
             if sampling.max_tokens > 0:

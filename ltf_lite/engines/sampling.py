@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
 
 from ltf_lite.engines.base import Sampling
 
@@ -16,7 +17,7 @@ def log_p(logits: np.ndarray, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def choose(
-    logits: np.ndarray, sampling: Sampling, noise: Sequence[np.random.Generator]
+    logits: np.ndarray, sampling: Sampling, noise: Sequence[Generator]
 ) -> tuple[np.ndarray, np.ndarray]:
     """A token for each row of logits (rows, vocabulary), and its log p at temperature 1.
 
