@@ -98,6 +98,20 @@ def test_the_report_shows_what_was_recorded(small_run):
     assert (small_run / "report" / "headline.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
+    card = (small_run / "gguf" / "README.md").read_text()
+    record = read_json(small_run / "evaluation" / "tuned-cot-n-1-max-tokens-40.test.json")
+    assert f"| tuned | {100 * record['rates']['greedy']['rate']:.1f} % [" in card
+    assert "| q8_0 through llama.cpp | " in card
+    assert record["paths"][0]["text"].split()[0] in card
+    assert "alpha 0.0001, credit whole; LoRA rank 32, 30 steps" in card
+    for name in ("small.f16.gguf", "small.q8_0.gguf"):
+        assert name in card
+    modelfile = (small_run / "gguf" / "Modelfile").read_text().splitlines()
+    assert modelfile[0] == "FROM ./small.q8_0.gguf"
+    assert "PARAMETER temperature 0" in modelfile
+
+
 def test_a_tree_search_pays_for_all_it_generates_and_is_a_search_of_the_headline(small_run):
     record = read_json(small_run / "evaluation" / "base-tot-beam-2.test.json")
     assert record["rates"]["tot"]["tokens"] == record["rates"]["oracle"]["tokens"] > 100

@@ -1,5 +1,6 @@
 """Export: merge the adapter, write one GGUF file, prove that it says what the model says."""
 
+from ltf_lite.export.card import model_card, modelfile
 from ltf_lite.export.errors import ExportError
 from ltf_lite.export.gguf_file import write_gguf
 from ltf_lite.export.merge import merge
@@ -8,6 +9,6 @@ from ltf_lite.export.preflight import check_exportable
 from ltf_lite.export.quantize import KINDS, quantize
 
 __all__ = [
-    "KINDS", "ExportError", "check_exportable", "greedy_parity", "merge", "quantize",
-    "token_parity", "write_gguf",
+    "KINDS", "ExportError", "check_exportable", "greedy_parity", "merge", "model_card",
+    "modelfile", "quantize", "token_parity", "write_gguf",
 ]  # fmt: skip

@@ -13,8 +13,16 @@ from typing import Any
 from ltf_lite.engines import open_engine
 from ltf_lite.engines.llamacpp import LlamaCppEngine
 from ltf_lite.engines.torch_engine import read_style
-from ltf_lite.export import ExportError, greedy_parity, quantize, token_parity, write_gguf
-from ltf_lite.files import read_json, write_json
+from ltf_lite.export import (
+    ExportError,
+    greedy_parity,
+    model_card,
+    modelfile,
+    quantize,
+    token_parity,
+    write_gguf,
+)
+from ltf_lite.files import read_json, write_json, write_text
 from ltf_lite.harvest import read
 from ltf_lite.pipeline.common import problems_of, set_threads, task_of
 from ltf_lite.pipeline.run import Run
@@ -48,9 +56,28 @@ def main(run: Run) -> dict[str, Any]:
         advance(1, "success")
     failures = _failures(run, parity)
     write_json(folder / "parity.json", {**parity, "passed": not failures, "failures": failures})
+    _describe(run, folder, files, parity)
     if failures:
         raise ExportError(f"parity failed: {'; '.join(failures)} (see {folder / 'parity.json'})")
     return {"bytes": {kind: os.path.getsize(file) for kind, file in files.items()}}
+
+
+def _describe(run: Run, folder: Path, files: dict[str, Path], parity: dict[str, Any]) -> None:
+    """The model card and the Modelfile, from the run's own records."""
+    task, style = task_of(run), read_style(run.folder / "model")
+    records = {
+        model: read_json(record_file(run.folder / "evaluation", model, _section(run)))
+        for model in ("base", "tuned")
+    }
+    rates = {model: record["rates"]["greedy"] for model, record in records.items()}
+    answer = records["tuned"]["paths"][0]
+    problem = task.problem(answer["problem"])
+    names, stop = [file.name for file in files.values()], task.stop(style)
+    card = model_card(
+        run.manifest["preset"], names, task.prompt(problem, style), stop, answer, parity, rates
+    )
+    write_text(folder / "README.md", card)
+    write_text(folder / "Modelfile", modelfile(names[-1], stop, task.room(problem, style)))
 
 
 def _tokens(run: Run, f16: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,16 @@ from ltf_lite.engines import model_path
 from ltf_lite.engines.torch_engine import TorchEngine, read_style
 from ltf_lite.evaluation import record
 from ltf_lite.files import write_json
-from ltf_lite.harvest import examples, read
+from ltf_lite.harvest import Example, examples, read
 from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of, threads_of
 from ltf_lite.pipeline.run import Run
-from ltf_lite.progress import bar
+from ltf_lite.progress import bar, say
 from ltf_lite.reasoners import CoT
-from ltf_lite.tuning import TuneSettings, tune
+from ltf_lite.tuning import TuneSettings, TuningError, tune
 
 
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
-    settings = settings_of(run)
     preset, folder = run.preset, run.folder / "tuning"
     chosen, counts = examples(
         read(run.folder / "harvest"),
@@ -29,6 +30,7 @@ def main(run: Run) -> dict[str, Any]:
         preset.harvest.failures_per_problem,
         seed_of(preset.seed, "examples"),
     )
+    settings = fitting(settings_of(run), chosen, run)
     write_json(folder / "examples.json", counts)
     path = model_path(preset.model.base)
     with bar("tune: steps", settings.steps) as advance:
@@ -51,6 +53,33 @@ def settings_of(run: Run) -> TuneSettings:
         **own, load_in_4bit=run.preset.model.load_in_4bit, threads=threads_of(run),
         seed=seed_of(run.preset.seed, "tune"),
     )  # fmt: skip
+
+
+def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSettings:
+    """The settings that the examples allow: SFT where there is nothing to forget.
+
+    Raises TuningError where there is nothing to follow.
+    """
+    if not any(example.good for example in examples):
+        raise TuningError(
+            f"the search found no right path to follow ({solved_by_reasoner(run)}): search more "
+            "problems, draw more samples, or add {name: dfs}, which solves them exactly"
+        )
+    if settings.alpha and not all(example.good for example in examples):
+        return settings
+    if settings.alpha:
+        say("  no failed path to forget among the examples: this is SFT (alpha 0)")
+    return replace(settings, alpha=0.0)
+
+
+def solved_by_reasoner(run: Run) -> str:
+    """How many of its problems each reasoner of the search solved, in words."""
+    asked: dict[str, dict[str, bool]] = defaultdict(dict)
+    for row in read(run.folder / "harvest"):
+        own = asked[row["reasoner"]]
+        own[row["problem_id"]] = own.get(row["problem_id"], False) or row["correct"]
+    counts = (f"{name}: {sum(own.values())} of {len(own)}" for name, own in asked.items())
+    return "; ".join(counts) or "no path at all"
 
 
 def _validation(run: Run, path: str):
