@@ -90,7 +90,7 @@ def test_the_report_shows_what_was_recorded(small_run):
     assert "random legal steps (floor)" in text
     assert "tree of thoughts (beam=2)" in text
     assert "tot (beam=2): oracle over its paths (the verifier picks: upper bound)" in text
-    assert "RAP (iterations=2 oracle=True), the verifier picks and stops it (upper bound)" in text
+    assert "RAP (oracle=True iterations=2), the verifier picks and stops it (upper bound)" in text
     csv = (small_run / "report" / "results.csv").read_text().splitlines()
     assert len(csv) == 1 + sum(len(read_json(f)["rates"]) for f in
                                [*small_run.glob("evaluation/*.json"),
