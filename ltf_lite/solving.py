@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from ltf_lite.engines import Engine, open_engine
 from ltf_lite.preset_schema import ReasonerSection
-from ltf_lite.reasoners import CoT, Reasoner, Solution, Watch, attempt_of, get_reasoner
+from ltf_lite.reasoners import TREES, CoT, Reasoner, Solution, Watch, attempt_of, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
 SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N = "single-pass", "self-consistency", "best-of-n"
-TREES = ("tot", "rap")
 WAYS = (SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N, *TREES)
 TOGETHER = 256  # problems asked in one engine call
 

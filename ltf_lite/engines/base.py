@@ -103,6 +103,12 @@ def prompt_seeds(
     return [(sampling.seed << 32) + place for place in range(len(prompts))]
 
 
+def common(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two rows begin with together."""
+    limit = min(len(first), len(second))
+    return next((k for k in range(limit) if first[k] != second[k]), limit)
+
+
 def cut(text: str, stop: Sequence[str]) -> tuple[str, str]:
     """The text before the first stop string, and the rest from it on (empty if there is none)."""
     places = [at for at in (text.find(s) for s in stop if s) if at >= 0]

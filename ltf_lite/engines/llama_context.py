@@ -15,7 +15,7 @@ from typing import Any
 import llama_cpp as lc
 import numpy as np
 
-from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.base import EngineError, common
 from ltf_lite.engines.gguf_check import check_gguf
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
@@ -217,11 +217,3 @@ class _Batch:
         self.token[:n], self.position[:n], self.sequence[:n], self.wanted[:n] = zip(
             *entries, strict=True
         )
-
-
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two prompts begin with alike."""
-    for i, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return i
-    return min(len(one), len(other))

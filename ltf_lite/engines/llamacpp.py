@@ -11,8 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator, default_rng
 
-from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, cut, prompt_seeds
-from ltf_lite.engines.llama_context import BATCH, LlamaContext, common
+from ltf_lite.engines.base import (
+    Completion,
+    EngineError,
+    Sampling,
+    Score,
+    Usage,
+    common,
+    cut,
+    prompt_seeds,
+)
+from ltf_lite.engines.llama_context import BATCH, LlamaContext
 from ltf_lite.engines.sampling import choose, log_p
 
 WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own

@@ -16,6 +16,8 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from ltf_lite.engines.base import common
+
 MIN_SHARED = 32  # tokens; sharing fewer saves less than the second forward pass costs
 NAME = "ltf_attend"  # among transformers' attention functions
 PLAIN = {"llama", "mistral", "qwen2", "qwen3"}  # model types whose attention is the textbook's
@@ -102,12 +104,6 @@ def attending(model) -> Iterator[None]:
         yield
     finally:
         model.config._attn_implementation = before
-
-
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two rows begin with together."""
-    limit = min(len(first), len(second))
-    return next((k for k in range(limit) if first[k] != second[k]), limit)
 
 
 def shared_length(rows: Sequence[list[int]]) -> int:

@@ -9,14 +9,15 @@ from ltf_lite import __version__
 
 
 def model_card(
-    preset: dict[str, Any], files: Sequence[str], prompt: str, stop: Sequence[str],
-    answer: dict[str, Any], parity: dict[str, Any], rates: dict[str, dict[str, Any]],
+    preset: dict[str, Any], searched: Sequence[str], files: Sequence[str], prompt: str,
+    stop: Sequence[str], answer: dict[str, Any], parity: dict[str, Any],
+    rates: dict[str, dict[str, Any]],
 ) -> str:  # fmt: skip
     """The card in Markdown.
 
-    `preset` is the run's, `files` the GGUF files, `prompt` one problem as the model is asked,
-    `answer` a path of the test set that the model wrote for it, `rates` the single pass of `base`
-    and `tuned` on the test problems.
+    `preset` is the run's, `searched` names the reasoners of its search, `files` the GGUF files,
+    `prompt` is one problem as the model is asked, `answer` the test path that the model wrote for
+    it, `rates` the single pass of `base` and `tuned` on the test problems.
     """
     task, tuning, name = preset["task"], preset["tuning"], preset["name"]
     settings = ", ".join(f"{k} {v}" for k, v in task.items() if k != "name" and v is not None)
@@ -43,7 +44,7 @@ def model_card(
         f"alpha · forgetting, alpha {tuning['alpha']}, credit {tuning['credit']}; LoRA rank "
         f"{tuning['rank']}, {tuning['steps']} steps of {tuning['batch']} successes at learning "
         f"rate {tuning['learning_rate']}. Data: paths that search found on "
-        f"{preset['problems']['train']} training problems ({'; '.join(_searched(preset))}), each "
+        f"{preset['problems']['train']} training problems ({'; '.join(searched)}), each "
         "verified exactly.",
         "",
         "## How to ask it",
@@ -81,12 +82,3 @@ def modelfile(file: str, stop: Sequence[str], room: int) -> str:
 def _percent(rate: dict[str, Any]) -> str:
     low, high = 100 * rate["low"], 100 * rate["high"]
     return f"{100 * rate['rate']:.1f} % [{low:.1f}, {high:.1f}], n = {rate['n']}"
-
-
-def _searched(preset: dict[str, Any]) -> list[str]:
-    """The reasoners that searched, with their settings."""
-    found = []
-    for section in preset["search"]:
-        settings = [f"{k}={v}" for k, v in section.items() if k != "name" and v is not None]
-        found.append(" ".join([section["name"], *settings]))
-    return found

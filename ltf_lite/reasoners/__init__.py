@@ -8,11 +8,15 @@ from ltf_lite.reasoners.cot import CoT
 from ltf_lite.reasoners.dfs import DFS
 from ltf_lite.reasoners.random_walk import RandomWalk
 from ltf_lite.reasoners.rap import RAP
+from ltf_lite.reasoners.thoughts import Thoughts
 from ltf_lite.reasoners.tot import ToT
 
 REASONERS: dict[str, type] = {
     "cot": CoT, "tot": ToT, "rap": RAP, "bfs": BFS, "dfs": DFS, "random": RandomWalk
 }  # fmt: skip
+
+
+TREES = tuple(name for name, kind in REASONERS.items() if issubclass(kind, Thoughts))
 
 
 def get_reasoner(name: str, **settings) -> Reasoner:
@@ -21,6 +25,6 @@ def get_reasoner(name: str, **settings) -> Reasoner:
 
 
 __all__ = [
-    "REASONERS", "Attempt", "Node", "Reasoner", "Solution", "Watch", "attempt_of", "get_reasoner",
-    "path_to",
+    "REASONERS", "TREES", "Attempt", "Node", "Reasoner", "Solution", "Watch", "attempt_of",
+    "get_reasoner", "path_to",
 ]  # fmt: skip

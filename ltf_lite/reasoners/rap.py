@@ -56,10 +56,11 @@ class RAP(Thoughts):
         for _ in range(self.iterations):
             path = self._select(growth)
             yield from self._simulate(growth, path, rewards, limit)
-            for end in growth.finished_beside(path[-1]):
+            ends = growth.finished_beside(path[-1])
+            for end in ends:
                 way = [*path[1:-1], end]
                 worth[end] = growth.judgement(end), fmean(rewards[node] for node in way)
-            if self.oracle and any(map(growth.right, worth)):
+            if self.oracle and any(map(growth.right, ends)):
                 return
             self._back_propagate(growth, path, rewards, limit)
 

@@ -55,6 +55,7 @@ class Growth:
 
     def __post_init__(self) -> None:
         self.tree.append(Node(None, state=self.task.start(self.problem)))
+        self.prompt = self.task.prompt(self.problem, self.style)
 
     @property
     def full(self) -> int:
@@ -84,8 +85,7 @@ class Growth:
 
     def thought(self, node: int) -> str:
         """The chain of thought so far, as the model would go on with it."""
-        prompt = self.task.prompt(self.problem, self.style)
-        return prompt + self.task.joined(self.lines(node), self.style, False)
+        return self.prompt + self.task.joined(self.lines(node), self.style, False)
 
     def _sampling(self, n: int, temperature: float, stop: tuple[str, ...] = ()) -> Sampling:
         own, task = self.settings, self.task

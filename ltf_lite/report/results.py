@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.files import read_json
+from ltf_lite.reasoners import TREES
 
 COLUMNS = ("model", "answer", "rate", "low", "high", "n", "tokens", "seconds", "valid_steps")
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
@@ -17,7 +18,7 @@ NAMES = {
     "dfs": "exact search (dfs)",
     "bfs": "exact search (bfs)",
 }
-TREES = {"tot": "tree of thoughts", "rap": "RAP"}
+TREE_NAMES = {"tot": "tree of thoughts", "rap": "RAP"}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -35,7 +36,10 @@ def name_of(choice: str, label: str) -> str:
     `label` is the reasoner with its settings, which tell one tree search from another.
     """
     name, _, settings = label.partition(" ")
-    tree, by = TREES.get(name), f" ({settings})" if settings else ""
+    tree, by = (
+        TREE_NAMES.get(name, name) if name in TREES else None,
+        f" ({settings})" if settings else "",
+    )
     if choice == "oracle":
         return f"{name}{by}: oracle over its paths (the verifier picks: upper bound)"
     if tree and choice == name:

@@ -73,8 +73,16 @@ def _describe(run: Run, folder: Path, files: dict[str, Path], parity: dict[str, 
     answer = records["tuned"]["paths"][0]
     problem = task.problem(answer["problem"])
     names, stop = [file.name for file in files.values()], task.stop(style)
+    searched = [section.label for section in run.preset.search]
     card = model_card(
-        run.manifest["preset"], names, task.prompt(problem, style), stop, answer, parity, rates
+        run.manifest["preset"],
+        searched,
+        names,
+        task.prompt(problem, style),
+        stop,
+        answer,
+        parity,
+        rates,
     )
     write_text(folder / "README.md", card)
     write_text(folder / "Modelfile", modelfile(names[-1], stop, task.room(problem, style)))

@@ -28,11 +28,11 @@ from ltf_lite.pipeline.common import (
 from ltf_lite.pipeline.run import Run
 from ltf_lite.presets import ReasonerSection
 from ltf_lite.progress import bar
-from ltf_lite.reasoners import get_reasoner
+from ltf_lite.reasoners import TREES, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem
 
 CHUNK = 500  # problems a shard
-TREES, TREE_CHUNK = ("tot", "rap"), 100  # a tree asks for many prompts a problem
+TREE_CHUNK = 100  # for a tree, which asks for many prompts a problem
 
 
 class Part(NamedTuple):
