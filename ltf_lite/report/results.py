@@ -36,10 +36,8 @@ def name_of(choice: str, label: str) -> str:
     `label` is the reasoner with its settings, which tell one tree search from another.
     """
     name, _, settings = label.partition(" ")
-    tree, by = (
-        TREE_NAMES.get(name, name) if name in TREES else None,
-        f" ({settings})" if settings else "",
-    )
+    tree = TREE_NAMES.get(name, name) if name in TREES else None
+    by = f" ({settings})" if settings else ""
     if choice == "oracle":
         return f"{name}{by}: oracle over its paths (the verifier picks: upper bound)"
     if tree and choice == name:
