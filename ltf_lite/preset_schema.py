@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -167,11 +167,33 @@ class HarvestSection(Section):
     failures_per_problem: int = Field(4, ge=0)
 
 
-class TuningSection(Section):
-    """LoRA and the loss J = (1 - alpha) · learning + alpha · forgetting."""
+Method = Literal["sft", "uft", "gradient_ascent", "npo", "simpo", "cpo_simpo"]
+Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
+# The settings that only some methods know; what one does not know is refused, not ignored.
+METHOD_SETTINGS: dict[str, tuple[str, ...]] = {
+    "sft": (),
+    "uft": ("alpha", "credit", "ratio"),
+    "gradient_ascent": ("alpha", "credit", "ratio"),
+    "npo": ("alpha", "credit", "ratio", "beta"),
+    "simpo": ("beta", "gamma"),
+    "cpo_simpo": ("beta", "gamma", "nll_weight"),
+}
+
+
+class TuningSection(Section):
+    """LoRA, and what becomes smaller: by default J = (1 - alpha) · learning + alpha · forgetting.
+
+    `method` names the loss, `seed` draws the adapter's first weights and the order (the preset's
+    seed where it is not given), `targets` are the linear layers that get an adapter.
+    """
+
+    method: Method = "uft"
     alpha: float = Field(1e-4, ge=0, lt=1)
     credit: Literal["whole", "fatal_step", "decision"] = "whole"
+    beta: float | None = Field(None, gt=0)
+    gamma: float = Field(1.0, ge=0)
+    nll_weight: float = Field(1.0, ge=0)
     steps: int = Field(gt=0)
     batch: int = Field(32, gt=0)
     ratio: float = Field(1.0, ge=0, le=16)
@@ -183,8 +205,23 @@ class TuningSection(Section):
     rank: int = Field(32, gt=0)
     lora_alpha: float = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[Linear, ...] = Field(get_args(Linear), min_length=1)
     max_length: int = Field(512, gt=8)
     eval_every: int = Field(gt=0)
+    seed: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _knows_its_settings(self) -> TuningSection:
+        for name in sorted(set(foreign(self.method)) & self.model_fields_set):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"the method {self.method} knows no {name}: leave it out")
+        return self
+
+
+def foreign(method: str) -> list[str]:
+    """The settings of other methods that this one does not know."""
+    every = {name for names in METHOD_SETTINGS.values() for name in names}
+    return sorted(every - set(METHOD_SETTINGS[method]))
 
 
 class ExportSection(Section):

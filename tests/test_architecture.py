@@ -26,6 +26,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("pipeline",),
     ("solving",),
+    ("cli_common",),
+    ("cli_ask",),
     ("cli", "ui"),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

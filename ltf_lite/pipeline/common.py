@@ -55,6 +55,11 @@ def search_engine(run: Run, style: str) -> Engine:
     return open_engine(run.preset.model.base)
 
 
+def engine_of(run: Run, model: str) -> Engine:
+    """The engine that answers as the run's `base` or as its `tuned` model; raises EngineError."""
+    return open_engine(run.preset.model.base if model == "base" else str(run.folder / "model"))
+
+
 def seed_of(*parts) -> int:
     """A seed from these parts alone, so that a resumed stage draws what it would have drawn."""
     digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ltf_lite.tuning.settings import LINEAR, Lora, TuningError
+from ltf_lite.tuning.settings import Lora, TuningError
 
 
 def load_for_tuning(
@@ -81,7 +81,7 @@ def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> 
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(LINEAR),
+        target_modules=list(lora.targets),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(base, adapter), AutoTokenizer.from_pretrained(name)
@@ -104,7 +104,7 @@ def with_unsloth(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=list(LINEAR),
+        target_modules=list(lora.targets),
         bias="none",
         use_gradient_checkpointing="unsloth",
         random_state=seed,

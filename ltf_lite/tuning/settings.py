@@ -13,27 +13,34 @@ class TuningError(RuntimeError):
 
 @dataclass(frozen=True)
 class Lora:
-    """A low-rank adapter on every linear layer: W + (alpha / rank) · B A."""
+    """A low-rank adapter on the linear layers `targets`: W + (alpha / rank) · B A."""
 
     rank: int = 32
     alpha: int = 64
     dropout: float = 0.0
+    targets: tuple[str, ...] = LINEAR
 
 
 @dataclass(frozen=True)
 class TuneSettings:
     """One tuning run.
 
-    `batch` successes and round(batch · ratio) failures go through one forward pass, `accumulation`
-    of them make one step; `alpha` weighs forgetting against learning (0 is SFT and draws no
-    failures); `warmup` is in steps; `floor` is the last rate as a share of `learning_rate`;
-    `max_length` is in tokens, longer examples are dropped; `threads` 0 leaves torch's own choice.
+    `method` names the loss; `alpha` weighs forgetting against learning (0 is SFT and draws no
+    failures); `beta`, `gamma` and `nll_weight` are other methods' (`beta` None is the customary
+    one). `batch` successes and round(batch · ratio) failures go through one forward pass,
+    `accumulation` of them make one step; `warmup` is in steps; `floor` is the last rate as a share
+    of `learning_rate`; `max_length` is in tokens, longer examples are dropped; `threads` 0 leaves
+    torch's own choice.
     """
 
+    method: str = "uft"
     steps: int = 1000
     batch: int = 32
     ratio: float = 1.0
     alpha: float = 1e-4
+    beta: float | None = None
+    gamma: float = 1.0
+    nll_weight: float = 1.0
     learning_rate: float = 2e-4
     warmup: int = 50
     floor: float = 0.1
@@ -42,6 +49,7 @@ class TuneSettings:
     rank: int = 32
     lora_alpha: int = 64
     dropout: float = 0.0
+    targets: tuple[str, ...] = LINEAR
     load_in_4bit: bool = False
     accumulation: int = 1
     max_length: int = 512

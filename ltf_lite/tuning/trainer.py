@@ -42,7 +42,7 @@ def tune(
     if (out / "result.json").exists():
         return json.loads((out / "result.json").read_text())
     set_threads(settings.threads)
-    lora = Lora(settings.rank, settings.lora_alpha, settings.dropout)
+    lora = Lora(settings.rank, settings.lora_alpha, settings.dropout, settings.targets)
     tuned, tokenizer = load_for_tuning(
         model, lora, settings.load_in_4bit, settings.max_length, settings.seed
     )

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.engines import Engine, open_engine
+from ltf_lite.engines import Engine
 from ltf_lite.evaluation import record
 from ltf_lite.files import read_json, write_json
-from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of
+from ltf_lite.pipeline.common import engine_of, problems_of, seed_of, set_threads, task_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.presets import ReasonerSection
 from ltf_lite.progress import bar
@@ -22,14 +22,14 @@ def main(run: Run) -> dict[str, Any]:
     sections = run.preset.evaluation
     free = [s for s in sections if not get_reasoner(s.name).needs_engine]
     asked = [s for s in sections if s not in free]
-    models = {"base": run.preset.model.base, "tuned": str(run.folder / "model")}
+    models = ("base", "tuned")
     tokens, folder = 0, run.folder / "evaluation"
     with bar("evaluate", len(free) + len(models) * len(asked)) as advance:
         for section in free:
             evaluate(run, None, "none", section, folder)
             advance(1, section.label)
-        for name, path in models.items():
-            engine = open_engine(path)
+        for name in models:
+            engine = engine_of(run, name)
             for section in asked:
                 evaluate(run, engine, name, section, folder)
                 advance(1, f"{name}: {section.label}")

@@ -28,7 +28,7 @@ def main(run: Run) -> dict[str, Any]:
         preset.tuning.credit,
         preset.harvest.successes_per_problem,
         preset.harvest.failures_per_problem,
-        seed_of(preset.seed, "examples"),
+        seed_of(_seed(run), "examples"),
     )
     settings = fitting(settings_of(run), chosen, run)
     write_json(folder / "examples.json", counts)
@@ -48,11 +48,16 @@ def main(run: Run) -> dict[str, Any]:
 
 
 def settings_of(run: Run) -> TuneSettings:
-    own = run.preset.tuning.model_dump(exclude={"credit"})
+    own = run.preset.tuning.model_dump(exclude={"credit", "seed"})
     return TuneSettings(
         **own, load_in_4bit=run.preset.model.load_in_4bit, threads=threads_of(run),
-        seed=seed_of(run.preset.seed, "tune"),
+        seed=seed_of(_seed(run), "tune"),
     )  # fmt: skip
+
+
+def _seed(run: Run) -> int:
+    own = run.preset.tuning.seed
+    return run.preset.seed if own is None else own
 
 
 def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSettings:
