@@ -17,7 +17,7 @@ def states(*probabilities):
     return torch.tensor(probabilities, dtype=torch.float64).log()
 
 
-def test_losses_by_hand():
+def test_losses_by_hand_and_the_row_of_each():
     # Row 0 succeeds: its token 1 has p = 1/2, its token 2 has p = 1/4.
     # Row 1 fails:    its token 1 has p = 3/4, its token 2 is not marked.
     hidden = torch.stack([
@@ -27,11 +27,12 @@ def test_losses_by_hand():
     ids = torch.tensor([[0, 1, 0], [0, 2, 1]])
     learn = torch.tensor([[False, True, True], [False, False, False]])
     forget = torch.tensor([[False, False, False], [False, True, False]])
-    learning, forgetting = losses.both(hidden, ids, learn, forget, HEAD, (2, 1))
-    assert learning.item() == pytest.approx((math.log(2) + math.log(4)) / 2)
-    assert forgetting.item() == pytest.approx(math.log(4))
-    total = losses.uft(learning, forgetting, 0.25).item()
-    assert total == pytest.approx(0.75 * 1.5 * math.log(2) + 0.25 * 2 * math.log(2))
+    (good, of_good), (bad, of_bad) = (
+        losses.marked_nll(hidden, ids, marked, HEAD) for marked in (learn, forget)
+    )
+    assert good.tolist() == pytest.approx([math.log(2), math.log(4)])
+    assert losses.unlikelihood(bad).tolist() == pytest.approx([math.log(4)])
+    assert (of_good.tolist(), of_bad.tolist()) == ([0, 0], [1])
 
 
 def test_gradients_by_hand():
@@ -135,18 +136,7 @@ def test_only_marked_tokens_reach_the_head():
     head.weight = torch.empty(3, 3)
     hidden = torch.randn(2, 5, 3)
     ids = torch.zeros(2, 5, dtype=torch.long)
-    learn, forget = torch.zeros(2, 5, dtype=torch.bool), torch.zeros(2, 5, dtype=torch.bool)
-    learn[0, 3:] = forget[1, 4] = True
-    losses.both(hidden, ids, learn, forget, head, (2, 1))
+    marked = torch.zeros(2, 5, dtype=torch.bool)
+    marked[0, 3:] = marked[1, 4] = True
+    losses.marked_nll(hidden, ids, marked, head)
     assert seen == [3]
-
-
-def test_no_failures_forget_nothing():
-    hidden = torch.randn(1, 3, 3, requires_grad=True)
-    learn = torch.tensor([[False, True, True]])
-    learning, forgetting = losses.both(
-        hidden, torch.tensor([[0, 1, 2]]), learn, ~learn & False, HEAD, (2, 0)
-    )
-    losses.uft(learning, forgetting, 0.1).backward()
-    assert forgetting == 0
-    assert hidden.grad.isfinite().all()

@@ -16,10 +16,10 @@ from tests.test_search_stage import prepared
 TUNING = SMALL["tuning"] | {"steps": 2, "eval_every": 2, "batch": 4}
 
 
-def harvested(folder, right: bool, alpha: float):
+def harvested(folder, right: bool, **tuning):
     """A run whose search found only right, or only wrong, paths."""
     sections = [{"name": "cot"}, {"name": "dfs"}]
-    run = prepared(folder, sections, 12, tuning=TUNING | {"alpha": alpha})
+    run = prepared(folder, sections, 12, tuning=TUNING | tuning)
     task, rows = task_of(run), []
     for solution in get_reasoner("dfs").solve(problems_of(run, "train"), task, None, 0):
         if not right:
@@ -31,16 +31,24 @@ def harvested(folder, right: bool, alpha: float):
 
 
 def test_nothing_to_follow_shows_what_each_reasoner_solved(tmp_path):
-    run = harvested(tmp_path / "run", right=False, alpha=0.1)
+    run = harvested(tmp_path / "run", right=False)
     with pytest.raises(TuningError, match=r"cot n=1: 0 of 12.*name: dfs") as caught:
         tune.main(run)
     assert "\n" not in str(caught.value)
     assert not (run.folder / "tuning").exists()
 
 
-def test_nothing_to_forget_is_sft_and_said_to_be(tmp_path, capfd):
-    run = harvested(tmp_path / "run", right=True, alpha=0.1)
+@pytest.mark.parametrize("method", ["uft", "simpo"])
+def test_nothing_to_forget_is_sft_and_said_to_be(method, tmp_path, capfd):
+    own = {"alpha": 1e-4} if method == "simpo" else {}  # its default: simpo knows no alpha
+    run = harvested(tmp_path / "run", right=True, method=method, **own)
     tune.main(run)
-    assert "this is SFT (alpha 0)" in capfd.readouterr().err
-    assert read_json(run.folder / "tuning" / "run.json")["settings"]["alpha"] == 0
+    assert f"this is sft, not {method}" in capfd.readouterr().err
+    assert read_json(run.folder / "tuning" / "run.json")["settings"]["method"] == "sft"
     assert read_json(run.folder / "tuning" / "result.json")["tokens"]["failed"] == 0
+
+
+def test_the_seed_of_tuning_is_its_own_if_it_has_one(tmp_path):
+    runs = [harvested(tmp_path / str(n), right=True, seed=n) for n in (None, 0, 7)]
+    seeds = [tune.settings_of(run).seed for run in runs]
+    assert seeds[0] == seeds[1] != seeds[2]

@@ -106,14 +106,15 @@ def test_long_rows_and_empty_spans_are_dropped_and_counted():
 
 def test_padding_carries_no_loss():
     good, bad, _ = rows(Example("1,2>", "1+2=3", True, 0, 5), Example("1>", "1-2", False, 0, 3))
-    batch = collate(good + bad, 7)
-    assert batch["input_ids"].shape == batch["attention_mask"].shape
-    padding = ~batch["attention_mask"]
-    assert padding.any()
-    assert (batch["input_ids"][padding] == 7).all()
-    assert not (batch["learn_mask"] | batch["forget_mask"])[padding].any()
-    assert batch["learn_mask"].sum(1).tolist() == [6, 0]
-    assert batch["forget_mask"].sum(1).tolist() == [0, 3]
+    batch = collate(good, bad, 7)
+    (long,), (short,) = good, bad
+    assert batch["successes"] == 1
+    assert batch["input_ids"][0].tolist() == long.ids
+    padding = len(long.ids) - len(short.ids)
+    assert batch["input_ids"][1].tolist() == [*short.ids, *[7] * padding]
+    assert padding
+    assert batch["marked"].tolist() == [long.marked, [*short.marked, *[False] * padding]]
+    assert batch["marked"].sum(1).tolist() == [6, 3]
 
 
 # ---- order
@@ -133,26 +134,39 @@ def test_an_epoch_shows_every_success_once_and_then_in_another_order():
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    one, other = batches(SETTINGS), batches(SETTINGS)
-    list(one)
-    assert torch.equal(one[7]["input_ids"], other[7]["input_ids"])
-    third = batches(replace(SETTINGS, seed=1))
-    assert not torch.equal(one[7]["learn_mask"], third[7]["learn_mask"]) or not torch.equal(
-        one[7]["input_ids"], third[7]["input_ids"]
-    )
+    one, other, third = batches(SETTINGS), batches(SETTINGS), batches(replace(SETTINGS, seed=1))
+    for k in range(7):
+        one.step(k)
+    assert one.step(7) == other.step(7) != third.step(7)
 
 
 def test_ratio_sets_the_failures_and_alpha_zero_draws_none():
     assert [len(side) for side in batches(replace(SETTINGS, ratio=0.5)).step(0)] == [4, 2]
     assert [len(side) for side in batches(replace(SETTINGS, alpha=0.0)).step(0)] == [4, 0]
-    parts = batches(replace(SETTINGS, batch=1, accumulation=8, ratio=0.5))
-    assert sum(parts[i]["forget_mask"].any(1).sum().item() for i in range(8)) == 4
+    assert [len(side) for side in batches(replace(SETTINGS, method="sft")).step(0)] == [4, 0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+def test_pieces_hold_every_row_once_and_never_more_than_asked(count):
+    told = replace(SETTINGS, batch=4, accumulation=2, ratio=0.5)
+    data, again = batches(told), batches(told)
+    good, bad = again.step(1)
+    pieces = [piece for i in (2, 3) for piece in data.pieces(i, count)]
+    assert len(pieces) <= 2 * count
+    assert sum(p["successes"] for p in pieces) == 8
+    assert sum(len(p["input_ids"]) for p in pieces) == 12
+    assert max(p["successes"] for p in pieces) == -(-4 // min(count, 4))
+    assert {p["totals"] for p in pieces} == {
+        (sum(sum(r.marked) for r in good), sum(sum(r.marked) for r in bad), 4)
+    }
+    assert sum(p["tokens"][0] for p in pieces) == sum(len(r.ids) for r in good)
+    assert data.whole(count) == (count >= 4)
 
 
 def test_a_side_without_examples_is_refused():
     with pytest.raises(TuningError, match="no success"):
         batches(SETTINGS, good=[])
-    with pytest.raises(TuningError, match="set alpha to 0"):
+    with pytest.raises(TuningError, match="use method: sft"):
         batches(SETTINGS, bad=[])
 
 
@@ -180,11 +194,9 @@ def test_the_loss_of_successes_is_the_usual_one(base, tmp_path):
     settings = replace(SETTINGS, alpha=0.0, dropout=0.0, steps=2)
     model, _ = load_for_tuning(base, Lora(4, 8, 0.0), False)
     trainer = UFTTrainer(model, batches(settings), settings, tmp_path)
-    batch = batches(settings)[0]
-    labels = batch["input_ids"].masked_fill(~batch["learn_mask"], -100)
-    usual = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels
-    ).loss
+    (batch,) = batches(settings).pieces(0, 1)
+    labels = batch["input_ids"].masked_fill(~batch["marked"], -100)
+    usual = model(input_ids=batch["input_ids"], labels=labels).loss
     assert trainer.compute_loss(model, batch).item() == pytest.approx(usual.item(), rel=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ltf_lite.harvest.example import Example
+from ltf_lite.tuning.methods import METHODS, Totals
 from ltf_lite.tuning.settings import TuneSettings, TuningError
 
 
@@ -89,25 +91,69 @@ class Cycle:
         return [self.rows[self.order(n // size)[n % size]] for n in range(first, first + count)]
 
 
+def paired(successes: Sequence[Row], failures: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Success i and failure i of the same prompt; rows whose prompt has no other side are left out.
+
+    Every row of a prompt that has both is in, the fewer of them several times.
+    """
+    others: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+    for row in failures:
+        others[prompt_of(row)].append(row)
+    mine: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+    for row in successes:
+        if prompt_of(row) in others:
+            mine[prompt_of(row)].append(row)
+    good: list[Row] = []
+    bad: list[Row] = []
+    for prompt, rows in mine.items():
+        both = rows, others[prompt]
+        for i in range(max(map(len, both))):
+            good.append(rows[i % len(rows)])
+            bad.append(both[1][i % len(both[1])])
+    return good, bad
+
+
+def prompt_of(row: Row) -> tuple[int, ...]:
+    """The ids before the first token that carries loss."""
+    return tuple(row.ids[: row.marked.index(True)])
+
+
 class Batches(Dataset):
-    """Micro-batch i of a run, a pure function of the seed and i; `accumulation` of them a step."""
+    """The micro-batches of a run, `accumulation` a step, each a pure function of seed and number.
+
+    An item is the number of a micro-batch; `pieces` gives its tensors. Of a method of pairs,
+    failure i of a piece is of the same problem as its success i.
+    """
 
     def __init__(
         self, successes: Sequence[Row], failures: Sequence[Row], settings: TuneSettings, pad: int
     ) -> None:
         self.settings, self.pad = settings, pad
-        self.good = settings.batch * settings.accumulation
-        self.bad = round(self.good * settings.ratio) if settings.alpha else 0
+        pairs, self.good = METHODS[settings.method].pairs, settings.batch * settings.accumulation
+        self.bad = round(self.good * settings.ratio) if forgets(settings) else 0
         if not successes:
             raise TuningError("there is no success to learn from among the examples")
         if self.bad and not failures:
-            raise TuningError("there is no failure to forget among the examples; set alpha to 0")
+            raise TuningError("there is no failure to forget among the examples; use method: sft")
+        if pairs:
+            self.bad = self.good
+            successes, failures = paired(successes, failures)
+            if not successes:
+                raise TuningError(
+                    f"no problem has both a success and a failure, which {settings.method} needs: "
+                    "harvest more failures a problem, or use method: uft"
+                )
         self.successes = Cycle(successes, settings.seed, 0)
-        self.failures = Cycle(failures, settings.seed, 1)
+        self.failures = Cycle(failures, settings.seed, 0 if pairs else 1)
         self.drawn: tuple[int, list[Row], list[Row]] = (-1, [], [])
 
     def __len__(self) -> int:
         return self.settings.steps * self.settings.accumulation
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return {"micro_batch": i}
 
     def step(self, k: int) -> tuple[list[Row], list[Row]]:
         """The successes and the failures of step k."""
@@ -116,37 +162,49 @@ class Batches(Dataset):
             self.drawn = (k, good, self.failures.take(k * self.bad, self.bad))
         return self.drawn[1], self.drawn[2]
 
-    def __getitem__(self, i: int) -> dict[str, Any]:
-        """Micro-batch i; `tokens` counts its successes' and failures', all of them; `totals` counts
-        the tokens to learn and to forget of its whole step."""
-        if not 0 <= i < len(self):
-            raise IndexError(i)
+    def pieces(self, i: int, count: int) -> Iterator[dict[str, Any]]:
+        """Micro-batch i in `count` pieces or fewer, cut as evenly as they go.
+
+        Each has the tensors of `collate`; `tokens` counts its successes' and failures', all of
+        them; `totals` is of its whole step.
+        """
         k, part = divmod(i, self.settings.accumulation)
-        good, bad = self.step(k)
-        mine = share(good, part, self.settings), share(bad, part, self.settings)
-        return {
-            **collate(mine[0] + mine[1], self.pad),
-            "tokens": tuple(sum(len(row.ids) for row in rows) for rows in mine),
-            "totals": tuple(sum(sum(row.marked) for row in rows) for rows in (good, bad)),
-        }
+        sides, parts = self.step(k), self.settings.accumulation * count
+        learn, forget = (sum(sum(row.marked) for row in rows) for rows in sides)
+        totals = Totals(learn, forget, failures=len(sides[1]))
+        for piece in range(part * count, (part + 1) * count):
+            good, bad = (cut(rows, piece, parts) for rows in sides)
+            if good or bad:
+                yield {
+                    **collate(good, bad, self.pad),
+                    "tokens": tuple(sum(len(row.ids) for row in rows) for rows in (good, bad)),
+                    "totals": totals,
+                }
+
+    def whole(self, count: int) -> bool:
+        """Whether so many pieces are the most: each has one row of either side, or none."""
+        return self.settings.accumulation * count >= max(self.good, self.bad)
 
 
-def share(rows: list[Row], part: int, settings: TuneSettings) -> list[Row]:
-    """Part `part` of the rows, cut as evenly as it goes into `accumulation` parts."""
-    cuts = [len(rows) * p // settings.accumulation for p in (part, part + 1)]
-    return rows[cuts[0] : cuts[1]]
+def forgets(settings: TuneSettings) -> bool:
+    """Whether failures are drawn at all."""
+    method = METHODS[settings.method]
+    return method.weights(settings)[1] > 0
 
 
-def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
-    """input_ids, attention_mask, learn_mask, forget_mask, all (rows, length), right-padded."""
+def cut(rows: list[Row], part: int, parts: int) -> list[Row]:
+    """Part `part` of the rows, cut into `parts` as evenly as they go."""
+    ends = [len(rows) * p // parts for p in (part, part + 1)]
+    return rows[ends[0] : ends[1]]
+
+
+def collate(good: Sequence[Row], bad: Sequence[Row], pad: int) -> dict[str, Any]:
+    """input_ids and marked, (rows, length), padded on the right; the first `successes` are good."""
+    rows = [*good, *bad]
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
-    marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
-    lengths = torch.tensor([[len(row.ids)] for row in rows])
-    good = torch.tensor([[row.good] for row in rows])
     return {
         "input_ids": ids,
-        "attention_mask": torch.arange(width) < lengths,
-        "learn_mask": marked & good,
-        "forget_mask": marked & ~good,
+        "marked": torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows]),
+        "successes": len(good),
     }

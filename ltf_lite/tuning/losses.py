@@ -1,4 +1,6 @@
-"""The losses of unlikelihood fine-tuning, over tensors alone (Ni et al., arXiv 2504.11364).
+"""What losses are made of, over tensors alone; `methods` has what is made of them.
+
+Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364) is
 
 learning    mean over the tokens of successes of  NLL = -log p
 forgetting  mean over the tokens of failures  of  -log(1 - p)
@@ -16,11 +18,6 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 LOGITS = 2**25  # logits held at once: 128 MiB in fp32
-
-
-def uft(learning: Tensor, forgetting: Tensor, alpha: float) -> Tensor:
-    """J, what one step makes smaller."""
-    return (1 - alpha) * learning + alpha * forgetting
 
 
 def unlikelihood(nll: Tensor) -> Tensor:
@@ -76,24 +73,14 @@ def vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:
         return head(hidden[:1]).shape[-1]
 
 
-def both(
-    hidden: Tensor,
-    ids: Tensor,
-    learn: Tensor,
-    forget: Tensor,
-    head: Callable[[Tensor], Tensor],
-    totals: tuple[int, int],
+def marked_nll(
+    hidden: Tensor, ids: Tensor, marked: Tensor, head: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """(learning, forgetting) of a batch, scalars.
+    """(NLL of the marked tokens, the row of each), nats, both (tokens,), row after row.
 
-    `hidden` is (rows, length, width); `ids` and the boolean masks of the tokens to learn and to
-    forget are (rows, length). Only the masked tokens reach the head. `totals` counts the masked
-    tokens of the whole step, so that the parts of an accumulated step add up to its mean.
+    `hidden` is (rows, length, width), `ids` and the boolean `marked` are (rows, length). Only the
+    marked tokens reach the head.
     """
-    learn, forget = learn[:, 1:], forget[:, 1:]  # the state before a token predicts it
-    wanted = learn | forget
-    nll = token_nll(hidden[:, :-1][wanted], ids[:, 1:][wanted], head)
-    good = learn[wanted]
-    learning = nll[good].sum() / max(1, totals[0])
-    forgetting = unlikelihood(nll[~good]).sum() / max(1, totals[1])
-    return learning, forgetting
+    marked = marked[:, 1:]  # the state before a token predicts it
+    nll = token_nll(hidden[:, :-1][marked], ids[:, 1:][marked], head)
+    return nll, marked.nonzero()[:, 0]

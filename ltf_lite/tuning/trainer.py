@@ -1,4 +1,4 @@
-"""UFT on transformers' Trainer: one forward pass for successes and failures, exact resuming."""
+"""Tuning on transformers' Trainer: one forward pass for successes and failures, exact resuming."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning import checkpoints, losses
+from ltf_lite.tuning import checkpoints, losses, methods
 from ltf_lite.tuning.data import Batches, rows_of
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
-from ltf_lite.tuning.settings import Lora, TuneSettings
+from ltf_lite.tuning.settings import Lora, TuneSettings, TuningError
 from ltf_lite.tuning.watch import Progress, Tally, Validate, Watch, rate_share
 
 CLIP = 1.0
@@ -72,12 +72,13 @@ def outcome(trainer: UFTTrainer) -> dict[str, Any]:
 
 
 class UFTTrainer(Trainer):
-    """transformers' Trainer with the UFT loss, its own counting, and checkpoints that are whole."""
+    """transformers' Trainer with our losses, its own counting, and checkpoints that are whole."""
 
     def __init__(self, model: Any, batches: Batches, settings: TuneSettings, out: Path) -> None:
-        self.settings, self.out = settings, out
+        self.batches, self.settings, self.out = batches, settings, out
         self.tally, self.mark = Tally(), time.perf_counter()
         base = model.get_base_model()
+        self.method = methods.METHODS[settings.method]
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -89,7 +90,7 @@ class UFTTrainer(Trainer):
         )
         super().__init__(
             model, arguments(settings, out / "checkpoints"), train_dataset=batches,
-            data_collator=lambda batch: batch[0],  # the dataset's items are whole batches
+            data_collator=lambda batch: batch[0],  # an item of the dataset is a micro-batch
             optimizers=(optimizer, schedule),
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
@@ -97,29 +98,86 @@ class UFTTrainer(Trainer):
         self.sums = torch.zeros(3, device=self.args.device)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-        """Backward of one micro-batch; its loss is already a share of the step's, so unscaled."""
-        self.tally.success_tokens += inputs["tokens"][0]
-        self.tally.failed_tokens += inputs["tokens"][1]
-        inputs = self._prepare_inputs(inputs)
-        with self.compute_loss_context_manager():
-            loss = self.compute_loss(model, inputs)
-        self.accelerator.backward(loss)
-        return loss.detach()
+        """Backward of one micro-batch, in so many pieces as the device has room for.
+
+        A piece's loss is its share of the step's, so that pieces change nothing but rounding. On
+        out-of-memory they are halved for good, and the step's micro-batches so far done again:
+        what had reached the gradients by then is not known.
+        """
+        last = inputs["micro_batch"]
+        first = last - last % self.settings.accumulation
+        if last == first:
+            self.before = self.sums.clone()
+        wanted = range(last, last + 1)
+        while True:
+            try:
+                for i in wanted:
+                    loss = self.backward(model, i)
+                return loss
+            except torch.OutOfMemoryError as error:
+                if self.batches.whole(self.tally.pieces):
+                    raise TuningError(
+                        "the device has no room for a single example: lower max_length or rank, "
+                        "or choose a smaller base"
+                    ) from error
+                self.tally.pieces *= 2
+            model.zero_grad()
+            self.sums.copy_(self.before)
+            wanted = range(first, last + 1)
+            torch.cuda.empty_cache()
+
+    def backward(self, model: Any, micro_batch: int) -> Any:
+        """Add a micro-batch's gradients, and its tokens to the tally."""
+        loss = torch.zeros((), device=self.args.device)
+        success_tokens = failed_tokens = 0
+        for piece in self.batches.pieces(micro_batch, self.tally.pieces):
+            success_tokens += piece["tokens"][0]
+            failed_tokens += piece["tokens"][1]
+            tensors = {k: v for k, v in piece.items() if isinstance(v, torch.Tensor)}
+            piece |= self._prepare_inputs(tensors)
+            with self.compute_loss_context_manager():
+                share = self.compute_loss(model, piece)
+            self.accelerator.backward(share)
+            loss += share.detach()
+        self.tally.success_tokens += success_tokens
+        self.tally.failed_tokens += failed_tokens
+        return loss
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """(1 - alpha) · learning + alpha · forgetting, from hidden states.
+        """The method's weighted sum of learning and forgetting, from hidden states."""
+        parts = self.parts(inputs)
+        learning = methods.learning(parts)
+        forgetting = self.method.forgetting(parts, self.settings)
+        self.sums[:2] += torch.stack([learning, forgetting]).detach()
+        weights = self.method.weights(self.settings)
+        return weights[0] * learning + weights[1] * forgetting
+
+    def parts(self, inputs: Any) -> methods.Parts:
+        """The NLL of every marked token, one forward pass for successes and failures.
 
         Rows are padded on the right, where causal attention cannot see: no attention mask needed.
         """
-        hidden = self.decoder(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state
-        learning, forgetting = losses.both(
-            hidden, inputs["input_ids"], inputs["learn_mask"], inputs["forget_mask"],
-            self.output_head, inputs["totals"],
-        )  # fmt: skip
-        self.sums[:2] += torch.stack([learning, forgetting]).detach()
-        return losses.uft(learning, forgetting, self.settings.alpha)
+        good, rows = inputs["successes"], len(inputs["input_ids"])
+        nll, row = self.nll(inputs["input_ids"], inputs["marked"])
+        mine = row < good
+        bad = methods.Side(nll[~mine], row[~mine] - good, rows - good)
+        reference = None
+        if self.method.reference and rows > good:
+            adapted: Any = self.model
+            with torch.no_grad(), adapted.disable_adapter():
+                base, _ = self.nll(inputs["input_ids"][good:], inputs["marked"][good:])
+            reference = bad._replace(nll=base).sums()
+        elif self.method.reference:
+            reference = bad.sums()
+        return methods.Parts(
+            methods.Side(nll[mine], row[mine], good), bad, inputs["totals"], reference
+        )
+
+    def nll(self, ids: Any, marked: Any) -> tuple[Any, Any]:
+        hidden = self.decoder(input_ids=ids, use_cache=False).last_hidden_state
+        return losses.marked_nll(hidden, ids, marked, self.output_head)
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)
@@ -171,7 +229,7 @@ def arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
     told = TrainingArguments(
         output_dir=str(folder),
         max_steps=settings.steps,
-        per_device_train_batch_size=1,  # one item of the dataset is one batch
+        per_device_train_batch_size=1,  # an item of the dataset is a micro-batch
         gradient_accumulation_steps=settings.accumulation,
         max_grad_norm=CLIP,
         save_strategy="steps",

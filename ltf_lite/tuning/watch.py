@@ -44,6 +44,7 @@ class Tally:
     forgetting: float = 0.0
     summed: int = 0
     first: tuple[float, float] | None = None  # the losses of the first look
+    pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
 
 
 class Watch(TrainerCallback):
@@ -116,7 +117,7 @@ def guard(
     if not all(math.isfinite(value) for value in now):
         raise TuningError(f"the loss or its gradient is not a number at step {step}; {advice}")
     for name, value, start in zip(("learning", "forgetting"), now, first, strict=False):
-        if value > 2 * start + 4:
+        if abs(value) > 2 * abs(start) + 4:
             raise TuningError(
                 f"the {name} loss exploded, from {start:.2f} to {value:.2f} at step {step}; "
                 + advice

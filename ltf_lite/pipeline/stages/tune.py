@@ -70,11 +70,10 @@ def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSe
             f"the search found no right path to follow ({solved_by_reasoner(run)}): search more "
             "problems, draw more samples, or add {name: dfs}, which solves them exactly"
         )
-    if settings.alpha and not all(example.good for example in examples):
+    if settings.method == "sft" or not all(example.good for example in examples):
         return settings
-    if settings.alpha:
-        say("  no failed path to forget among the examples: this is SFT (alpha 0)")
-    return replace(settings, alpha=0.0)
+    say(f"  no failed path to forget among the examples: this is sft, not {settings.method}")
+    return replace(settings, method="sft")
 
 
 def solved_by_reasoner(run: Run) -> str:
