@@ -14,7 +14,7 @@ from ltf_lite.preset_schema import METHOD_SETTINGS
 from ltf_lite.tiny import pretrain, tokenizer
 from ltf_lite.tuning import Lora, TuneSettings, TuningError, load_for_tuning, tune
 from ltf_lite.tuning.data import Batches, paired, prompt_of, rows_of
-from ltf_lite.tuning.methods import METHODS, Parts, Side, Totals, learning
+from ltf_lite.tuning.methods import METHODS, Parts, Side, Totals, get_method, learning
 from ltf_lite.tuning.trainer import UFTTrainer
 
 SETTINGS = TuneSettings(
@@ -97,6 +97,11 @@ def test_the_preset_knows_the_methods_that_there_are():
     for name, method in METHODS.items():
         assert ("alpha" in METHOD_SETTINGS[name]) == (name in ("uft", "gradient_ascent", "npo"))
         assert ("ratio" in METHOD_SETTINGS[name]) == (not method.pairs and name != "sft")
+
+
+def test_an_unknown_method_is_refused_by_name():
+    with pytest.raises(TuningError, match=r"no method 'utf'.*uft"):
+        get_method("utf")
 
 
 # ---- pairs

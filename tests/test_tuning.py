@@ -160,7 +160,7 @@ def test_pieces_hold_every_row_once_and_never_more_than_asked(count):
         (sum(sum(r.marked) for r in good), sum(sum(r.marked) for r in bad), 4)
     }
     assert sum(p["tokens"][0] for p in pieces) == sum(len(r.ids) for r in good)
-    assert data.whole(count) == (count >= 4)
+    assert data.finest(count) == (count >= 4)
 
 
 def test_a_side_without_examples_is_refused():

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning.methods import METHODS, Totals
+from ltf_lite.tuning.methods import Totals, get_method
 from ltf_lite.tuning.settings import TuneSettings, TuningError
 
 
@@ -129,7 +129,7 @@ class Batches(Dataset):
         self, successes: Sequence[Row], failures: Sequence[Row], settings: TuneSettings, pad: int
     ) -> None:
         self.settings, self.pad = settings, pad
-        pairs, self.good = METHODS[settings.method].pairs, settings.batch * settings.accumulation
+        pairs, self.good = get_method(settings.method).pairs, settings.batch * settings.accumulation
         self.bad = round(self.good * settings.ratio) if forgets(settings) else 0
         if not successes:
             raise TuningError("there is no success to learn from among the examples")
@@ -181,14 +181,14 @@ class Batches(Dataset):
                     "totals": totals,
                 }
 
-    def whole(self, count: int) -> bool:
+    def finest(self, count: int) -> bool:
         """Whether so many pieces are the most: each has one row of either side, or none."""
         return self.settings.accumulation * count >= max(self.good, self.bad)
 
 
 def forgets(settings: TuneSettings) -> bool:
     """Whether failures are drawn at all."""
-    method = METHODS[settings.method]
+    method = get_method(settings.method)
     return method.weights(settings)[1] > 0
 
 

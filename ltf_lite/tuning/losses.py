@@ -10,10 +10,12 @@ J           (1 - alpha) · learning + alpha · forgetting
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
@@ -47,21 +49,73 @@ def token_nll(
 ) -> Tensor:
     """-log p of each target under its hidden state, nats, (n,) in fp32 or wider.
 
-    `hidden` is (n, width), `targets` (n,), `head` takes hidden states to logits. At most `logits`
-    logits exist at any instant: more positions go in chunks, whose logits are computed once more
-    in the backward pass.
+    `hidden` is (n, width), `targets` (n,), `head` takes hidden states to logits. More positions
+    than `logits` logits allow go in chunks, of which one is held at a time. A head that trains
+    computes its logits once more in the backward pass.
+    """
+    count = max(1, math.ceil(len(hidden) * vocabulary(head, hidden) / logits))
+    if not may_train(head) and torch.is_grad_enabled() and hidden.requires_grad:
+        return FrozenHead.apply(hidden, targets, head, count)
+    if count == 1:
+        return chunk_nll(hidden, targets, head)
+    found = [checkpoint(chunk_nll, h, t, head, use_reentrant=False)
+             for h, t in chunks(hidden, targets, count)]  # fmt: skip
+    return torch.cat(found)
+
+
+def chunk_nll(hidden: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    """`token_nll` with all logits at once."""
+    return cross_entropy(widened(head(hidden)), targets, reduction="none")
+
+
+class FrozenHead(torch.autograd.Function):
+    """`token_nll` under a head without gradient, whose logits are computed only once.
+
+    A token's NLL depends on its own hidden state alone, so the forward pass can keep d NLL / d
+    hidden, (n, width), in place of the logits, and the backward pass only scales its rows.
     """
 
-    def nll(states: Tensor, wanted: Tensor) -> Tensor:
-        scores = head(states)
-        scores = scores if scores.dtype == torch.float64 else scores.float()
-        return cross_entropy(scores, wanted, reduction="none")
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor], count: int
+    ) -> Tensor:
+        found, slopes = [], torch.empty_like(hidden)
+        parts = zip(chunks(hidden, targets, count), slopes.tensor_split(count), strict=True)
+        for (states, wanted), slope in parts:
+            with torch.enable_grad():
+                states = states.detach().requires_grad_()
+                scores = head(states)
+            log_p = widened(scores.detach()).log_softmax(-1)
+            picked = log_p.gather(1, wanted[:, None])
+            found.append(-picked[:, 0])
+            # d NLL / d logits is p, less one at the target.
+            step = log_p.exp_().scatter_add_(1, wanted[:, None], -torch.ones_like(picked))
+            slope.copy_(torch.autograd.grad(scores, states, step.to(scores.dtype))[0])
+        ctx.save_for_backward(slopes)
+        return torch.cat(found)
 
-    size = max(1, logits // vocabulary(head, hidden))
-    if len(hidden) <= size:
-        return nll(hidden, targets)
-    pairs = zip(hidden.split(size), targets.split(size), strict=True)
-    return torch.cat([checkpoint(nll, h, t, use_reentrant=False) for h, t in pairs])
+    @staticmethod
+    @once_differentiable  # the slopes are constants: nobody needs a second derivative
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        (slopes,) = ctx.saved_tensors
+        return (upstream[:, None] * slopes).to(slopes.dtype), None, None, None
+
+
+def chunks(hidden: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Hidden states and targets in `count` parts as even as they go."""
+    return zip(hidden.tensor_split(count), targets.tensor_split(count), strict=True)
+
+
+def widened(scores: Tensor) -> Tensor:
+    """Logits in fp32, or in fp64 if they are."""
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
+def may_train(head: Callable[[Tensor], Tensor]) -> bool:
+    """Whether the head has weights with a gradient; a bare function may hide some."""
+    return not isinstance(head, torch.nn.Module) or any(
+        weight.requires_grad for weight in head.parameters()
+    )
 
 
 def vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:

@@ -78,7 +78,7 @@ class UFTTrainer(Trainer):
         self.batches, self.settings, self.out = batches, settings, out
         self.tally, self.mark = Tally(), time.perf_counter()
         base = model.get_base_model()
-        self.method = methods.METHODS[settings.method]
+        self.method = methods.get_method(settings.method)
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -115,7 +115,7 @@ class UFTTrainer(Trainer):
                     loss = self.backward(model, i)
                 return loss
             except torch.OutOfMemoryError as error:
-                if self.batches.whole(self.tally.pieces):
+                if self.batches.finest(self.tally.pieces):
                     raise TuningError(
                         "the device has no room for a single example: lower max_length or rank, "
                         "or choose a smaller base"
