@@ -56,8 +56,21 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--out", type=Path, help="the run's folder (default: runs/<preset>)")
     verb.add_argument("--force-new", action="store_true",
                       help="set a run that is in the folder aside and start anew")  # fmt: skip
+    verb.add_argument("--dry-run", action="store_true",
+                      help="only estimate what memory tuning needs; writes nothing")  # fmt: skip
+    verb.add_argument("--card", type=_count, metavar="GB",
+                      help="with --dry-run: whether it fits a card of that size")  # fmt: skip
     add_json(verb)
     verb.set_defaults(run=train)
+
+    verb = verbs.add_parser("sweep", help="tune with many settings on one search, and compare")
+    verb.add_argument("preset", help="a name that `ltf presets` lists, or a YAML file")
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE,VALUE",
+                      help="values of a tuning or harvest.NAME setting, all crossed")  # fmt: skip
+    verb.add_argument("--seeds", type=_count, default=1, help="seeds of each (default 1)")
+    verb.add_argument("--out", type=Path, help="the sweep's folder (default: runs/<preset>.sweep)")
+    add_json(verb)
+    verb.set_defaults(run=sweep)
 
     cli_ask.add(verbs)
 
@@ -79,13 +92,47 @@ def parser() -> argparse.ArgumentParser:
 def train(args: argparse.Namespace) -> int:
     from ltf_lite import pipeline
 
+    if args.card and not args.dry_run:
+        raise UsageError("--card is a question for --dry-run: give both")
     preset = presets.load(args.preset)
+    if args.dry_run:
+        return dry_run(preset, args)
     folder = args.out or Path("runs") / preset.name
     run = pipeline.train(preset, folder, args.force_new)
     if args.json:
         print_json(pipeline.summary(run))
     else:
         print(pipeline.closing(run))
+    return DONE
+
+
+def dry_run(preset: presets.Preset, args: argparse.Namespace) -> int:
+    from ltf_lite import doctor
+    from ltf_lite.pipeline.fit import preview, preview_text
+
+    said = preview(preset, args.card, *doctor.free_memory())
+    print_json(said) if args.json else print(preview_text(said))
+    return FAILED if said["fits"] is False else DONE
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"a number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def sweep(args: argparse.Namespace) -> int:
+    from ltf_lite.pipeline.grid import grid
+    from ltf_lite.pipeline.sweep import sweep as run_sweep
+    from ltf_lite.report.sweep import as_markdown
+
+    preset = presets.load(args.preset)
+    folder = args.out or Path("runs") / f"{preset.name}.sweep"
+    found = run_sweep(preset, grid(preset, args.set), args.seeds, folder)
+    print_json({"sweep": str(folder), **found}) if args.json else print(as_markdown(found))
+    failed = [row["cell"] for row in found["rows"] if row["failed"]]
+    if failed:
+        return _complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
     return DONE
 
 
@@ -106,7 +153,7 @@ def list_presets(args: argparse.Namespace) -> int:
         print_json([preset.model_dump(mode="json") for preset in found])
     else:
         for preset in found:
-            print(f"{preset.name:<20} {preset.about}")
+            print(f"{preset.name:<24} {preset.about}")
     return DONE
 
 

@@ -1,4 +1,7 @@
-"""`ltf doctor`: what this machine has and what it can run, without importing torch."""
+"""`ltf doctor`: what this machine has and what it can run.
+
+torch is imported only to ask a card how much of its memory is free, where there is a driver.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,27 @@ def _cards() -> list[dict[str, Any]]:
         if size.strip().isdigit():
             cards.append({"name": name.strip(), "memory": int(size) * 2**20})
     return cards
+
+
+def free_memory() -> tuple[str | None, int | None]:
+    """(the card that a model would be put on, its free bytes), or (None, RAM's free bytes)."""
+    if shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists():
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0]
+    return None, _free_ram()
+
+
+def _free_ram() -> int | None:
+    """What could be had without swapping; all of it where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return (
+            next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        )
+    except (OSError, StopIteration):
+        return _memory()
 
 
 def advice(found: dict[str, Any]) -> list[str]:

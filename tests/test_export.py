@@ -8,25 +8,32 @@ import shutil
 from contextlib import closing
 
 import gguf
+import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.engines import Sampling
 from ltf_lite.engines.llamacpp import LlamaCppEngine
 from ltf_lite.export import (
     KINDS,
     ExportError,
+    bits_that_fit,
     check_exportable,
+    divergence,
     greedy_parity,
-    merge,
+    model_card,
     quantize,
+    tensor_types,
     token_parity,
     write_gguf,
 )  # fmt: skip
-from tests import tiny_models
+from ltf_lite.export.divergence import _summary, kl
+from ltf_lite.export.parity import difference
+from ltf_lite.preset_schema import METHOD_SETTINGS
+from ltf_lite.presets import parse
+from tests import conftest, tiny_models
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +67,59 @@ def test_greedy_tokens_equal_transformers(kind, tmp_path):
     check_exportable(folder)
     file = write_gguf(folder, tmp_path / "m.gguf", "f32")
     parity = greedy_parity(folder, file, tiny_models.PROMPTS, 40)
-    assert parity == {"n": 5, "equal": 5, "first_differences": []}
+    assert (parity["n"], parity["equal"], parity["first_differences"]) == (5, 5, [])
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    inputs = AutoTokenizer.from_pretrained(folder)(tiny_models.PROMPTS[0], return_tensors="pt")
+    said = model.generate(**inputs, do_sample=False, max_new_tokens=40)[0].tolist()
+    with closing(LlamaCppEngine(file, exact=True)) as engine:
+        (answer,) = engine.generate_tokens(tiny_models.PROMPTS[:1], Sampling(max_tokens=40))[0]
+    assert said[inputs["input_ids"].shape[1] :] == answer
 
 
-def test_parity_notices_a_different_model(base, tmp_path):
+@pytest.mark.parametrize("kind", tiny_models.MODELS)
+def test_in_16_bits_only_ties_are_excused(kind, tmp_path):
+    folder = tiny_models.MODELS[kind](tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16).save_pretrained(folder)
+    file = write_gguf(folder, tmp_path / "m.gguf", "f16")
+    parity = greedy_parity(folder, file, tiny_models.PROMPTS, 40, bits=16)
+    assert parity["equal"] + parity["ties"] == parity["n"] == 5
+    assert parity["equal"] >= 3
+    assert (parity["bits"], parity["tie"]) == (16, 0.1)
+
+
+@pytest.mark.parametrize("bits", [32, 16])
+def test_parity_notices_a_different_model(bits, base, tmp_path):
     other = tiny_models.llama(
         tmp_path / "other", rope_parameters={"rope_theta": 50.0, "rope_type": "default"}
     )
-    parity = greedy_parity(base, write_gguf(other, tmp_path / "m.gguf", "f32"), ["abc def"], 40)
-    assert parity["equal"] == 0
-    assert parity["first_differences"][0]["margin"] > 0
+    file = write_gguf(other, tmp_path / "m.gguf", f"f{bits}")
+    parity = greedy_parity(base, file, ["abc def"], 40, bits)
+    assert parity["equal"] == parity["ties"] == 0
+    assert parity["first_differences"][0]["margin"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ([1, 2, 0], None),
+        # both of its first two tokens part: the more decided one is told
+        ([3, 4, 0], {"at": 1, "transformers": [2], "llama.cpp": [4], "margin": 4.0}),
+        ([1, 2], {"at": 2, "transformers": [0], "llama.cpp": [], "margin": None}),
+        ([0, 2, 0], {"at": 1, "transformers": [], "llama.cpp": [2], "margin": None}),
+    ],
+)
+def test_a_difference_is_where_transformers_would_part(answer, found):
+    scores = torch.zeros(4, 5)
+    scores[0, 1], scores[1, 2], scores[2, 0], scores[0, 3] = 3.0, 4.0, 2.0, 2.5
+    result = difference("1", answer, scores[: len(answer) + 1], ends=[0], max_tokens=9)
+    assert result == (found and {"prompt": "1", **found})
+
+
+def test_32_bits_are_compared_where_they_fit(base):
+    size = (base / "model.safetensors").stat().st_size
+    assert bits_that_fit(base, 3 * size) == 32
+    assert bits_that_fit(base, 2 * size) == 16
+    assert bits_that_fit(base) == 32
 
 
 @pytest.mark.parametrize("add_bos", [True, False])
@@ -126,90 +176,131 @@ def test_smaller_files_load_and_generate(kind, base, tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
-# -- merging -----------------------------------------------------------------------------------
+def test_a_file_says_which_types_it_really_has(base, tmp_path):
+    file = quantize(write_gguf(base, tmp_path / "64.gguf"), tmp_path / "64.q.gguf", "q4_k_m")
+    types = tensor_types(file)
+    assert "Q4_K" not in types  # 64 columns are no multiple of 256
+    assert set(types) == {"Q5_0", "Q8_0", "F32"}
+    assert sum(types.values()) == pytest.approx(1)
+    wide = tiny_models.llama(tmp_path / "256", hidden_size=256, intermediate_size=256)
+    file = quantize(write_gguf(wide, tmp_path / "256.gguf"), tmp_path / "256.q.gguf", "q4_k_m")
+    types = tensor_types(file)
+    assert next(iter(types)) == "Q4_K"
+    assert types["Q4_K"] > 0.5
 
 
-def adapter(base, folder, load_in_4bit):
-    """A LoRA adapter of every linear layer, its B random: it changes the model a lot."""
-    options = {}
-    if load_in_4bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-        )  # fmt: skip
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **options)
-    for module in model.modules():
-        module.support_avx512bf16_for_cpu = False  # see merge.load
-    model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear"))
-    torch.manual_seed(1)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight, std=0.1)
-    model.save_pretrained(folder)
-    return model.eval()
+# -- how far a quantized file lies from its original -----------------------------------------
 
 
-def logits_of(model):
-    with torch.inference_mode():
-        return model(torch.arange(40)[None]).logits
+PAIRS = [(prompt, f"{n} + 25 = {n + 25}\n") for n, prompt in enumerate(tiny_models.PROMPTS)]
 
 
-@pytest.mark.parametrize("load_in_4bit", [False, True])
-def test_merged_model_answers_like_the_tuned_one(load_in_4bit, base, tmp_path):
-    tuned = adapter(base, tmp_path / "adapter", load_in_4bit)
-    result = merge(base, tmp_path / "adapter", tmp_path / "out", load_in_4bit)
-    assert result["fp32"] < 1e-3
-    assert result["dtype"] == "float16"
-    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
-    off = (logits_of(merged) - logits_of(tuned)).abs().max()
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    assert off < 0.05
-    assert (logits_of(plain) - logits_of(tuned)).abs().max() > 1
-    assert (
-        AutoTokenizer.from_pretrained(tmp_path / "out")("1 2")["input_ids"]
-        == AutoTokenizer.from_pretrained(base)("1 2")["input_ids"]
-    )
-    assert json.loads((tmp_path / "out" / "ltf.json").read_text())["style"] == "compact"
-    file = write_gguf(tmp_path / "out", tmp_path / "m.gguf", "f32")
-    assert greedy_parity(tmp_path / "out", file, ["Use 5"], 20)["equal"] == 1
+def test_divergence_of_hand_made_distributions():
+    even, odd = np.log([0.5, 0.5]), np.log([0.9, 0.1])
+    assert kl(even + 3, odd - 1) == pytest.approx(0.5 * np.log(0.25 / 0.09))
+    assert kl(even, even) == 0
+    found = _summary([(np.array([1.0, 1.0]), 2), (np.array([3.0, 3.0]), 1)])
+    assert (found["mean"], found["max"], found["same_top"]) == (2, 3, 0.75)
+    assert (found["n"], found["tokens"]) == (2, 4)
+    assert found["high"] - found["mean"] == pytest.approx(1.959964)  # 1 and 3: standard error 1
+    assert _summary([(np.array([1.0]), 1)])["low"] is None
 
 
-def test_base_stored_in_4_bits_is_merged_to_16(base, tmp_path):
-    tuned = adapter(base, tmp_path / "adapter", True)
-    tuned.unload().save_pretrained(tmp_path / "base")
-    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "base")
-    check_exportable(tmp_path / "base")
-    with pytest.raises(ExportError, match="4-bit"):
-        write_gguf(tmp_path / "base", tmp_path / "m.gguf")
-    result = merge(tmp_path / "base", tmp_path / "adapter", tmp_path / "out")
-    assert result["fp32"] < 1e-3
-    file = write_gguf(tmp_path / "out", tmp_path / "m.gguf", "f32")
-    assert greedy_parity(tmp_path / "out", file, ["Use 5"], 20)["equal"] == 1
+@pytest.mark.parametrize("positions", [64, 3])
+def test_divergence_equals_that_of_the_torch_models(positions, base, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("ltf_lite.export.divergence"), "POSITIONS",
+                        positions)  # fmt: skip
+    tok = AutoTokenizer.from_pretrained(base)
+    models = [AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32) for _ in range(2)]
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weight in models[1].parameters():
+            weight += 0.02 * torch.randn_like(weight)
+    other = tiny_models.save_as(models[1], tok, tmp_path / "other")
+    files = [
+        write_gguf(folder, tmp_path / f"{folder.name}.gguf", "f32") for folder in (base, other)
+    ]
+    found = divergence(*files, PAIRS)
+    wanted, same = [], []
+    for prompt, text in PAIRS:
+        head, tail = tok(prompt)["input_ids"], tok(text, add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            p, q = (m(torch.tensor([head + tail])).logits[0].log_softmax(-1) for m in models)
+        p, q = p[len(head) - 1 :], q[len(head) - 1 :]
+        wanted += (p.exp() * (p - q)).sum(-1).tolist()
+        same += (p.argmax(-1) == q.argmax(-1)).tolist()
+    assert found["tokens"] == len(wanted) > 40
+    assert found["mean"] == pytest.approx(np.mean(wanted), rel=0.02)
+    assert found["max"] == pytest.approx(max(wanted), rel=0.02)
+    assert found["same_top"] == pytest.approx(np.mean(same), abs=0.03)
+    assert found["low"] < found["mean"] < found["high"]
 
 
-def test_merge_keeps_bfloat16_and_replaces_an_old_result(tmp_path):
-    base = tiny_models.llama(tmp_path / "base", dtype=torch.bfloat16, num_hidden_layers=1)
-    adapter(base, tmp_path / "adapter", False)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").write_text("")
-    assert merge(base, tmp_path / "adapter", tmp_path / "out")["dtype"] == "bfloat16"
-    assert not (tmp_path / "out" / "old").exists()
-    weights = load_file(tmp_path / "out" / "model.safetensors")
-    assert {w.dtype for w in weights.values()} == {torch.bfloat16}
+def test_coarser_files_diverge_more(base, tmp_path):
+    f16 = write_gguf(base, tmp_path / "f16.gguf")
+    files = {kind: quantize(f16, tmp_path / f"{kind}.gguf", kind) for kind in ("q8_0", "q4_k_m")}
+    means = {kind: divergence(f16, file, PAIRS)["mean"] for kind, file in files.items()}
+    assert 0 < means["q8_0"] < means["q4_k_m"] / 5
+    assert divergence(f16, f16, PAIRS)["max"] == 0
 
 
-@pytest.mark.parametrize("limit", ["TOLERANCE", "ROUNDING"])
-def test_merge_that_moves_the_logits_too_far_is_refused(limit, base, tmp_path, monkeypatch):
-    adapter(base, tmp_path / "adapter", False)
-    monkeypatch.setattr(importlib.import_module("ltf_lite.export.merge"), limit, 0.0)
-    with pytest.raises(ExportError, match="moved"):
-        merge(base, tmp_path / "adapter", tmp_path / "out")
-    assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
+def test_texts_beyond_the_context_are_left_out(base, tmp_path):
+    file = write_gguf(base, tmp_path / "f16.gguf")
+    long = "1 " * tiny_models.CONTEXT
+    assert divergence(file, file, [*PAIRS, ("a", long)])["n"] == len(PAIRS)
+    with pytest.raises(ExportError, match="none of 1 texts"):
+        divergence(file, file, [("a", long)])
 
 
-def test_merge_refuses_a_folder_without_adapter(base, tmp_path):
-    with pytest.raises(ExportError, match="adapter_config"):
-        merge(base, tmp_path, tmp_path / "out")
+# -- the model card --------------------------------------------------------------------------
+
+
+FACTS = {"rate": 0.5, "low": 0.4, "high": 0.6, "n": 100}
+KL = {"mean": 0.0123, "low": 0.01, "high": 0.015, "max": 0.3, "same_top": 0.975, "n": 9,
+      "tokens": 99}  # fmt: skip
+
+
+def card(method, really=None, **settings):
+    tuning = conftest.SMALL["tuning"] | {"method": method} | settings
+    tuning = {k: v for k, v in tuning.items() if k != "alpha" or "alpha" in METHOD_SETTINGS[method]}
+    preset = parse(conftest.SMALL | {"tuning": tuning}, "here").model_dump(mode="json")
+    parity = {
+        "success": {"q4_k_m": FACTS}, "divergence": {"q4_k_m": KL},
+        "files": {"f16": {"bytes": 2**21, "types": {"F16": 0.99, "F32": 0.01}},
+                  "q4_k_m": {"bytes": 2**20, "types": {"Q5_0": 0.6, "Q8_0": 0.4}}},
+    }  # fmt: skip
+    answer = {"correct": True, "kind": None, "text": "1+2=3"}
+    rates = {"base": FACTS, "tuned": FACTS}
+    return model_card(preset, really or method, ["dfs"], ["m.gguf"], "1,2>3\n", [], answer, parity,
+                      rates)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "words"),
+    [
+        ("sft", {}, "Supervised fine-tuning on successes alone; LoRA rank 32"),
+        ("uft", {}, "Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): J = (1 - alpha) · "
+         "learning + alpha · forgetting, alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, 30 "
+         "steps of 16 successes"),
+        ("gradient_ascent", {}, "Gradient ascent on failures"),
+        ("npo", {}, "alpha 0.0001, credit whole, ratio 1.0, beta 0.1; LoRA"),
+        ("simpo", {}, "of the same problem, beta 2.0, gamma 1.0; LoRA"),
+        ("cpo_simpo", {"beta": 3, "nll_weight": 0.5}, "beta 3.0, gamma 1.0, nll_weight 0.5; LoRA"),
+    ],
+)  # fmt: skip
+def test_the_card_says_how_the_model_was_tuned(method, settings, words):
+    text = card(method, **settings)
+    assert words in text
+    assert ("Unlikelihood" in text) == (method == "uft")
+
+
+def test_the_card_shows_what_really_happened():
+    text = card("uft", "sft")  # a harvest without failures
+    assert "Supervised fine-tuning" in text
+    assert "alpha" not in text
+    assert "| q4_k_m | 1.0 | Q5_0 60.0 %, Q8_0 40.0 % | 0.012 [0.01, 0.015] | 0.3 | 97.5" in text
+    assert "| f16 | 2.0 | F16 99.0 %, F32 1.0 % | – | – | – |" in text
+    assert "the 99 positions of 9 harvested paths" in text
 
 
 # -- refusals ----------------------------------------------------------------------------------

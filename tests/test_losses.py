@@ -85,45 +85,117 @@ def test_a_certain_failure_in_single_precision_gives_a_bounded_gradient():
 
 
 @pytest.mark.parametrize("trainable_head", [False, True])
-def test_chunks_change_neither_value_nor_gradient(trainable_head):
+@pytest.mark.parametrize("logits", [10**6, 11 * 5 + 3, 1])
+def test_chunks_change_neither_value_nor_gradient(trainable_head, logits):
     torch.manual_seed(0)
-    hidden = torch.randn(37, 8, dtype=torch.float64)
+    states = torch.randn(37, 8, dtype=torch.float64, requires_grad=True)
     head = torch.nn.Linear(8, 11, bias=False, dtype=torch.float64)
     head.requires_grad_(trainable_head)
     targets = torch.randint(11, (37,))
-    found = []
-    for logits in (10**6, 11 * 5, 1):
-        states = hidden.clone().requires_grad_()
-        head.zero_grad()
-        nll = losses.token_nll(states, targets, head, logits)
-        (nll.sum() + losses.unlikelihood(nll).sum()).backward()
-        found.append((nll.detach(), states.grad, head.weight.grad))
-    dense = torch.nn.functional.cross_entropy(head(hidden), targets, reduction="none")
-    for nll, grad, weight_grad in found:
-        torch.testing.assert_close(nll, dense.detach())
-        torch.testing.assert_close(grad, found[0][1])
-        assert (weight_grad is not None) == trainable_head
-        if trainable_head:
-            torch.testing.assert_close(weight_grad, found[0][2])
+    leaves = [states, head.weight] if trainable_head else [states]
+
+    def found(nll):
+        assert nll.dtype == torch.float64
+        return nll, torch.autograd.grad(nll.sum() + losses.unlikelihood(nll).sum(), leaves)
+
+    dense = found(torch.nn.functional.cross_entropy(head(states), targets, reduction="none"))
+    torch.testing.assert_close(found(losses.token_nll(states, targets, head, logits)), dense)
 
 
-def test_no_more_logits_exist_at_once_than_allowed():
+def test_a_frozen_head_computes_its_logits_once_and_keeps_none():
+    head = torch.nn.Linear(4, 100, bias=False).requires_grad_(False)
+    sizes, kept = seen_sizes(head, 750)
+    assert max(sizes) <= 750
+    assert sum(sizes) == 50 * 100
+    assert sum(kept) == 50 * 4  # the slopes
+
+
+def test_a_head_that_trains_computes_its_logits_again_and_keeps_none():
     head = torch.nn.Linear(4, 100, bias=False)
-    sizes = []
+    sizes, kept = seen_sizes(head, 750)
+    assert max(sizes) <= 750
+    assert sum(sizes) == 2 * 50 * 100
+    assert sum(kept) < 50 * 100 / 2
+    assert head.weight.grad is not None
+
+
+def seen_sizes(head, logits):
+    """How many logits each call of the head gave; the sizes of what the graph kept but for it."""
+    sizes, kept = [], []
     head.register_forward_hook(lambda _m, _i, out: sizes.append(out.numel()))
-    hidden = torch.randn(50, 4, requires_grad=True)
-    kept = []
 
     def pack(tensor):
-        kept.append(tensor.numel())
+        if tensor.data_ptr() != head.weight.data_ptr():
+            kept.append(tensor.numel())
         return tensor
 
+    hidden = torch.randn(50, 4, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        nll = losses.token_nll(hidden, torch.zeros(50, dtype=torch.long), head, 700)
-    assert sum(kept) < 50 * 100 / 2  # the graph holds no logits between forward and backward
+        nll = losses.token_nll(hidden, torch.zeros(50, dtype=torch.long), head, logits)
     nll.sum().backward()
-    assert max(sizes) <= 700
-    assert sum(sizes) == 2 * 50 * 100  # once forward, once again backward
+    return sizes, kept
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_mixed_precision_the_gradient_has_the_dtype_of_the_hidden_states(dtype):
+    torch.manual_seed(0)
+    states = torch.randn(20, 32).to(dtype).requires_grad_()
+    head = torch.nn.Sequential(torch.nn.Linear(32, 50)).requires_grad_(False)  # has no `weight`
+    targets = torch.randint(50, (20,))
+    with torch.autocast("cpu", torch.bfloat16):
+        nll = losses.token_nll(states, targets, head, 200)
+        usual = torch.nn.functional.cross_entropy(head(states).float(), targets, reduction="none")
+    assert nll.dtype == torch.float32
+    (mine,), (other,) = (
+        torch.autograd.grad((x * x).sum(), states, retain_graph=True) for x in (nll, usual)
+    )
+    assert mine.dtype == dtype
+    torch.testing.assert_close(nll, usual, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(mine, other, rtol=3e-2, atol=3e-2)
+
+
+def test_a_head_in_four_bits_gives_the_gradient_of_its_rounded_weights():
+    import bitsandbytes as bnb
+
+    torch.manual_seed(0)
+    head = bnb.nn.Linear4bit(64, 80, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+    head = head.to("cpu").requires_grad_(False)
+    rounded = bnb.functional.dequantize_4bit(head.weight.data, head.weight.quant_state).float()
+    states, targets = torch.randn(9, 64, requires_grad=True), torch.randint(80, (9,))
+    nll = losses.token_nll(states, targets, head, 160)
+    usual = torch.nn.functional.cross_entropy(states @ rounded.T, targets, reduction="none")
+    torch.testing.assert_close(nll, usual)
+    mine, other = (torch.autograd.grad(x.sum(), states)[0] for x in (nll, usual))
+    torch.testing.assert_close(mine, other)
+
+
+def test_a_bare_function_may_hide_weights_that_train():
+    weight = torch.randn(7, 4, requires_grad=True)
+    hidden = torch.randn(3, 4, requires_grad=True)
+    nll = losses.token_nll(hidden, torch.tensor([0, 1, 2]), lambda x: x @ weight.T, 7)
+    nll.sum().backward()
+    assert weight.grad.abs().sum() > 0
+
+
+def test_without_a_gradient_none_is_computed():
+    head = torch.nn.Linear(4, 10).requires_grad_(False)
+    modes = []
+    head.register_forward_hook(lambda _m, _i, out: modes.append(out.requires_grad))
+    with torch.no_grad():
+        hidden = torch.randn(5, 4, requires_grad=True)
+        assert not losses.token_nll(hidden, torch.arange(5), head, 20).requires_grad
+    losses.token_nll(torch.randn(5, 4), torch.arange(5), head, 20)
+    assert not any(modes)
+
+
+@pytest.mark.parametrize("trainable_head", [False, True])
+def test_no_tokens_have_no_loss(trainable_head):
+    head = torch.nn.Linear(4, 10).requires_grad_(trainable_head)
+    hidden = torch.empty(0, 4, requires_grad=True)
+    nll = losses.token_nll(hidden, torch.empty(0, dtype=torch.long), head)
+    assert nll.shape == (0,)
+    nll.sum().backward()
+    assert hidden.grad.shape == (0, 4)
 
 
 def test_only_marked_tokens_reach_the_head():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import yaml
 
 from ltf_lite.files import read_json
 from ltf_lite.harvest import read
-from ltf_lite.pipeline import Run
+from ltf_lite.pipeline import Run, RunError, closing, summary
 from ltf_lite.pipeline.run import locked
 from ltf_lite.pipeline.train import STAGES
 from ltf_lite.report.results import headline, is_search, rows
@@ -29,7 +30,7 @@ TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 def rates(folder: Path) -> dict[str, dict[str, float]]:
     """Every success rate and failure count of a run, without the seconds."""
     found = {}
-    for file in [*folder.glob("evaluation/*.json"), *folder.glob("gguf/*.test.json")]:
+    for file in [*folder.glob("evaluation/*/*.json"), *folder.glob("gguf/*.test.json")]:
         record = read_json(file)
         found[file.name] = {c: r["rate"] for c, r in record["rates"].items()} | record["kinds"]
     return found
@@ -80,11 +81,13 @@ def test_parity_was_proven(small_run):
     assert parity["tokens"]["mismatches"] == 0
     assert parity["tokens"]["n"] > 500
     assert parity["greedy"]["equal"] == parity["greedy"]["n"] == 10
+    assert 0 < parity["divergence"]["q8_0"]["mean"] < 0.01
+    assert parity["files"]["q8_0"]["types"]["Q8_0"] > 0.9
 
 
 def test_the_report_shows_what_was_recorded(small_run):
     text = (small_run / "report" / "report.md").read_text()
-    record = read_json(small_run / "evaluation" / "tuned-cot-n-1-max-tokens-40.test.json")
+    record = read_json(small_run / "evaluation" / "tuned" / "tuned-cot-n-1-max-tokens-40.test.json")
     assert f"{100 * record['rates']['greedy']['rate']:.1f} %" in text
     assert "oracle@4 (the verifier picks: upper bound)" in text
     assert "random legal steps (floor)" in text
@@ -93,18 +96,18 @@ def test_the_report_shows_what_was_recorded(small_run):
     assert "RAP (oracle=True iterations=2), the verifier picks and stops it (upper bound)" in text
     csv = (small_run / "report" / "results.csv").read_text().splitlines()
     assert len(csv) == 1 + sum(len(read_json(f)["rates"]) for f in
-                               [*small_run.glob("evaluation/*.json"),
+                               [*small_run.glob("evaluation/*/*.json"),
                                 *small_run.glob("gguf/*.test.json")])  # fmt: skip
     assert (small_run / "report" / "headline.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
     card = (small_run / "gguf" / "README.md").read_text()
-    record = read_json(small_run / "evaluation" / "tuned-cot-n-1-max-tokens-40.test.json")
+    record = read_json(small_run / "evaluation" / "tuned" / "tuned-cot-n-1-max-tokens-40.test.json")
     assert f"| tuned | {100 * record['rates']['greedy']['rate']:.1f} % [" in card
     assert "| q8_0 through llama.cpp | " in card
     assert record["paths"][0]["text"].split()[0] in card
-    assert "alpha 0.0001, credit whole; LoRA rank 32, 30 steps" in card
+    assert "alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, 30 steps" in card
     for name in ("small.f16.gguf", "small.q8_0.gguf"):
         assert name in card
     modelfile = (small_run / "gguf" / "Modelfile").read_text().splitlines()
@@ -113,7 +116,7 @@ def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
 
 
 def test_a_tree_search_pays_for_all_it_generates_and_is_a_search_of_the_headline(small_run):
-    record = read_json(small_run / "evaluation" / "base-tot-beam-2.test.json")
+    record = read_json(small_run / "evaluation" / "base" / "base-tot-beam-2.test.json")
     assert record["rates"]["tot"]["tokens"] == record["rates"]["oracle"]["tokens"] > 100
     assert record["rates"]["oracle"]["rate"] >= record["rates"]["tot"]["rate"]
     table = rows(small_run)
@@ -121,6 +124,16 @@ def test_a_tree_search_pays_for_all_it_generates_and_is_a_search_of_the_headline
     assert {"tot", "self-consistency@4", "best-of-n@4"} == searches
     best = max(r["rate"] for r in table if r["model"] == "base" and is_search(r))
     assert headline(table)["search"]["rate"] == best
+
+
+def test_a_run_that_is_not_tuned_yet_has_no_results(small_run, tmp_path):
+    shutil.copy(small_run / "manifest.json", tmp_path)
+    shutil.copytree(small_run / "evaluation" / "base", tmp_path / "evaluation" / "base")
+    run = Run.load(tmp_path)
+    assert {row["model"] for row in summary(run)["results"]} == {"none", "base"}
+    assert summary(run)["headline"] is None
+    with pytest.raises(RunError, match="no results yet"):
+        closing(run)
 
 
 def test_the_same_command_again_does_nothing(small_run, small_preset):
@@ -141,7 +154,7 @@ def test_a_changed_setting_runs_only_what_depends_on_it(small_run, tmp_path):
         s.name for s in STAGES
         if changed.finished(s.name, changed.input_hash(s.parts, s.upstream), s.outputs)
     }  # fmt: skip
-    assert {"problems", "search"} <= done
+    assert {"problems", "baseline", "search"} <= done
     assert "tune" not in done
     assert all(run.finished(s.name, run.input_hash(s.parts, s.upstream), s.outputs) for s in STAGES)
 
@@ -167,8 +180,8 @@ def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_pat
     folder = tmp_path / "killed"
     command = [sys.executable, "-m", "ltf_lite.cli", "train", str(small_preset), "--out",
                str(folder)]  # fmt: skip
-    for stage, delay in [("problems", 0.1), ("search", 3.5), ("search", 5.0), ("tune", 6.0),
-                         ("tune", 8.0), ("merge", 2.0), ("evaluate", 4.0),
+    for stage, delay in [("problems", 0.1), ("baseline", 4.0), ("search", 3.5), ("search", 5.0),
+                         ("tune", 6.0), ("tune", 8.0), ("merge", 2.0), ("evaluate", 4.0),
                          ("export", 4.0), ("report", 0.3)]:  # fmt: skip
         kill_during(command, folder, stage, delay)
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from dataclasses import fields
+from itertools import pairwise
 
 import pytest
 
 from ltf_lite import presets
+from ltf_lite.cli import main
 from ltf_lite.pipeline.train import check
 from ltf_lite.reasoners import REASONERS, get_reasoner
 from ltf_lite.tasks import TaskError
 from tests.conftest import SMALL
 
-FILES = presets.available()
+FILES = {name: file.resolve() for name, file in presets.available().items()}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -22,6 +26,34 @@ def test_every_preset_on_disk_loads_and_its_task_has_problems(name):
     assert preset.name == name
     assert preset.about
     check(preset)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_preset_on_disk_dry_runs(name, capsys, monkeypatch, tmp_path):
+    """And fits the card in its name, with a tenth of it to spare, as its first lines say."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", name, "--dry-run", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["preset"] == name
+    assert list(tmp_path.iterdir()) == []
+    card = re.search(r"-(\d+)gb$", name)
+    if card:
+        assert said["card"]["whole"]["total"] <= 0.9 * int(card[1]) * 2**30
+        assert main(["train", name, "--dry-run", "--card", card[1]]) == 0
+        header = FILES[name].read_text().partition("\nname:")[0].replace("\n# ", " ")
+        for size in said["card"].values():
+            assert f"{size['total'] / 2**30:.1f} GiB" in header
+        assert "estimated, not measured" in header
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_setting_of_a_preset_on_disk_is_explained(name):
+    """By a comment beside it, or one on the line above a list's item."""
+    lines = FILES[name].read_text().splitlines()
+    for before, line in pairwise(lines):
+        if re.match(r"\s*[a-z_0-9]+: \S", line) and not line.startswith("about:"):
+            assert "# " in line or before.lstrip().startswith("#"), line
 
 
 def changed(path: str, value) -> dict:

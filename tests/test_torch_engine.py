@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    BloomConfig,
+    BloomForCausalLM,
+    DynamicCache,
+)
+from transformers.models.qwen2.modeling_qwen2 import (
+    Qwen2Attention,
+    Qwen2ForCausalLM,
+    Qwen2Model,
+)
 
-from ltf_lite.engines import EngineError, Sampling, open_engine, torch_engine
+from ltf_lite.engines import EngineError, Sampling, model_path, open_engine, torch_engine
 from ltf_lite.engines.torch_engine import TorchEngine
 from ltf_lite.engines.torch_header import MIN_SHARED, Header
 from ltf_lite.engines.torch_sampling import Ending, choose, least_likely
@@ -447,3 +460,141 @@ def test_a_model_that_names_no_context_has_no_limit(engine):
     free = TorchEngine(BloomForCausalLM(config).eval(), engine.tokenizer, "compact")
     (found,) = free.generate(["1," * 100], Sampling(n=2, max_tokens=3))
     assert [c.tokens for c in found] == [3, 3]
+
+
+# -- 4 bits and adapters ---------------------------------------------------------------------
+
+LONG = ["Use 5, 33 and 30 to make 60. " * 2 + end for end in ("25 + 5", "30", "1 + 2 = 3")]
+
+
+def adapter_of(base: Path, folder: Path) -> Path:
+    """An adapter for a model directory that changes what it says."""
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base),
+        LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False),
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+def answered_alone(model, tokenizer, prompt: str, tokens: int) -> str:
+    """What transformers' own `generate` answers."""
+    inputs = tokenizer(prompt, return_tensors="pt")
+    out = model.generate(**inputs, do_sample=False, max_new_tokens=tokens)
+    return tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+@pytest.fixture(scope="module", params=["qwen2", "qwen3"])
+def small(request, tmp_path_factory) -> Path:
+    """A model directory; its linear layers have rows of 64 and 96, which is no multiple of 64."""
+    return tiny_models.MODELS[request.param](tmp_path_factory.mktemp("small") / request.param)
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+@pytest.mark.parametrize("load_in_4bit", [False, True])
+def test_four_bits_and_an_adapter_answer_as_transformers_and_peft_do(
+    small, tmp_path, load_in_4bit, tuned
+):
+    adapter = adapter_of(small, tmp_path / "adapter") if tuned else None
+    options = {}
+    if load_in_4bit:
+        nf4 = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        )  # fmt: skip
+        options = {"quantization_config": nf4, "device_map": {"": "cpu"}}
+    reference = AutoModelForCausalLM.from_pretrained(small, dtype=torch.float32, **options).eval()
+    for layer in reference.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+    if adapter:
+        reference = PeftModel.from_pretrained(reference, str(adapter)).eval()
+    engine = open_engine(small, load_in_4bit=load_in_4bit, adapter=adapter)
+    assert engine._ordinary  # behind peft and 4 bits too, prompts share their header
+    with counted(engine) as shapes:
+        found = engine.generate(LONG, Sampling(max_tokens=12))
+    assert shapes[0][0] == 1
+    for prompt, (completion,) in zip(LONG, found, strict=True):
+        assert completion.text == answered_alone(reference, engine.tokenizer, prompt, 12)
+    tail = "25 + 5 = 30"
+    scores = engine.score(LONG, [tail] * len(LONG))
+    for prompt, score in zip(LONG, scores, strict=True):
+        head, own = (engine.tokenizer(text)["input_ids"] for text in (prompt, tail))
+        with torch.no_grad():
+            logp = reference(torch.tensor([head + own])).logits[0].log_softmax(1)
+        exact = sum(float(logp[len(head) + k - 1, t]) for k, t in enumerate(own))
+        assert score.logprob == pytest.approx(exact, abs=1e-3)
+
+
+def test_four_bits_are_four_and_an_adapter_changes_the_answer(small, tmp_path):
+    adapter = adapter_of(small, tmp_path / "adapter")
+    kinds = [(bits, tuned) for bits in (False, True) for tuned in (None, adapter)]
+    engines = [open_engine(small, load_in_4bit=bits, adapter=tuned) for bits, tuned in kinds]
+    layers = [e.model.get_submodule("model.layers.0.mlp.up_proj") for e in engines[::2]]
+    assert [type(layer).__name__ for layer in layers] == ["Linear", "Linear4bit"]
+    scores = [engine.score(LONG[:1], ["25 + 5 = 30"])[0].logprob for engine in engines]
+    assert len({round(score, 2) for score in scores}) == 4
+
+
+def test_an_adapter_that_is_none_or_of_another_base_is_one_sentence(small, tmp_path):
+    with pytest.raises(EngineError, match=r"is no adapter: it has no adapter_config\.json"):
+        open_engine(small, adapter=tmp_path)
+    other = adapter_of(Path(model_path("tiny-base")), tmp_path / "other")
+    with pytest.raises(EngineError, match="does not fit its base") as caught:
+        open_engine(small, adapter=other)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_weights_are_one_sentence(small, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(small, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(EngineError, match="broken") as caught:
+        open_engine(broken)
+    assert "\n" not in str(caught.value)
+
+
+# -- a model whose forward unsloth has replaced -----------------------------------------------
+
+
+def as_unsloth_leaves_it(monkeypatch) -> None:
+    """Give Qwen2 the contract of unsloth's forward, which itself runs on CUDA only.
+
+    Keys and values come and go as tuples, a cache object is never written, and the model's own
+    forward takes a path of its own for single tokens, which must not be used.
+    """
+    real = Qwen2Model.forward
+
+    def forward(self, input_ids=None, past_key_values=None, **rest):
+        assert past_key_values is None or isinstance(past_key_values[0], tuple)
+        cache = DynamicCache(config=self.config)
+        for k, layer in enumerate(past_key_values or ()):
+            cache.update(*layer, k)
+        out = real(self, input_ids=input_ids, past_key_values=cache, **rest)
+        out.past_key_values = [(layer.keys, layer.values) for layer in cache.layers]
+        return out
+
+    def refuse(self, *args, **kwargs):
+        raise AssertionError("the decoder is to be asked directly")
+
+    forward.__module__ = "unsloth.models.llama"
+    monkeypatch.setattr(Qwen2Model, "forward", forward)
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", refuse)
+
+
+def test_a_model_that_unsloth_replaced_answers_as_before(tmp_path, monkeypatch):
+    small = tiny_models.qwen2(tmp_path / "model")
+    adapter = adapter_of(small, tmp_path / "adapter")
+    greedy, samples = Sampling(max_tokens=20), Sampling(n=3, temperature=1.0, max_tokens=20, seed=1)
+    prompts = [*LONG, "a"]
+    tails = ["25 + 5 = 30", "7", "", "1 + 2"]
+    plain = open_engine(small, adapter=adapter)
+    wanted = [plain.generate(prompts, how) for how in (greedy, samples)]
+    scores = plain.score(prompts, tails)
+    as_unsloth_leaves_it(monkeypatch)
+    engine = open_engine(small, adapter=adapter)
+    for how, right in zip((greedy, samples), wanted, strict=True):
+        same(engine.generate(prompts, how), right)
+    found = engine.score(prompts, tails)
+    assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scores], abs=1e-4)

@@ -24,6 +24,7 @@ from ltf_lite.export.vocabulary import LLAMA_BPE, QWEN2
 ROWS = 512  # of the embeddings; more than the tokenizers have tokens
 CONTEXT = 128
 BOS, EOS = "<|begin|>", "<|end|>"
+THINK = "<think>"  # added, but not special, as Qwen3 has it
 PROMPTS = [
     "Use 5, 33 and 30 to make 60.",
     "25 + 5 = 30 ( 30 33 )",
@@ -32,7 +33,7 @@ PROMPTS = [
     "a",
 ]
 TEXTS = [*PROMPTS, *(str(n) for n in range(0, 1000, 37)), "  two  blanks ? !", "I'LL we've",
-         "\t tab\r\n", "日本語 текст 🙂", f"a{EOS}b", "x²½", " "]  # fmt: skip
+         "\t tab\r\n", "日本語 текст 🙂", f"a{EOS}b", f"1{THINK} 2", "x²½", " "]  # fmt: skip
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 WORD_BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
@@ -68,6 +69,7 @@ def tokenizer(pre: str = "llama-bpe", add_bos: bool = True) -> PreTrainedTokeniz
     """A tokenizer of one of llama.cpp's kinds."""
     core = trained(PRE[pre], ignore_merges=pre == "llama-bpe")
     core.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (BOS, EOS)])
+    core.add_tokens([AddedToken(THINK, normalized=False)])
     if add_bos:
         core.post_processor = TemplateProcessing(
             single=f"{BOS} $A", special_tokens=[(BOS, core.token_to_id(BOS))]
@@ -79,7 +81,9 @@ def qwen_tokenizer() -> Qwen2Tokenizer:
     """The tokenizer that transformers insists on for a Qwen2 or Qwen3 directory."""
     model = json.loads(trained(PRE["qwen2"]).to_str())["model"]
     merges = [tuple(m) for m in model["merges"]]
-    return Qwen2Tokenizer(vocab=model["vocab"], merges=merges)
+    tok = Qwen2Tokenizer(vocab=model["vocab"], merges=merges)
+    tok.add_tokens([AddedToken(THINK, normalized=False)])
+    return tok
 
 
 def save(model, tok, folder: Path) -> Path:
@@ -93,6 +97,10 @@ def save(model, tok, folder: Path) -> Path:
                 weight.normal_(0, 0.5)
             else:
                 weight.normal_(0, 0.15)
+    return save_as(model, tok, folder)
+
+
+def save_as(model, tok, folder: Path) -> Path:
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
     return folder
@@ -129,8 +137,8 @@ def qwen2(folder: Path, **changes) -> Path:
 
 def qwen3(folder: Path, **changes) -> Path:
     tok = qwen_tokenizer()
-    config = Qwen3Config(**shape(tok, head_dim=32, tie_word_embeddings=False, **changes))
-    return save(Qwen3ForCausalLM(config), tok, folder)
+    told = {"head_dim": 32, "tie_word_embeddings": False} | changes
+    return save(Qwen3ForCausalLM(Qwen3Config(**shape(tok, **told))), tok, folder)
 
 
 MODELS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 
 from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, prompt_seeds
 from ltf_lite.engines.torch_header import (
@@ -19,8 +19,10 @@ from ltf_lite.engines.torch_header import (
     can_share,
     shared_length,
 )
+from ltf_lite.engines.torch_loading import load
 from ltf_lite.engines.torch_rows import Rows, distinct, pack
 from ltf_lite.engines.torch_sampling import Ending, choose, log_p, uniforms
+from ltf_lite.engines.torch_unsloth import TupleRows, is_patched
 
 BATCH = 512  # sequences a forward pass; halved, and remembered, when the device is out of memory
 STAY = 0.75  # of a batch still going: below it, what is done leaves
@@ -30,28 +32,19 @@ Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
 
-def read_style(model_dir: Path) -> str:
-    """The text style a model directory says it speaks; `few_shot` where it says nothing."""
-    file = model_dir / "ltf.json"
+def read_style(model: str | Path) -> str:
+    """The text style that a model directory, or a name in the Hub's cache, says it speaks.
+
+    `few_shot` where it says nothing.
+    """
+    file = Path(model) / "ltf.json"
+    if not Path(model).is_dir():
+        try:
+            cached = try_to_load_from_cache(str(model), "ltf.json")
+        except HFValidationError:  # no name that the Hub could have
+            cached = None
+        file = Path(cached) if isinstance(cached, str) else file
     return json.loads(file.read_text())["style"] if file.is_file() else "few_shot"
-
-
-def load(model: str | Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a directory or hub name, on the best device; raises EngineError."""
-    cuda = torch.cuda.is_available()
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype=torch.bfloat16 if cuda else torch.float32
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise EngineError(
-            f"cannot load the model {str(model)!r}: {reason} (give a model directory, a GGUF file, "
-            "or a hub name on a machine that is online)"
-        ) from error
-    return loaded.to("cuda" if cuda else "cpu").eval(), tokenizer
 
 
 class TorchEngine:
@@ -75,12 +68,19 @@ class TorchEngine:
         pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
         self._pad: int = (pads or [0])[0]
         self._header = Header()
-        self._ordinary = can_share(model)
+        self._ordinary, self._patched = can_share(model), is_patched(model)
 
     @classmethod
-    def open(cls, model: str | Path, name: str | None = None) -> TorchEngine:
-        """The engine of a model directory or hub name; raises EngineError."""
-        return cls(*load(model), read_style(Path(model)), name or str(model))
+    def open(
+        cls, model: str | Path, name: str | None = None, load_in_4bit: bool = False,
+        adapter: str | Path | None = None,
+    ) -> TorchEngine:  # fmt: skip
+        """The engine of a model directory or hub name, in NF4 and with a LoRA adapter if told so.
+
+        Raises EngineError.
+        """
+        loaded = load(model, load_in_4bit, adapter)
+        return cls(*loaded, read_style(model), name or str(model))
 
     def close(self) -> None:
         self.model, self._header = None, Header()
@@ -176,7 +176,7 @@ class TorchEngine:
     def _prefill(self, prompts, header: KeysAndValues | None) -> tuple[Rows, torch.Tensor]:
         """The rows of these prompts, equal ones computed once, and the logits that follow each."""
         different, which = distinct(prompts)
-        rows = Rows(self.model, header, self._ordinary)
+        rows = TupleRows(self.model) if self._patched else Rows(self.model, header, self._ordinary)
         logits = rows.feed(*pack(different, self._pad, self.model.device), 1)[:, -1]
         rows.select(which)
         return rows, logits[which].float()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import safe_open
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ltf_lite.export.errors import ExportError
 
@@ -38,22 +40,55 @@ LAYER = {
 QK_NORM = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+INDEX = "model.safetensors.index.json"
 QUANTIZED = re.compile(r"\.weight\.((nested_)?(absmax|quant_map)|quant_state\..*)$")  # bitsandbytes
 
 
 def read_config(model_dir: str | Path) -> Any:
     """The transformers config of a model directory; raises ExportError."""
-    if not (Path(model_dir) / "config.json").is_file():
+    file = Path(model_dir) / "config.json"
+    if not file.is_file():
         raise ExportError(f"{str(model_dir)!r} is no model directory: it has no config.json")
+    told = read_object(file)
+    for key in ("model_type", "architectures"):
+        if not told.get(key):
+            raise ExportError(f"{str(file)!r} does not name the model's {key}")
     try:
         return AutoConfig.from_pretrained(model_dir)
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(f"cannot read the config of {str(model_dir)!r}: {error}") from error
+    except Exception as error:  # a wrong value fails in transformers in many ways
+        raise ExportError(f"cannot read {str(file)!r}: {in_one_line(error)}") from error
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; raises ExportError."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{str(file)!r} is no JSON: {in_one_line(error)}") from error
+    if not isinstance(told, dict):
+        raise ExportError(f"{str(file)!r} holds no JSON object")
+    return told
+
+
+def in_one_line(error: BaseException) -> str:
+    """What another library's exception says, as a part of a sentence."""
+    return " ".join(str(error).split())[:200].rstrip(".:") or type(error).__name__
+
+
+def empty_model(config: Any) -> Any:
+    """The model of a config in fp32, without memory for its weights; raises ExportError."""
+    from accelerate import init_empty_weights  # slow to import
+
+    try:
+        with init_empty_weights(include_buffers=False):
+            return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    except Exception as error:  # as above
+        raise ExportError(f"config.json describes no model: {in_one_line(error)}") from error
 
 
 def architecture(config: Any) -> str:
     """The GGUF name of a config's architecture; raises ExportError where it is not known."""
-    name = (config.architectures or ["unnamed"])[0]
+    name = config.architectures[0]
     if name not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ExportError(f"cannot export the architecture {name} (known: {known})")
@@ -106,17 +141,70 @@ def check_names(config: Any, found: Iterable[str], quantized_too: bool = False) 
 
 def tensor_files(model_dir: str | Path) -> dict[str, Path]:
     """Tensor name → the safetensors file that has it; only headers are read. Raises ExportError."""
-    files = sorted(Path(model_dir).glob("model*.safetensors"))
-    if not files:
-        raise ExportError(f"{str(model_dir)!r} has no model*.safetensors")
     places: dict[str, Path] = {}
-    for file in files:
+    for file in weight_files(Path(model_dir)):
         try:
             with safe_open(file, framework="pt") as tensors:
                 places |= dict.fromkeys(tensors.keys(), file)
         except Exception as error:  # safetensors' own error type has no public home
-            raise ExportError(f"cannot read the weights {str(file)!r}: {error}") from error
+            raise ExportError(
+                f"cannot read the weights {str(file)!r}: {in_one_line(error)}; the file is damaged "
+                "or cut short, so bring it here once more"
+            ) from error
     return places
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers would load of a directory; raises ExportError."""
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    if (folder / INDEX).is_file():
+        names = indexed(folder / INDEX)
+        if missing := [name for name in names if not (folder / name).is_file()]:
+            raise ExportError(
+                f"{str(folder)!r} lacks {', '.join(missing)}, which its {INDEX} names: copy or "
+                "download what is missing"
+            )
+        return [folder / name for name in names]
+    if others := sorted(path.name for path in folder.glob("*.bin")):
+        raise ExportError(
+            f"{str(folder)!r} has its weights as {others[0]} and not as safetensors: load it once "
+            "with transformers and save it with save_pretrained, which writes model.safetensors"
+        )
+    raise ExportError(f"{str(folder)!r} has no model.safetensors and no {INDEX}")
+
+
+def indexed(index: Path) -> list[str]:
+    """The names of the files that an index of weights names; raises ExportError."""
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ExportError(f"{str(index)!r} has no weight_map")
+    return sorted(set(map(str, places.values())))
+
+
+def check_shapes(config: Any, files: Mapping[str, Path]) -> None:
+    """Refuse tensors that have not the shape the config gives them; raises ExportError."""
+    found = shapes(files)
+    for name, weight in empty_model(config).state_dict().items():
+        if name in files and found[name] != tuple(weight.shape):
+            raise ExportError(
+                f"the tensor {name} has the shape {found[name]}, by config.json it would be "
+                f"{tuple(weight.shape)}: the weights and the config are not of one model"
+            )
+
+
+def shapes(files: Mapping[str, Path]) -> dict[str, tuple[int, ...]]:
+    """Tensor name → shape, from the headers; of 4-bit weights the shape before quantization."""
+    found: dict[str, tuple[int, ...]] = {}
+    whole: dict[str, tuple[int, ...]] = {}
+    for file in sorted(set(files.values())):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - not a dict
+                found[name] = tuple(tensors.get_slice(name).get_shape())
+                weight, state, _ = name.partition(".quant_state.")
+                if state:
+                    whole[weight] = tuple(json.loads(bytes(tensors.get_tensor(name)))["shape"])
+    return found | whole
 
 
 def rows(file: Path, name: str) -> int:

@@ -1,20 +1,30 @@
-"""Merge a LoRA adapter into its base, and measure that nothing but rounding changed."""
+"""Merge a LoRA adapter into its base, and measure that nothing but rounding changed.
+
+Everything runs tensor by tensor over the base's files, on the CPU: a person whose card holds a
+7B model in 4 bits need not have the 30 GB that it takes in fp32.
+"""
 
 from __future__ import annotations
 
+import gc
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from ltf_lite.engines.torch_loading import four_bit, keep_layout
+from ltf_lite.export.adapter import Adapter, check_adapter, read_adapter
+from ltf_lite.export.architecture import empty_model, read_config, read_object, tensor_files
 from ltf_lite.export.errors import ExportError
-from ltf_lite.tuning.loading import four_bit, keep_layout
+from ltf_lite.export.merged_weights import merged_tensors, read, save_tensors
+from ltf_lite.export.preflight import local
 
-TOLERANCE = 1e-3  # logits, fp32: beyond this the merge itself is wrong
+TOLERANCE = 1e-3  # of a layer's outputs, fp32: beyond this the merge itself is wrong
 ROUNDING = 1.0  # logits: 16-bit weights move them by hundredths, a lost tensor by whole nats
 DEFAULT_TEXTS = ("1 2 3 4", "(25 + 5) * 3 = 90", "Use the numbers 5, 33, 30 to make 60.")
 
@@ -23,72 +33,136 @@ def merge(
     base_dir: str | Path, adapter_dir: str | Path, out_dir: str | Path,
     load_in_4bit: bool = False, tokens: Sequence[Sequence[int]] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """16-bit weights and tokenizer of base + adapter in `out_dir`, and how far its logits moved.
+    """16-bit weights and tokenizer of base + adapter in `out_dir`, and how far they moved it.
 
     An adapter trained against 4-bit weights is merged into those, dequantized. `tokens` are the
-    ids to compare on. Returns the largest logit differences: "fp32" of merging, "saved" of the
-    directory as it lies on disk, and its "dtype". Raises ExportError.
+    ids to compare on. Returns the largest differences: "fp32" of a layer's outputs by merging
+    (absolute, relative where they exceed 1), "saved" of the logits by all of it, as the directory
+    lies on disk, and its "dtype". Raises ExportError.
     """
-    from peft import PeftModel  # slow to import, and noisy
-
-    base_dir, out_dir = str(base_dir), Path(out_dir)
-    if not (Path(adapter_dir) / "adapter_config.json").is_file():
-        raise ExportError(f"{str(adapter_dir)!r} is no adapter: it has no adapter_config.json")
+    base_dir, out_dir = local(base_dir), Path(out_dir)
+    config, adapter = read_config(base_dir), read_adapter(Path(adapter_dir))
+    check_adapter(adapter, config)
     tokenizer = AutoTokenizer.from_pretrained(base_dir)
     rows = tokens or [tokenizer(text)["input_ids"] for text in DEFAULT_TEXTS]
-    unmerged = PeftModel.from_pretrained(load(base_dir, load_in_4bit), str(adapter_dir)).eval()
-    wanted = logits(unmerged, rows)
-    base = unmerged.unload()
-    if getattr(base, "is_quantized", False):  # also where the base was stored in 4 bits
-        base = base.dequantize(dtype=torch.float32)
-    merged = PeftModel.from_pretrained(base, str(adapter_dir)).merge_and_unload().eval()
-    moved = difference(logits(merged, rows), wanted)
-    if not moved <= TOLERANCE:  # a NaN is no success either
-        raise ExportError(f"merging {str(adapter_dir)!r} moved the logits by {moved:.3g}")
-    stored = AutoConfig.from_pretrained(base_dir).dtype
-    dtype = torch.bfloat16 if stored == torch.bfloat16 else torch.float16
+    wanted = logits(unmerged(base_dir, str(adapter_dir), adapter, load_in_4bit), rows)
+    gc.collect()  # 4-bit layers and their weights refer to each other: they would stay in memory
     partial = out_dir.with_name(out_dir.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        save(merged.to(dtype), tokenizer, Path(base_dir), partial)
-        del merged, base, unmerged
-        rounded = difference(logits(load(partial, False), rows), wanted)
-        if not rounded <= ROUNDING:
+        partial.mkdir(parents=True)
+        moved, dtype = write_weights(base_dir, adapter, load_in_4bit, partial)
+        write_rest(base_dir, tokenizer, dtype, partial)
+        rounded = difference(logits(streamed(partial), rows), wanted)
+        if not rounded <= ROUNDING:  # a NaN is no success either
             raise ExportError(f"saving the merged model in 16 bits moved logits by {rounded:.3g}")
         shutil.rmtree(out_dir, ignore_errors=True)
         os.replace(partial, out_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return {"fp32": moved, "saved": rounded, "dtype": str(dtype).removeprefix("torch.")}
+    return {"fp32": moved, "saved": rounded, "dtype": dtype}
 
 
-def save(model: Any, tokenizer: Any, base_dir: Path, folder: Path) -> None:
-    """Model, tokenizer, and the text style of the base, in an emptied folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    # the "original format" of a base that was stored in 4 bits cannot be written
-    model.save_pretrained(folder, save_original_format=False)
+def write_weights(
+    base_dir: Path, adapter: Adapter, load_in_4bit: bool, folder: Path
+) -> tuple[float, str]:
+    """Write the merged weights; (how far merging moved a layer at most, the weights' dtype)."""
+    files = tensor_files(base_dir)
+    # the embeddings' own dtype: they are never in 4 bits, and a config need not name any
+    stored = read(files, "model.embed_tokens.weight").dtype
+    dtype = torch.bfloat16 if stored == torch.bfloat16 else torch.float16
+    moved = [0.0]
+
+    def rounded() -> Iterator[tuple[str, torch.Tensor]]:
+        for name, weight, off in merged_tensors(
+            read_config(base_dir), files, adapter, load_in_4bit
+        ):
+            if not off <= TOLERANCE:  # as above
+                raise ExportError(f"merging moved the outputs of {name} by {off:.3g}")
+            moved.append(off)
+            yield name, in_16_bits(name, weight, dtype)
+
+    save_tensors(rounded(), folder)
+    return max(moved), str(dtype).removeprefix("torch.")
+
+
+def in_16_bits(name: str, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The weight rounded to 16 bits; raises ExportError where it does not fit."""
+    small = weight.to(dtype)
+    if not small.isfinite().all():
+        raise ExportError(f"the merged tensor {name} has values that do not fit into {dtype}")
+    return small
+
+
+def write_rest(base_dir: Path, tokenizer: Any, dtype: str, folder: Path) -> None:
+    """Config, end tokens, tokenizer and text style of the base, beside the merged weights."""
+    told = read_object(base_dir / "config.json")
+    told.pop("quantization_config", None)
+    told["torch_dtype" if "torch_dtype" in told else "dtype"] = dtype
+    (folder / "config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     tokenizer.save_pretrained(folder)
-    if (base_dir / "ltf.json").is_file():
-        shutil.copy(base_dir / "ltf.json", folder)
+    for name in ("generation_config.json", "ltf.json"):
+        if (base_dir / name).is_file():
+            shutil.copy(base_dir / name, folder)
+    if not (folder / "generation_config.json").is_file():  # as transformers loads the base
+        GenerationConfig.from_model_config(read_config(base_dir)).save_pretrained(folder)
 
 
-def load(model_dir: str | Path, load_in_4bit: bool) -> Any:
-    """The model on the CPU in fp32, or in the 4 bits of tuning (NF4, doubly quantized).
+def unmerged(base_dir: Path, adapter_dir: str, adapter: Adapter, load_in_4bit: bool) -> Any:
+    """The tuned model as peft has it, its base in memory in 4 bits or else streamed."""
+    from peft import PeftModel  # slow to import, and noisy
 
-    On the CPU because a card that holds the 4-bit model need not hold the merged one.
-    """
-    options: dict[str, Any] = {}
+    if load_in_4bit or getattr(read_config(base_dir), "quantization_config", None):
+        return PeftModel.from_pretrained(load(base_dir, load_in_4bit), adapter_dir).eval()
+    model = PeftModel.from_pretrained(streamed(base_dir), adapter_dir, low_cpu_mem_usage=True)
+    # peft puts an adapter where the base's weights are: a streamed base has them nowhere
+    factors = {
+        f"base_model.model.{module}.lora_{letter}.default.weight": factor
+        for module, both in adapter.factors.items()
+        for letter, factor in zip("AB", both, strict=True)
+    }
+    model.load_state_dict(factors, strict=False, assign=True)
+    return model.eval()
+
+
+def load(model_dir: Path, load_in_4bit: bool) -> Any:
+    """The model on the CPU in fp32, or in the 4 bits of tuning (NF4, doubly quantized)."""
+    options: dict[str, Any] = {"device_map": {"": "cpu"}}
     if load_in_4bit:
         options["quantization_config"] = four_bit(torch.float32)
-        options["device_map"] = {"": "cpu"}
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, **options).eval()
     return keep_layout(model)
 
 
+def streamed(model_dir: Path) -> Any:
+    """The model in fp32, each weight read from its file only while its layer computes."""
+    from accelerate.hooks import attach_align_device_hook
+    from accelerate.utils import OffloadedWeightsLoader
+
+    config = read_config(model_dir)
+    index = {
+        name: {"safetensors_file": str(file), "weight_name": name, "dtype": "float32"}
+        for name, file in tensor_files(model_dir).items()
+    }
+    if config.tie_word_embeddings:
+        index["lm_head.weight"] = index["model.embed_tokens.weight"]
+    model = empty_model(config)
+    attach_align_device_hook(
+        model, torch.device("cpu"), offload=True, weights_map=OffloadedWeightsLoader(index=index)
+    )
+    return model
+
+
 @torch.inference_mode()
 def logits(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """The logits (length, vocabulary) of each row of ids, fp32."""
-    batches = [torch.tensor([list(row)]) for row in rows]
-    return [model(batch).logits[0] for batch in batches]
+    """The logits (length, vocabulary) of each row of ids, fp32; all in one pass over the weights.
+
+    Rows are filled up on the right: what follows a token does not change what is said of it.
+    """
+    longest = max(map(len, rows))
+    batch = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+    said = model(batch).logits
+    return [said[k, : len(row)] for k, row in enumerate(rows)]
 
 
 def difference(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.engines import Sampling
 from ltf_lite.engines.llamacpp import LlamaCppEngine
+from ltf_lite.export.architecture import tensor_files
+from ltf_lite.export.merge import streamed
 from ltf_lite.export.vocabulary import end_tokens
 
 EXAMPLES = 5  # differences that are shown
+# Logits; what llama.cpp does in 16 bits moves a logit by hundredths, a wrong tensor by whole ones.
+TIE = 0.1
+ROOM = 1.25  # of the weights' bytes in 32 bits, for the logits and what else runs
 
 
 def token_parity(tokenizer: Any, engine: LlamaCppEngine, texts: Sequence[str]) -> dict[str, Any]:
@@ -27,51 +33,89 @@ def token_parity(tokenizer: Any, engine: LlamaCppEngine, texts: Sequence[str]) -
     return {"n": len(texts), "mismatches": len(examples), "examples": examples[:EXAMPLES]}
 
 
-def greedy_parity(
-    model_dir: str | Path, f32_gguf: str | Path, prompts: Sequence[str], max_tokens: int = 64
-) -> dict[str, Any]:
-    """On how many prompts both generate the same tokens greedily, all in fp32, and where not.
+def bits_that_fit(model_dir: str | Path, available: int | None = None) -> int:
+    """32 where a model directory's weights fit `available` bytes in 32 bits, else 16.
 
-    A difference says at which token, and `margin`, by how many logits transformers preferred its
-    own to its second choice there: next to nothing means a tie, not a fault. Raises EngineError.
+    By default what the machine has free, file caches counted as free.
     """
-    with closing(LlamaCppEngine(f32_gguf, exact=True)) as engine:
-        theirs = engine.generate_tokens(prompts, Sampling(max_tokens=max_tokens))
+    if available is None:
+        available = free_memory()
+    size = sum(os.path.getsize(file) for file in set(tensor_files(model_dir).values()))
+    return 32 if available is None or ROOM * 2 * size <= available else 16  # stored in 16 bits
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    told = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(told[0]) if told else None
+
+
+@torch.inference_mode()
+def greedy_parity(
+    model_dir: str | Path, gguf_path: str | Path, prompts: Sequence[str], max_tokens: int = 64,
+    bits: int = 32,
+) -> dict[str, Any]:  # fmt: skip
+    """On how many prompts llama.cpp's greedy answer is the one transformers would give.
+
+    transformers reads each answer and is asked for its own choice at every token of it, computing
+    in fp32. With `bits` 32, for a file in f32, every difference counts. With 16, for a file in f16,
+    transformers holds one layer at a time, and a choice that it prefers by less than TIE logits is
+    a tie, since llama.cpp then rounds activations to 16 bits. A difference says at which token, and
+    `margin`, by how many logits transformers preferred its own. Raises EngineError.
+    """
+    with closing(LlamaCppEngine(gguf_path, exact=True)) as engine:
+        answers = engine.generate_tokens(prompts, Sampling(max_tokens=max_tokens))
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
-    ends = list(end_tokens(model_dir, tokenizer))
-    # a config of our own: the directory's may carry a repetition penalty, which is not greedy
-    greedy = GenerationConfig(
-        do_sample=False, max_new_tokens=max_tokens, eos_token_id=ends, pad_token_id=ends[0],
-        output_logits=True, return_dict_in_generate=True,
-    )  # fmt: skip
-    differences: list[dict[str, Any]] = []
-    for prompt, (reply,) in zip(prompts, theirs, strict=True):
-        inputs = tokenizer(prompt, return_tensors="pt")
-        out = model.generate(
-            inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=greedy
-        )
-        ours = out.sequences[0, inputs["input_ids"].shape[1] :].tolist()
-        if ours != reply:
-            differences.append(first_difference(prompt, ours, reply, out.logits))
+    if bits == 32:
+        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    else:
+        model = streamed(Path(model_dir))
+    ends = end_tokens(model_dir, tokenizer)
+    differences, ties = [], 0
+    for prompt, (answer,) in zip(prompts, answers, strict=True):
+        ids = tokenizer(prompt)["input_ids"]
+        scores = model(torch.tensor([ids + answer]), logits_to_keep=len(answer) + 1).logits[0]
+        found = difference(prompt, answer, scores, ends, max_tokens)
+        if bits == 16 and found and found["margin"] is not None and found["margin"] < TIE:
+            ties += 1
+        elif found:
+            differences.append(found)
     return {
         "n": len(prompts),
-        "equal": len(prompts) - len(differences),
+        "equal": len(prompts) - len(differences) - ties,
+        "ties": ties,
+        "tie": TIE if bits == 16 else None,
+        "bits": bits,
         "first_differences": differences[:EXAMPLES],
     }
 
 
-def first_difference(
-    prompt: str, ours: list[int], theirs: list[int], logits: Sequence[torch.Tensor]
-) -> dict[str, Any]:
-    """Where two generations part, and how sure transformers was there."""
-    pairs = list(zip(ours, theirs, strict=False))
-    at = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
-    best = logits[at][0].topk(2).values if at < len(logits) else None
+def difference(
+    prompt: str, answer: list[int], scores: torch.Tensor, ends: Sequence[int], max_tokens: int
+) -> dict[str, Any] | None:
+    """Where transformers would part from an answer most decidedly; None where it would not.
+
+    `scores` are its logits (length + 1, vocabulary): before each token of the answer, and after it.
+    """
+    own = scores.argmax(1).tolist()
+    ended = next((i + 1 for i, token in enumerate(answer) if token in ends), max_tokens)
+    margins = {
+        i: float(scores[i, own[i]] - scores[i, token])
+        for i, token in enumerate(answer)
+        if own[i] != token
+    }
+    together = ended == len(answer)  # else one goes on where the other stops
+    if together and not margins:
+        return None
+    at = max(margins, key=lambda i: margins[i]) if together else min(ended, len(answer))
     return {
         "prompt": prompt,
         "at": at,
-        "transformers": ours[at : at + 1],
-        "llama.cpp": theirs[at : at + 1],
-        "margin": None if best is None else float(best[0] - best[1]),
+        "transformers": own[at : at + 1] if at < ended else [],
+        "llama.cpp": answer[at : at + 1],
+        "margin": margins[at] if together else None,
     }

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
 from ltf_lite.export.architecture import (
+    INDEX,
     architecture,
     check_names,
+    check_shapes,
+    indexed,
     read_config,
     rows,
     tensor_files,
@@ -35,18 +39,54 @@ def check_exportable(model_dir: str | Path) -> None:
     architecture(config)
     files = tensor_files(folder)
     check_names(config, files, quantized_too=True)
+    check_shapes(config, files)
     embeddings = "model.embed_tokens.weight"
     read_vocabulary(folder, rows(files[embeddings], embeddings))
 
 
 def local(model_dir: str | Path) -> Path:
-    """The directory of a model that is one, or is a name on the Hub; raises ExportError."""
+    """The directory of a model that is one, or is a name on the Hub; raises ExportError.
+
+    Where the Hub cannot be reached, its cache on this machine must hold the whole model.
+    """
     if Path(model_dir).is_dir():
         return Path(model_dir)
+    name = str(model_dir)
     try:
-        return Path(snapshot_download(str(model_dir), allow_patterns=list(NEEDED)))
-    except Exception as error:  # the network's and the Hub's errors have no common type
+        folder = Path(snapshot_download(name, allow_patterns=list(NEEDED)))
+    except (HFValidationError, RepositoryNotFoundError) as error:
         raise ExportError(
-            f"there is no model directory {str(model_dir)!r}, and the Hub has none of that name or "
-            "cannot be reached"
+            f"there is no model directory {name!r}, and the Hub gives out no model of that name "
+            "(a gated one it does after `hf auth login`)"
         ) from error
+    except Exception as error:  # the network's errors and the Hub's have no common type
+        begun = getattr(error, "snapshot_path", None)
+        if begun is None:
+            everything = ["config.json", "tokenizer.json", "model*.safetensors"]
+            raise ExportError(unreachable(name, everything)) from error
+        folder = Path(begun)
+    if missing := missing_files(folder):
+        raise ExportError(unreachable(name, missing))
+    return folder
+
+
+def missing_files(folder: Path) -> list[str]:
+    """The files without which a snapshot of the Hub cannot be loaded."""
+    wanted = ["config.json", "tokenizer.json"]
+    if (folder / INDEX).is_file():
+        wanted += indexed(folder / INDEX)
+    else:
+        wanted.append("model.safetensors")
+    return [name for name in wanted if not (folder / name).is_file()]
+
+
+def unreachable(name: str, missing: list[str]) -> str:
+    """Which files of a model on the Hub are not here, and how to bring them, in one sentence."""
+    cached = f"models--{name.replace('/', '--')}"
+    return (
+        f"there is no model directory {name!r}, and the Hub's cache here lacks its "
+        f"{', '.join(missing)} while the Hub cannot be reached or has no such file: run "
+        f"`hf download {name} --local-dir DIR` where there is a network, bring DIR here and say "
+        f"model: {{base: DIR}} in the preset, or bring the cache's folder hub/{cached} into "
+        f"{constants.HF_HUB_CACHE}"
+    )

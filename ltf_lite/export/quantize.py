@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections import Counter
 from pathlib import Path
 
+import gguf
 import llama_cpp as lc
 
 from ltf_lite.engines import EngineError
@@ -24,8 +26,8 @@ KINDS = {
 def quantize(f16_path: str | Path, out_path: str | Path, kind: str = "q8_0") -> Path:
     """A quantized copy of a 16- or 32-bit GGUF file, under its name only when it is whole.
 
-    Where a row is no multiple of 256, llama.cpp takes a wider type instead of a `k` one. Raises
-    ExportError.
+    Where a row is no multiple of 256, llama.cpp takes a wider type instead of a `k` one:
+    `tensor_types` tells. Raises ExportError.
     """
     if kind not in KINDS:
         raise ExportError(f"cannot quantize to {kind!r} (known: {', '.join(KINDS)})")
@@ -50,3 +52,12 @@ def quantize(f16_path: str | Path, out_path: str | Path, kind: str = "q8_0") -> 
     finally:
         partial.unlink(missing_ok=True)
     return out_path
+
+
+def tensor_types(path: str | Path) -> dict[str, float]:
+    """Which share of a GGUF file's weights is stored in which type, the largest first."""
+    counts: Counter[str] = Counter()
+    for tensor in gguf.GGUFReader(path).tensors:
+        counts[tensor.tensor_type.name] += int(tensor.n_elements)
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.most_common()}

@@ -10,6 +10,7 @@ from typing import Any
 import gguf
 from transformers import AutoTokenizer, GenerationConfig
 
+from ltf_lite.export.architecture import in_one_line, read_object
 from ltf_lite.export.errors import ExportError
 
 LLAMA_BPE = (
@@ -50,9 +51,17 @@ def read_vocabulary(model_dir: str | Path, size: int) -> Vocabulary:
     tokenizer.json says. Raises ExportError.
     """
     if not (Path(model_dir) / "tokenizer.json").is_file():
-        raise ExportError(f"{str(model_dir)!r} has no tokenizer.json, which export reads")
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
+        raise ExportError(
+            f"{str(model_dir)!r} has no tokenizer.json, which export reads: put the files of its "
+            "tokenizer beside config.json"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+    except Exception as error:  # tokenizers' own errors have no type
+        raise ExportError(
+            f"cannot read the tokenizer of {str(model_dir)!r}: {in_one_line(error)}"
+        ) from error
     pre, merges = check_model(state)
     tokens, types = token_list(state, size)
     template = tokenizer.chat_template
@@ -112,7 +121,8 @@ def token_list(state: dict[str, Any], size: int) -> tuple[list[str], list[int]]:
     known = state["model"]["vocab"] | {text: t["id"] for text, t in added.items()}
     if known and max(known.values()) >= size:
         raise ExportError(
-            f"the tokenizer has a token {max(known.values())}, the model only {size} embeddings"
+            f"the tokenizer has a token {max(known.values())}, the model only {size} embeddings: "
+            "they are not of one model"
         )
     for text, index in known.items():
         tokens[index] = text
@@ -137,11 +147,15 @@ def adds_bos(tokenizer: Any) -> bool:
 def end_tokens(model_dir: str | Path, tokenizer: Any) -> tuple[int, ...]:
     """The tokens that end a generation in transformers; raises ExportError beyond three."""
     ends = tokenizer.eos_token_id
+    if ends is None:  # what generation_config.json ends on is no help: tuning teaches this one
+        raise ExportError(
+            f"the tokenizer of {str(model_dir)!r} names no end token, so its model could not learn "
+            "to stop: give it an eos_token in tokenizer_config.json"
+        )
     if (Path(model_dir) / "generation_config.json").is_file():
+        read_object(Path(model_dir) / "generation_config.json")
         told = GenerationConfig.from_pretrained(model_dir).eos_token_id
         ends = ends if told is None else told
-    if ends is None:
-        raise ExportError(f"{str(model_dir)!r} names no end token, so its GGUF would never stop")
     ends = (ends,) if isinstance(ends, int) else tuple(ends)
     if len(ends) > len(END_KEYS):
         raise ExportError(f"a GGUF file has room for three end tokens, the model has {len(ends)}")

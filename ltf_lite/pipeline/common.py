@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from ltf_lite.doctor import cores
 from ltf_lite.engines import Engine, model_path, open_engine
@@ -40,7 +39,7 @@ def style_of(run: Run) -> str:
     """The text style that the base speaks, in which everything of the run is asked."""
     from ltf_lite.engines.torch_engine import read_style
 
-    return read_style(Path(model_path(run.preset.model.base)))
+    return read_style(model_path(run.preset.model.base))
 
 
 def search_engine(run: Run, style: str) -> Engine:
@@ -52,12 +51,21 @@ def search_engine(run: Run, style: str) -> Engine:
         return ServerEngine(section.url, section.model, style, section.concurrency)
     if isinstance(section, LlamaCppSection):
         return open_engine(section.file, style=style)
-    return open_engine(run.preset.model.base)
+    return engine_of(run, "base")
 
 
 def engine_of(run: Run, model: str) -> Engine:
-    """The engine that answers as the run's `base` or as its `tuned` model; raises EngineError."""
-    return open_engine(run.preset.model.base if model == "base" else str(run.folder / "model"))
+    """The engine that answers as the run's `base` or as its `tuned` model; raises EngineError.
+
+    A run in 4 bits is answered for in 4 bits, by the base and the adapter beside it: what was tuned
+    and validated. The card that it was tuned on may not hold the merged model.
+    """
+    base, quantized = run.preset.model.base, run.preset.model.load_in_4bit
+    if model == "base":
+        return open_engine(base, load_in_4bit=quantized)
+    if quantized:
+        return open_engine(base, load_in_4bit=True, adapter=run.folder / "tuning" / "adapter")
+    return open_engine(run.folder / "model")
 
 
 def seed_of(*parts) -> int:

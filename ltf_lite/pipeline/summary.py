@@ -17,16 +17,21 @@ def summary(run: Run) -> dict[str, Any]:
         "run": str(run.folder),
         "preset": run.preset.name,
         "stages": run.stages,
-        "headline": headline(table) if table else None,
+        "headline": headline(table) if _answered(table) else None,
         "results": table,
         "parity": read_json(parity) if parity.is_file() else None,
     }
 
 
+def _answered(table: list[dict[str, Any]]) -> bool:
+    """Whether the tuned model's single pass is there; the base is asked long before."""
+    return any(r["model"] == "tuned" and r["choice"] == "greedy" for r in table)
+
+
 def closing(run: Run) -> str:
     """The headline, every result, and where the files are; raises RunError before evaluation."""
     table = rows(run.folder)
-    if not table:
+    if not _answered(table):
         raise RunError(f"{run.folder} has no results yet: `ltf train` goes on with it")
     width = max(len(r["answer"]) for r in table)
     names = max(len(r["model"]) for r in table) + 2

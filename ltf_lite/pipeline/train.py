@@ -11,6 +11,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,27 +28,31 @@ GIVE_UP = 20.0  # seconds to wait for the orphan of a killed run
 
 
 class Stage(NamedTuple):
-    """What a stage reads of the preset, which stages it builds on, and what it writes."""
+    """What a stage reads of the preset and builds on, its folder, and what of it others read."""
 
     name: str
     title: str
     parts: tuple[str, ...]
     upstream: tuple[str, ...]
+    folder: str
     outputs: tuple[str, ...]
 
 
 STAGES = (
-    Stage("problems", "problems", ("task", "problems"), (), ("problems",)),
+    Stage("problems", "problems", ("task", "problems"), (), "problems", ("problems",)),
+    Stage("baseline", "evaluate the base", ("task", "model", "evaluation"), ("problems",),
+          "evaluation/base", ("evaluation/base",)),
     Stage("search", "search and harvest", ("task", "model", "engine", "search"), ("problems",),
-          ("harvest",)),
+          "harvest", ("harvest",)),
     Stage("tune", "tune", ("task", "model", "harvest", "tuning"), ("problems", "search"),
-          ("tuning/adapter", "tuning/result.json")),
-    Stage("merge", "merge", ("model",), ("tune",), ("model",)),
-    Stage("evaluate", "evaluate", ("task", "model", "evaluation"), ("problems", "merge"),
-          ("evaluation",)),
+          "tuning", ("tuning/adapter", "tuning/result.json")),
+    Stage("merge", "merge", ("model",), ("tune",), "model", ("model",)),
+    Stage("evaluate", "evaluate the tuned model", ("task", "model", "evaluation"),
+          ("problems", "merge"), "evaluation/tuned", ("evaluation/tuned",)),
     Stage("export", "export GGUF and prove parity", ("name", "task", "export", "evaluation"),
-          ("problems", "search", "merge", "evaluate"), ("gguf",)),
-    Stage("report", "report", ("name", "about"), ("evaluate", "export"), ("report",)),
+          ("problems", "baseline", "search", "merge", "evaluate"), "gguf", ("gguf",)),
+    Stage("report", "report", ("name", "about"), ("baseline", "evaluate", "export"),
+          "report", ("report",)),
 )  # fmt: skip
 
 
@@ -61,19 +66,24 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     with locked(folder):
         run = Run.prepare(folder, preset, force_new)
         began = time.monotonic()
-        checked = False
-        for number, stage in enumerate(STAGES, 1):
-            wanted = run.input_hash(stage.parts, stage.upstream)
-            if run.finished(stage.name, wanted, stage.outputs):
-                say(f"[{number}/{len(STAGES)}] {stage.title}: done before")
-                continue
-            if not checked:
-                _preflight(run)
-                checked = True
-            say(f"[{number}/{len(STAGES)}] {stage.title}")
-            _run_stage(run, stage, wanted)
+        finish(run, STAGES)
         say(f"All stages done in {duration(time.monotonic() - began)}.")
         return run
+
+
+def finish(run: Run, stages: Sequence[Stage]) -> None:
+    """Run those of the stages that are not done; raises RunError."""
+    checked = False
+    for number, stage in enumerate(stages, 1):
+        wanted = run.input_hash(stage.parts, stage.upstream)
+        if run.finished(stage.name, wanted, stage.outputs):
+            say(f"[{number}/{len(stages)}] {stage.title}: done before")
+            continue
+        if not checked:
+            _preflight(run)
+            checked = True
+        say(f"[{number}/{len(stages)}] {stage.title}")
+        _run_stage(run, stage, wanted)
 
 
 def _preflight(run: Run) -> None:
@@ -97,8 +107,7 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
     entry = run.stages.get(stage.name, {})
     if entry.get("input") != wanted:
         entry = {"input": wanted, "seconds": 0.0}
-        for output in stage.outputs:
-            _remove(run.folder / output.split("/")[0])
+        remove(run.folder / stage.folder)
     entry["status"] = "running"
     run.stages[stage.name] = entry
     run.save()
@@ -116,7 +125,8 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
     say(f"      {duration(entry['seconds'])}, peak {entry['peak_bytes'] / 2**20:.0f} MiB")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all it holds, if it is there."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

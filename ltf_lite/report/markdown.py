@@ -86,13 +86,27 @@ def parity_lines(parity: dict[str, Any]) -> str:
     tokens, greedy = parity["tokens"], parity["greedy"]
     lines = [
         f"- tokenizer: {tokens['mismatches']} of {tokens['n']} texts differ",
-        f"- greedy, f32: {greedy['equal']} of {greedy['n']} answers equal token for token",
+        f"- greedy, {greedy['bits']} bits: {greedy['equal']} of {greedy['n']} answers equal token "
+        f"for token{', ' + ties_words(greedy) if greedy['bits'] < 32 else ''}",
     ]
     for name, rate in parity["success"].items():
         lines.append(
             f"- {name} through llama.cpp: {percent(rate)}, {rate['points']:+.1f} points to torch"
         )
+    for name, found in parity["divergence"].items():
+        held = ", ".join(f"{t} {100 * n:.1f} %" for t, n in parity["files"][name]["types"].items())
+        low, high = found["low"], found["high"]
+        span = "" if low is None else f" [{low:.2g}, {high:.2g}]"
+        lines.append(
+            f"- {name} ({held}): KL divergence to f16 {found['mean']:.2g}{span} nats a token over "
+            f"{found['n']} harvested paths, at most {found['max']:.2g}; the same likeliest token "
+            f"at {100 * found['same_top']:.2f} % of {found['tokens']:,} positions"
+        )
     return "\n".join(lines) + "\n"
+
+
+def ties_words(greedy: dict[str, Any]) -> str:
+    return f"{greedy['ties']} ties within {greedy['tie']} logits (32 bits did not fit the memory)"
 
 
 def report(folder: Path, manifest: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ TREE_NAMES = {"tot": "tree of thoughts", "rap": "RAP"}
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """Every evaluation record of a run, base before tuned."""
-    files = [*(folder / "evaluation").glob("*.test.json"), *(folder / "gguf").glob("*.test.json")]
+    files = [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]
     found = [read_json(file) for file in sorted(files)]
     return sorted(
         found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else len(MODELS)
@@ -57,7 +57,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     """One row a model and choice; seconds and tokens are a problem's, in bulk."""
     return [
         {"model": r["model"], "answer": name_of(choice, r["label"]), "choice": choice,
-         "reasoner": r["reasoner"], "valid_steps": r["valid_steps"], **rate}
+         "reasoner": r["reasoner"], "label": r["label"], "valid_steps": r["valid_steps"], **rate}
         for r in records(folder)
         for choice, rate in r["rates"].items()
     ]  # fmt: skip

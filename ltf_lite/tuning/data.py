@@ -181,6 +181,11 @@ class Batches(Dataset):
                     "totals": totals,
                 }
 
+    def tokens(self) -> int:
+        """How many the first micro-batch has."""
+        rows = (cut(side, 0, self.settings.accumulation) for side in self.step(0))
+        return sum(len(row.ids) for side in rows for row in side)
+
     def finest(self, count: int) -> bool:
         """Whether so many pieces are the most: each has one row of either side, or none."""
         return self.settings.accumulation * count >= max(self.good, self.bad)

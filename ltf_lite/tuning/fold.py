@@ -1,7 +1,10 @@
-"""LoRA's matrices added to their weight before the multiplication, where that is less work."""
+"""LoRA's matrices added to their weights before the multiplications, where that is less work."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,51 +13,67 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 
-def fold(model: nn.Module) -> None:
-    """Let the model's LoRA layers multiply by W + s B A while they train, where that pays.
+@contextmanager
+def folded(model: nn.Module) -> Iterator[None]:
+    """Inside, LoRA layers multiply by W + s B A, formed once; at its end B and A get gradients.
 
-    Names, weights and files stay peft's. Of `peft`'s layers only plain ones over a plain
-    `nn.Linear` are meant: 4-bit weights, dropout and variants (DoRA) compute as before.
+    Backward passes belong inside too, as many as there are pieces; the model must not change in
+    between. Only peft's plain layers in fp32 whose rank is high for their width are meant (see
+    `plain` and `pays`); to all others, and outside, nothing happens.
     """
-    for layer in model.modules():
-        if type(layer) is Linear and type(layer.base_layer) is nn.Linear:
-            layer.__class__ = Folding
+    layers = [layer for layer in model.modules() if plain(layer) and pays(layer)]
+    with torch.enable_grad():
+        sums = [whole(layer) for layer in layers]
+    leaves = [each.detach().requires_grad_() for each in sums]
+    for layer, weight in zip(layers, leaves, strict=True):
+        layer.forward = partial(multiply, layer, weight)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # uncovers the class's own
+    for each, leaf in zip(sums, leaves, strict=True):
+        if leaf.grad is not None:
+            each.backward(leaf.grad)
 
 
-class Folding(Linear):
-    """peft's Linear, whose training pass multiplies once where `pays` says so."""
-
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        name = self.active_adapters[0] if len(self.active_adapters) == 1 else None
-        if args or kwargs or not self.training or name is None or not self.plain(name, x):
-            return super().forward(x, *args, **kwargs)
-        base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
-        if not pays(x.shape[:-1].numel(), len(down), base.in_features, base.out_features):
-            return super().forward(x)
-        weight = torch.addmm(base.weight, up, down, alpha=self.scaling[name])
-        return linear(x, weight, base.bias)
-
-    def plain(self, name: str, x: Tensor) -> bool:
-        """Whether W + s B A is all that the layer is, and keeps the adapter's precision.
-
-        W in 16 bits would round the sum, and with it the small changes that train.
-        """
-        return (
-            name in self.lora_A
-            and not (self.disable_adapters or self.merged)
-            and name not in self.lora_variant
-            and isinstance(self.lora_dropout[name], nn.Identity)
-            and not (self.lora_bias[name] or self.fan_in_fan_out)
-            and x.dtype == self.base_layer.weight.dtype == self.lora_A[name].weight.dtype
-            and not torch.is_autocast_enabled(x.device.type)
-        )
+def whole(layer: Any) -> Tensor:
+    """W + s B A of the layer's only adapter."""
+    (name,) = layer.active_adapters
+    up, down = layer.lora_B[name].weight, layer.lora_A[name].weight
+    return torch.addmm(layer.base_layer.weight, up, down, alpha=layer.scaling[name])
 
 
-def pays(tokens: int, rank: int, d_in: int, d_out: int) -> bool:
-    """Whether a training pass over that many tokens is fewer operations with B A folded in.
+def multiply(layer: Any, weight: Tensor, x: Tensor) -> Tensor:
+    """The layer's forward pass, by `weight` unless its adapter is switched off."""
+    # 16 bits would round the sum, and with it the small changes that train.
+    if layer.disable_adapters or torch.is_autocast_enabled(x.device.type):
+        return type(layer).forward(layer, x)
+    return linear(x, weight, layer.base_layer.bias)
 
-    Multiplications forward and backward, apart: 4 d_in d_out tokens for the frozen weight and
-    6 rank (d_in + d_out) tokens for B and A. Folded: 6 d_in d_out tokens for the sum, whose
-    gradient is needed, and 6 rank d_in d_out to form it and to go back to B and A.
+
+def plain(layer: Any) -> bool:
+    """Whether W + s B A in fp32 is all that the layer is: no 4 bits, no dropout, no variant."""
+    if type(layer) is not Linear or type(layer.base_layer) is not nn.Linear:
+        return False
+    names = layer.active_adapters
+    return (
+        len(names) == 1
+        and names[0] in layer.lora_A
+        and names[0] not in layer.lora_variant
+        and isinstance(layer.lora_dropout[names[0]], nn.Identity)
+        and not (layer.lora_bias[names[0]] or layer.fan_in_fan_out or layer.merged)
+        and layer.base_layer.weight.dtype == layer.lora_A[names[0]].weight.dtype == torch.float32
+        and "forward" not in vars(layer)
+    )
+
+
+def pays(layer: Any) -> bool:
+    """Whether a forward and backward pass over many tokens is faster by the sum.
+
+    A token costs 4 d_in d_out operations with W and 6 r (d_in + d_out) with B and A, but 6 d_in
+    d_out with their sum, whose gradient is needed: the sum is less work below 3 r (d_in + d_out).
+    Apart, the output is also scaled and added, which measured on a CPU makes it 4 in place of 3.
     """
-    return d_in * d_out * (tokens + 3 * rank) < 3 * rank * (d_in + d_out) * tokens
+    d_out, d_in = layer.base_layer.weight.shape
+    return d_in * d_out < 4 * layer.r[layer.active_adapters[0]] * (d_in + d_out)

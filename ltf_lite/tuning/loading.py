@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
+from ltf_lite.engines.torch_loading import first_line, four_bit, keep_layout, place
 from ltf_lite.tuning.settings import Lora, TuningError
 
 
@@ -17,50 +24,65 @@ def load_for_tuning(
     """(model, tokenizer): the base frozen, its adapter trainable in fp32.
 
     `name` is a model directory or a name on the Hub; `load_in_4bit` keeps the base in NF4 with
-    double quantization (QLoRA, arXiv 2305.14314). Raises TuningError if there is no such model or
-    its output head is one the losses do not know.
+    double quantization (QLoRA, arXiv 2305.14314). Raises TuningError if there is no such model, its
+    tokenizer knows more tokens than it has embeddings, or its output head is one the losses do not
+    know.
     """
     torch.manual_seed(seed)  # the adapter's first weights come from here
     cuda = torch.cuda.is_available()
-    fast = cuda and find_spec("unsloth") is not None
     try:
-        if fast:
+        if cuda and unsloth_serves():
             model, tokenizer = with_unsloth(str(name), lora, load_in_4bit, max_length, seed)
         else:
             model, tokenizer = with_transformers(str(name), lora, load_in_4bit, cuda)
-    except (OSError, ValueError) as error:
-        raise TuningError(
-            f"no model could be loaded from {str(name)!r}: it is neither a model folder here nor a "
-            f"name that the Hugging Face Hub gives out ({str(error).splitlines()[0]})"
-        ) from error
-    for key in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
-        if getattr(model.config, key, None) not in (None, 1, 1.0):
-            raise TuningError(f"{name} rescales its logits ({key}), which tuning does not support")
+    except torch.OutOfMemoryError as error:
+        raise TuningError(f"the device has no room for the weights of {str(name)!r}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise TuningError(unloadable(str(name), error)) from error
+    check(model, tokenizer, str(name))
     return model, tokenizer
 
 
-def four_bit(compute: torch.dtype) -> Any:
-    """NF4 with double quantization, computing in that dtype (QLoRA, arXiv 2305.14314)."""
-    from transformers import BitsAndBytesConfig
+def unsloth_serves() -> bool:
+    """Whether unsloth is installed, and the card computes in bf16 as the trainer does.
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
+    On older ones unsloth takes fp16 instead, which does not go with it.
+    """
+    return find_spec("unsloth") is not None and torch.cuda.is_bf16_supported(
+        including_emulation=False
     )
 
 
-def keep_layout(model: Any) -> Any:
-    """The model, its 4-bit weights kept as they are.
+def unloadable(name: str, error: BaseException) -> str:
+    """What is the matter with a base that cannot be loaded, and the way out."""
+    reason = first_line(error).rstrip(".:")
+    if Path(name).is_dir():
+        return (
+            f"no model could be loaded from the folder {name!r} ({reason}): it needs config.json, "
+            "tokenizer.json and whole weights, *.safetensors"
+        )
+    return (
+        f"no model could be loaded from {name!r}: it is neither a model folder here nor a name "
+        f"that the Hugging Face Hub gives out to this machine ({reason}); where there is a "
+        f"network, `hf download {name} --local-dir DIR` brings its files, and then DIR can be the "
+        "base"
+    )
 
-    Else a forward pass on an AVX512-BF16 CPU repacks them, rounding their scales to bf16, and
-    fails where a row is no multiple of 64.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    return model
+
+def check(model: Any, tokenizer: Any, name: str) -> None:
+    """Refuse what would train, and train something else; raises TuningError."""
+    for key in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
+        if getattr(model.config, key, None) not in (None, 1, 1.0):
+            raise TuningError(f"{name} rescales its logits ({key}), which tuning does not support")
+    rows, ids = model.get_input_embeddings().weight.shape[0], tokenizer.get_vocab()
+    if not ids.keys() - set(tokenizer.all_special_tokens):  # so is made what has no file
+        raise TuningError(f"{name} has no tokenizer: its tokenizer.json is missing or empty")
+    highest = max(ids.values())
+    if highest >= rows:
+        raise TuningError(
+            f"the tokenizer of {name} has a token {highest}, and the model only {rows} embeddings, "
+            f"0 to {rows - 1}: they do not belong together"
+        )
 
 
 def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
@@ -68,14 +90,13 @@ def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = torch.bfloat16 if cuda else torch.float32
-    options: dict[str, Any] = {"dtype": dtype}
+    options: dict[str, Any] = {"dtype": dtype, "device_map": place(cuda)}
     if load_in_4bit:
         options["quantization_config"] = four_bit(dtype)
-    if cuda:
-        options["device_map"] = {"": 0}
     base = keep_layout(AutoModelForCausalLM.from_pretrained(name, **options))
     base.requires_grad_(False)
     if cuda:
+        # Not reentrant: its backward pass reaches the adapters although no input has a gradient.
         base.gradient_checkpointing_enable({"use_reentrant": False})
     adapter = LoraConfig(
         r=lora.rank,
@@ -84,33 +105,61 @@ def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> 
         target_modules=list(lora.targets),
         task_type="CAUSAL_LM",
     )
+    # peft keeps the adapter in fp32 beside 16-bit and 4-bit weights; autocast computes in 16 bits.
     return get_peft_model(base, adapter), AutoTokenizer.from_pretrained(name)
 
 
 def with_unsloth(
     name: str, lora: Lora, load_in_4bit: bool, max_length: int, seed: int
 ) -> tuple[Any, Any]:
-    from unsloth import FastLanguageModel
+    """As `with_transformers`, on a CUDA device, with unsloth's kernels in the model's place."""
+    from transformers import AutoTokenizer
 
-    base, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=name,
-        max_seq_length=max_length,
-        dtype=None,
-        load_in_4bit=load_in_4bit,
-        use_exact_model_name=True,  # the merge dequantizes this very base
-    )
-    model = FastLanguageModel.get_peft_model(
-        base,
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
-        bias="none",
-        use_gradient_checkpointing="unsloth",
-        random_state=seed,
-        max_seq_length=max_length,
-    )
-    return model, tokenizer
+    with quiet_unsloth():
+        from unsloth import FastLanguageModel
+
+        base, _ = FastLanguageModel.from_pretrained(
+            model_name=name,
+            max_seq_length=max_length,
+            dtype=torch.bfloat16,
+            load_in_4bit=load_in_4bit,
+            device_map=place(cuda=True),  # whole: else it may be spread over several cards
+            use_exact_model_name=True,  # the merge dequantizes this very base
+            offload_embedding=False,  # the engine that validates expects one device
+        )
+        model = FastLanguageModel.get_peft_model(
+            base,
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.targets),
+            bias="none",
+            # keeps hidden states in host memory from 512 tokens on, below that on the card
+            use_gradient_checkpointing="unsloth",
+            random_state=seed,
+        )
+    # It cuts off what is longer, without an error: no row is, but a prompt to validate may be.
+    base.model.max_seq_length = base.config.max_position_embeddings
+    # Not unsloth's tokenizer: where pad is the end token, or missing, it gets a pad token of its
+    # own, and both loaders shall read the same text as the same tokens.
+    return model, AutoTokenizer.from_pretrained(name)
+
+
+@contextmanager
+def quiet_unsloth() -> Iterator[None]:
+    """Keep unsloth from what nobody asked for: a folder here, a call home, banners among our lines.
+
+    On import it writes generated code to `unsloth_compiled_cache` in the working directory, and
+    with every model it loads it fetches a file from the Hub to count its users. It warns when
+    transformers is there before it: what it replaces afterwards it replaces in the classes, where
+    our trainer, a subclass, finds it too.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache / "ltf_lite" / "unsloth"))
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.filterwarnings("ignore", message=".*Unsloth should be imported before")
+        yield
 
 
 def set_threads(threads: int) -> None:

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-LOGITS = 2**25  # logits held at once: 128 MiB in fp32
+from ltf_lite.tuning.settings import LOGITS
 
 
 def unlikelihood(nll: Tensor) -> Tensor:
@@ -53,7 +53,8 @@ def token_nll(
     than `logits` logits allow go in chunks, of which one is held at a time. A head that trains
     computes its logits once more in the backward pass.
     """
-    count = max(1, math.ceil(len(hidden) * vocabulary(head, hidden) / logits))
+    rows = max(1, logits // vocabulary(head, hidden))
+    count = max(1, math.ceil(len(hidden) / rows))
     if not may_train(head) and torch.is_grad_enabled() and hidden.requires_grad:
         return FrozenHead.apply(hidden, targets, head, count)
     if count == 1:
@@ -82,15 +83,9 @@ class FrozenHead(torch.autograd.Function):
         found, slopes = [], torch.empty_like(hidden)
         parts = zip(chunks(hidden, targets, count), slopes.tensor_split(count), strict=True)
         for (states, wanted), slope in parts:
-            with torch.enable_grad():
-                states = states.detach().requires_grad_()
-                scores = head(states)
-            log_p = widened(scores.detach()).log_softmax(-1)
-            picked = log_p.gather(1, wanted[:, None])
-            found.append(-picked[:, 0])
-            # d NLL / d logits is p, less one at the target.
-            step = log_p.exp_().scatter_add_(1, wanted[:, None], -torch.ones_like(picked))
-            slope.copy_(torch.autograd.grad(scores, states, step.to(scores.dtype))[0])
+            nll, gradient = nll_and_slope(states, wanted, head)
+            found.append(nll)
+            slope.copy_(gradient)
         ctx.save_for_backward(slopes)
         return torch.cat(found)
 
@@ -99,6 +94,20 @@ class FrozenHead(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (slopes,) = ctx.saved_tensors
         return (upstream[:, None] * slopes).to(slopes.dtype), None, None, None
+
+
+def nll_and_slope(
+    hidden: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """`chunk_nll`, and d NLL / d hidden, (n, width), of each token's own."""
+    with torch.enable_grad():
+        hidden = hidden.detach().requires_grad_()
+        scores = head(hidden)
+    log_p = widened(scores.detach()).log_softmax(-1)
+    picked = log_p.gather(1, targets[:, None])
+    # d NLL / d logits is p, less one at the target.
+    slope = log_p.exp_().scatter_add_(1, targets[:, None], -torch.ones_like(picked))
+    return -picked[:, 0], torch.autograd.grad(scores, hidden, slope.to(scores.dtype))[0]
 
 
 def chunks(hidden: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+LOGITS = 2**24  # that a loss holds at once: 64 MiB in fp32
+AT_ONCE = 1024  # tokens a piece on the CPU: twice as many are as fast and take twice the memory
+
 
 class TuningError(RuntimeError):
     """A tuning run that cannot start or go on, with a sentence for the user."""

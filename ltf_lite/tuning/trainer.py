@@ -6,17 +6,20 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
+from ltf_lite.engines.torch_unsloth import is_patched
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning import checkpoints, losses, methods
 from ltf_lite.tuning.data import Batches, rows_of
+from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
-from ltf_lite.tuning.settings import Lora, TuneSettings, TuningError
+from ltf_lite.tuning.settings import AT_ONCE, Lora, TuneSettings, TuningError
 from ltf_lite.tuning.watch import Progress, Tally, Validate, Watch, rate_share
 
 CLIP = 1.0
@@ -67,6 +70,8 @@ def outcome(trainer: UFTTrainer) -> dict[str, Any]:
         "seconds": tally.seconds,
         "tokens": {"success": tally.success_tokens, "failed": tally.failed_tokens},
         "tokens_per_second": (tally.success_tokens + tally.failed_tokens) / tally.seconds,
+        "loader": "unsloth" if is_patched(trainer.model) else "transformers",
+        "micro_batch": ceil(trainer.settings.batch / trainer.tally.pieces),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
 
@@ -76,7 +81,8 @@ class UFTTrainer(Trainer):
 
     def __init__(self, model: Any, batches: Batches, settings: TuneSettings, out: Path) -> None:
         self.batches, self.settings, self.out = batches, settings, out
-        self.tally, self.mark = Tally(), time.perf_counter()
+        pieces = 1 if torch.cuda.is_available() else ceil(batches.tokens() / AT_ONCE)
+        self.tally, self.mark = Tally(pieces=max(1, pieces)), time.perf_counter()
         base = model.get_base_model()
         self.method = methods.get_method(settings.method)
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
@@ -130,15 +136,16 @@ class UFTTrainer(Trainer):
         """Add a micro-batch's gradients, and its tokens to the tally."""
         loss = torch.zeros((), device=self.args.device)
         success_tokens = failed_tokens = 0
-        for piece in self.batches.pieces(micro_batch, self.tally.pieces):
-            success_tokens += piece["tokens"][0]
-            failed_tokens += piece["tokens"][1]
-            tensors = {k: v for k, v in piece.items() if isinstance(v, torch.Tensor)}
-            piece |= self._prepare_inputs(tensors)
-            with self.compute_loss_context_manager():
-                share = self.compute_loss(model, piece)
-            self.accelerator.backward(share)
-            loss += share.detach()
+        with folded(model):
+            for piece in self.batches.pieces(micro_batch, self.tally.pieces):
+                success_tokens += piece["tokens"][0]
+                failed_tokens += piece["tokens"][1]
+                tensors = {k: v for k, v in piece.items() if isinstance(v, torch.Tensor)}
+                piece |= self._prepare_inputs(tensors)
+                with self.compute_loss_context_manager():
+                    share = self.compute_loss(model, piece)
+                self.accelerator.backward(share)
+                loss += share.detach()
         self.tally.success_tokens += success_tokens
         self.tally.failed_tokens += failed_tokens
         return loss

@@ -1,9 +1,10 @@
-"""Ask base and tuned model the test problems with every reasoner; one JSON file each."""
+"""Ask the tuned model the test problems with every reasoner; one JSON file each."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,27 @@ from ltf_lite.reasoners import get_reasoner
 
 
 def main(run: Run) -> dict[str, Any]:
+    asked = [s for s in run.preset.evaluation if get_reasoner(s.name).needs_engine]
+    return ask(run, "tuned", asked)
+
+
+def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, Any]:
+    """Ask the run's `base` or `tuned` model; the records go to evaluation/<model>.
+
+    Those of a reasoner that asks no model say `none`.
+    """
     set_threads(run)
-    sections = run.preset.evaluation
-    free = [s for s in sections if not get_reasoner(s.name).needs_engine]
-    asked = [s for s in sections if s not in free]
-    models = ("base", "tuned")
-    tokens, folder = 0, run.folder / "evaluation"
-    with bar("evaluate", len(free) + len(models) * len(asked)) as advance:
-        for section in free:
-            evaluate(run, None, "none", section, folder)
-            advance(1, section.label)
-        for name in models:
-            engine = engine_of(run, name)
-            for section in asked:
-                evaluate(run, engine, name, section, folder)
-                advance(1, f"{name}: {section.label}")
-            tokens += engine.usage.tokens_out
-            engine.close()
-    return {"tokens_out": tokens}
+    engine = engine_of(run, model)
+    try:
+        with bar(f"evaluate {model}", len(sections)) as advance:
+            for section in sections:
+                own = get_reasoner(section.name).needs_engine
+                asked, name = (engine, model) if own else (None, "none")
+                evaluate(run, asked, name, section, run.folder / "evaluation" / model)
+                advance(1, section.label)
+        return {"tokens_out": engine.usage.tokens_out}
+    finally:
+        engine.close()
 
 
 def record_file(folder: Path, model: str, section: ReasonerSection) -> Path:

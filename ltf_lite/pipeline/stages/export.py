@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +17,78 @@ from ltf_lite.engines.llamacpp import LlamaCppEngine
 from ltf_lite.engines.torch_engine import read_style
 from ltf_lite.export import (
     ExportError,
+    bits_that_fit,
+    divergence,
     greedy_parity,
     model_card,
     modelfile,
     quantize,
+    tensor_types,
     token_parity,
     write_gguf,
 )
 from ltf_lite.files import read_json, write_json, write_text
 from ltf_lite.harvest import read
-from ltf_lite.pipeline.common import problems_of, set_threads, task_of
+from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.pipeline.stages.evaluate import evaluate, record_file
 from ltf_lite.presets import ReasonerSection
 from ltf_lite.progress import bar
 
 TEXTS = 2000  # of the harvest, whose tokens are compared
+PATHS = 100  # of the harvest, on which quantized files are held against f16
 
 
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
-    name, folder = run.preset.name, run.folder / "gguf"
+    folder = run.folder / "gguf"
     folder.mkdir(exist_ok=True)
     kinds = run.preset.export.quantizations
-    with bar("export", 4 + len(kinds)) as advance:
-        f16 = folder / f"{name}.f16.gguf"
-        files: dict[str, Path] = {k: folder / f"{name}.{k}.gguf" for k in ("f16", *kinds)}
-        if not f16.is_file():
-            write_gguf(run.folder / "model", f16, "f16", name, {"ltf.task": run.preset.task.name})
-        advance(1, f16.name)
-        for kind in kinds:
-            if not files[kind].is_file():
-                quantize(f16, files[kind], kind)
-            advance(1, files[kind].name)
+    with bar("export", 4 + 2 * len(kinds)) as advance:
+        files = _write(run, folder, advance)
+        f16 = files["f16"]
         parity: dict[str, Any] = {"tokens": _tokens(run, f16)}
         advance(1, "tokenizer")
-        parity["greedy"] = _greedy(run, folder)
+        parity["greedy"] = _greedy(run, f16)
         advance(1, "greedy answers")
         parity["success"] = {kind: _success(run, kind, files[kind]) for kind in kinds}
         advance(1, "success")
+        parity["divergence"], paths = {}, _paths(run) if kinds else []
+        for kind in kinds:
+            parity["divergence"][kind] = divergence(f16, files[kind], paths)
+            advance(1, f"{kind} against f16")
+    parity["files"] = {
+        kind: {"bytes": os.path.getsize(file), "types": tensor_types(file)}
+        for kind, file in files.items()
+    }
     failures = _failures(run, parity)
     write_json(folder / "parity.json", {**parity, "passed": not failures, "failures": failures})
     _describe(run, folder, files, parity)
     if failures:
         raise ExportError(f"parity failed: {'; '.join(failures)} (see {folder / 'parity.json'})")
-    return {"bytes": {kind: os.path.getsize(file) for kind, file in files.items()}}
+    return {"bytes": {kind: file["bytes"] for kind, file in parity["files"].items()}}
+
+
+def _write(run: Run, folder: Path, advance: Callable[[int, str], None]) -> dict[str, Path]:
+    """The files by kind, f16 first; one that is already there is whole."""
+    name, kinds = run.preset.name, run.preset.export.quantizations
+    files = {kind: folder / f"{name}.{kind}.gguf" for kind in ("f16", *kinds)}
+    f16 = files["f16"]
+    if not f16.is_file():
+        write_gguf(run.folder / "model", f16, "f16", name, {"ltf.task": run.preset.task.name})
+    advance(1, f16.name)
+    for kind in kinds:
+        if not files[kind].is_file():
+            quantize(f16, files[kind], kind)
+        advance(1, files[kind].name)
+    return files
 
 
 def _describe(run: Run, folder: Path, files: dict[str, Path], parity: dict[str, Any]) -> None:
     """The model card and the Modelfile, from the run's own records."""
     task, style = task_of(run), read_style(run.folder / "model")
     records = {
-        model: read_json(record_file(run.folder / "evaluation", model, _section(run)))
+        model: read_json(record_file(run.folder / "evaluation" / model, model, _section(run)))
         for model in ("base", "tuned")
     }
     rates = {model: record["rates"]["greedy"] for model, record in records.items()}
@@ -76,6 +98,7 @@ def _describe(run: Run, folder: Path, files: dict[str, Path], parity: dict[str, 
     searched = [section.label for section in run.preset.search]
     card = model_card(
         run.manifest["preset"],
+        read_json(run.folder / "tuning" / "run.json")["settings"]["method"],
         searched,
         names,
         task.prompt(problem, style),
@@ -100,16 +123,30 @@ def _tokens(run: Run, f16: Path) -> dict[str, Any]:
         engine.close()
 
 
-def _greedy(run: Run, folder: Path) -> dict[str, Any]:
-    """Token for token against transformers, in 32 bits throughout."""
-    task, style = task_of(run), read_style(run.folder / "model")
+def _paths(run: Run) -> list[tuple[str, str]]:
+    """Prompt and text of some paths, drawn from the whole harvest, one in memory for each."""
+    rng = random.Random(seed_of(run.preset.seed, "divergence"))
+    drawn: list[tuple[str, str]] = []
+    for n, row in enumerate(read(run.folder / "harvest")):
+        at = n if n < PATHS else rng.randrange(n + 1)
+        if at < PATHS:
+            drawn[at : at + 1] = [(row["prompt"], row["text"])]
+    return drawn
+
+
+def _greedy(run: Run, f16: Path) -> dict[str, Any]:
+    """Token for token against transformers, in 32 bits throughout if the memory allows it."""
+    model, task = run.folder / "model", task_of(run)
     problems = problems_of(run, "test")[: run.preset.export.greedy_problems]
-    f32 = folder / ".parity.f32.gguf"
+    prompts = [task.prompt(problem, read_style(model)) for problem in problems]
+    room = _section(run).settings().get("max_tokens") or 64
+    bits = bits_that_fit(model)
+    if bits == 16:
+        return greedy_parity(model, f16, prompts, room, bits)
+    f32 = f16.with_name(".parity.f32.gguf")
     try:
-        write_gguf(run.folder / "model", f32, "f32", run.preset.name)
-        prompts = [task.prompt(problem, style) for problem in problems]
-        room = _section(run).settings().get("max_tokens") or 64
-        return greedy_parity(run.folder / "model", f32, prompts, room)
+        write_gguf(model, f32, "f32", run.preset.name)
+        return greedy_parity(model, f32, prompts, room, bits)
     finally:
         f32.unlink(missing_ok=True)
 
@@ -126,7 +163,7 @@ def _success(run: Run, kind: str, file: Path) -> dict[str, Any]:
         found = evaluate(run, engine, f"tuned {kind}", _section(run), run.folder / "gguf")
     finally:
         engine.close()
-    reference = read_json(record_file(run.folder / "evaluation", "tuned", _section(run)))
+    reference = read_json(record_file(run.folder / "evaluation" / "tuned", "tuned", _section(run)))
     rate, wanted = found["rates"]["greedy"], reference["rates"]["greedy"]["rate"]
     return {**rate, "torch": wanted, "points": 100 * (rate["rate"] - wanted)}
 
@@ -136,8 +173,8 @@ def _failures(run: Run, parity: dict[str, Any]) -> list[str]:
     failures = []
     if tokens["mismatches"]:
         failures.append(f"{tokens['mismatches']} of {tokens['n']} texts get other tokens")
-    if greedy["equal"] < greedy["n"]:
-        failures.append(f"{greedy['n'] - greedy['equal']} of {greedy['n']} greedy answers differ")
+    if differing := greedy["n"] - greedy["equal"] - greedy["ties"]:
+        failures.append(f"{differing} of {greedy['n']} greedy answers differ")
     for kind, rate in parity["success"].items():
         if abs(rate["points"]) > run.preset.export.success_points:
             failures.append(f"{kind} solves {rate['points']:+.1f} points beside the torch model")

@@ -1,11 +1,28 @@
-"""Before anything is searched or trained: can this base be loaded, and its result exported?"""
+"""Before anything is searched or trained: does tuning fit, can the base be loaded and exported?"""
 
 from __future__ import annotations
 
+from ltf_lite import doctor
 from ltf_lite.engines import model_path
 from ltf_lite.export import check_exportable
+from ltf_lite.pipeline.fit import check_fits
 from ltf_lite.pipeline.run import Run
+from ltf_lite.progress import say
+from ltf_lite.tuning import TuningError
 
 
 def main(run: Run) -> None:
-    check_exportable(model_path(run.preset.model.base))
+    base = model_path(run.preset.model.base)
+    try:
+        check_room(run)
+    except TuningError:  # its shape is not known here: that needs its files, or says what it lacks
+        check_exportable(base)
+        check_room(run)
+    else:
+        check_exportable(base)
+
+
+def check_room(run: Run) -> None:
+    """Say what tuning needs, and refuse a card that is too small; raises TuningError, RunError."""
+    if run.stages.get("tune", {}).get("status") != "done":  # else the rest may run anywhere
+        say(check_fits(run.preset, *doctor.free_memory()))

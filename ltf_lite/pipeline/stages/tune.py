@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ltf_lite.engines import model_path
@@ -12,6 +11,7 @@ from ltf_lite.engines.torch_engine import TorchEngine, read_style
 from ltf_lite.evaluation import record
 from ltf_lite.files import write_json
 from ltf_lite.harvest import Example, examples, read
+from ltf_lite.pipeline import fit
 from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of, threads_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.progress import bar, say
@@ -48,11 +48,9 @@ def main(run: Run) -> dict[str, Any]:
 
 
 def settings_of(run: Run) -> TuneSettings:
-    own = run.preset.tuning.model_dump(exclude={"credit", "seed"})
-    return TuneSettings(
-        **own, load_in_4bit=run.preset.model.load_in_4bit, threads=threads_of(run),
-        seed=seed_of(_seed(run), "tune"),
-    )  # fmt: skip
+    return replace(
+        fit.settings_of(run.preset), threads=threads_of(run), seed=seed_of(_seed(run), "tune")
+    )
 
 
 def _seed(run: Run) -> int:
@@ -93,7 +91,7 @@ def _validation(run: Run, path: str):
     reasoner = CoT(**section.settings())
 
     def validate(model, tokenizer) -> dict[str, float]:
-        engine = TorchEngine(model, tokenizer, read_style(Path(path)))
+        engine = TorchEngine(model, tokenizer, read_style(path))
         found = record(list(reasoner.solve(problems, task, engine, 0)), task, 0.0, 0)
         return {"success": found["rates"]["greedy"]["rate"], "valid_steps": found["valid_steps"]}
 

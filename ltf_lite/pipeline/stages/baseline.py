@@ -1,0 +1,12 @@
+"""Ask the base the test problems with every reasoner, before anything is searched or tuned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ltf_lite.pipeline.run import Run
+from ltf_lite.pipeline.stages.evaluate import ask
+
+
+def main(run: Run) -> dict[str, Any]:
+    return ask(run, "base", run.preset.evaluation)

@@ -1,0 +1,265 @@
+"""Sweeps: the grid, one real sweep that is killed and goes on, and a table that says what was."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ltf_lite.files import read_json
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.grid import grid
+from ltf_lite.pipeline.run import locked
+from ltf_lite.pipeline.sweep import sweep
+from ltf_lite.presets import PresetError, parse
+from ltf_lite.report.sweep import Group, as_csv, as_markdown, sweep_table
+from tests.conftest import SMALL, ltf, one_sentence
+
+SMALLER = copy.deepcopy(SMALL) | {
+    "name": "smaller",
+    "problems": {"train": 60, "validation": 8, "test": 12},
+    "search": [{"name": "dfs", "paths": 1, "failures": 2}],
+    "evaluation": [
+        {"name": "random"},
+        {"name": "cot", "n": 1, "max_tokens": 40},
+        {"name": "tot", "beam": 1},
+    ],
+}
+SMALLER["tuning"] |= {"steps": 3, "eval_every": 1, "warmup": 1, "batch": 8}
+PRESET = parse(SMALLER, "test")
+TOT = "tree of thoughts (beam=1)"
+
+
+def names(*pairs: str) -> list[str]:
+    return [cell.label for cell in grid(PRESET, pairs)]
+
+
+def test_what_a_method_does_not_know_makes_no_cell_of_its_own():
+    found = grid(PRESET, ["method=sft,uft", "alpha=1e-5,1e-3", "learning_rate=1e-4"])
+    assert [cell.settings for cell in found] == [
+        {"method": "sft", "learning_rate": 1e-4},
+        {"method": "uft", "alpha": 1e-5, "learning_rate": 1e-4},
+        {"method": "uft", "alpha": 1e-3, "learning_rate": 1e-4},
+    ]
+    assert [cell.preset.tuning.alpha for cell in found[1:]] == [1e-5, 1e-3]
+    assert found[0].preset.tuning.steps == 3
+    assert found[2].seeded(7).tuning.seed == 7
+    assert found[2].id == "method-uft-alpha-0.001-learning_rate-0.0001"
+
+
+def test_equal_cells_are_one_however_they_are_written():
+    assert names("alpha=1e-4,0.0001,1.0e-4") == ["alpha=0.0001"]
+    assert names("rank=4,8", "alpha=0.5") == ["alpha=0.5 rank=4", "alpha=0.5 rank=8"]
+    assert names("alpha=0.5", "rank=4,8") == names("rank=4,8", "tuning.alpha=0.5")
+    failures = ("method=sft,uft", "harvest.failures_per_problem=1,2")
+    assert len(names(*failures)) == 3  # sft does not draw them
+    assert names() == ["as in the preset"]
+    assert names("targets=[q_proj,v_proj],[q_proj]") == ["targets=q_proj+v_proj", "targets=q_proj"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["alhpa=0.1"], ["tuning.alhpa", "alpha"]),
+        (["harvest.success_per_problem=1"], ["harvest.success_per_problem", "successes_per"]),
+        (["alpha=0.1,1.5"], ["tuning.alpha", "less than 1"]),
+        (["method=uft,sfd"], ["sfd", "sft"]),
+        (["method=[a]"], ["tuning.method"]),
+        (["method=sft", "alpha=0.1"], ["alpha", "sft", "leave it out"]),
+        (["problems.train=10"], ["problems.train", "tuning and harvest"]),
+        (["evaluation=1,2", "seed=1"], ["seed", "--seeds"]),
+        (["alpha=0.1", "tuning.alpha=0.2"], ["alpha", "twice"]),
+        (["alpha"], ["NAME=VALUE"]),
+        (["alpha="], ["NAME=VALUE"]),
+        (["=1"], ["NAME=VALUE"]),
+        (["alpha=1,]"], ["NAME=VALUE"]),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused_by_name(pairs, words):
+    with pytest.raises(PresetError) as caught:
+        grid(PRESET, pairs)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def row(model: str, choice: str, rate: float) -> dict:
+    label = {"greedy": "cot n=1", "tot": "tot beam=1"}[choice]
+    return {"model": model, "answer": {"greedy": "single pass", "tot": TOT}[choice],
+            "choice": choice, "label": label, "rate": rate, "low": rate / 2, "high": 0.9, "n": 100,
+            "valid_steps": rate}  # fmt: skip
+
+
+def result(greedy: float, tot: float) -> dict:
+    return {"tuning_seconds": 10 * greedy,
+            "rows": [row("tuned", "greedy", greedy), row("tuned", "tot", tot)]}  # fmt: skip
+
+
+BASE = [row("base", "greedy", 0.1), row("base", "tot", 0.4)]
+
+
+def test_the_table_has_means_and_intervals_over_seeds_and_what_is_kept_of_search():
+    groups = [
+        Group("sft", {"method": "sft"}, None, {0: result(0.3, 0.2), 1: result(0.5, 0.2)}, {}),
+        Group("uft", {"method": "uft", "alpha": 0.1}, "sft",
+              {0: result(0.4, 0.3), 1: result(0.8, 0.1), 2: result(0.6, 0.2)}, {}),
+        Group("one", {"method": "npo"}, "gone", {1: result(0.5, 0.4)}, {0: "stage x | stopped"}),
+    ]  # fmt: skip
+    found = sweep_table("p", BASE, groups)
+    base, sft, uft, one = found["rows"]
+    assert (base["abilities"][TOT]["low"], base["abilities"][TOT]["high"]) == (0.2, 0.9)
+    # two seeds: 12.706 standard errors, cut at 0; three: 4.303 of 0.2 / sqrt(3)
+    assert sft["abilities"]["single pass"]["rate"] == pytest.approx(0.4)
+    assert sft["abilities"]["single pass"]["low"] == 0
+    assert uft["abilities"]["single pass"]["low"] == pytest.approx(0.6 - 4.303 * 0.11547, abs=1e-4)
+    assert uft["abilities"]["single pass"]["high"] == 1
+    assert uft["abilities"][TOT]["high"] == pytest.approx(0.2 + 4.303 * 0.057735, abs=1e-4)
+    assert uft["abilities"][TOT]["kept"] == pytest.approx(0.5)
+    assert uft["valid_steps"] == pytest.approx(0.6)
+    assert uft["tuning_seconds"] == pytest.approx(6.0)
+    # one seed: the interval of the record
+    assert (one["abilities"][TOT]["low"], one["abilities"][TOT]["high"]) == (0.2, 0.9)
+    (gain,) = found["beside_sft"]  # seeds 0 and 1 of uft against those of sft
+    assert (gain["cell"], gain["seeds"]) == ("uft", [0, 1])
+    assert gain["abilities"]["single pass"]["mean"] == pytest.approx(0.2)
+    assert gain["abilities"][TOT]["mean"] == pytest.approx(0.0)
+    assert gain["abilities"][TOT]["high"] == pytest.approx(12.706 * 0.1, abs=1e-3)
+    page = as_markdown(found)
+    assert "20.0 % [0.0, 44.8]" in page
+    assert "seed 0: stage x / stopped" in page
+    lines = list(csv.DictReader(as_csv(found).splitlines()))
+    assert [line["seeds"] for line in lines] == ["0", "2", "3", "1"]
+    assert float(lines[2][f"{TOT} kept"]) == pytest.approx(0.5)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("presets") / "smaller.yaml"
+    file.write_text(yaml.safe_dump(SMALLER))
+    return file
+
+
+BAD, GOOD = "learning_rate-0.9", "learning_rate-0.002"
+
+
+@pytest.fixture(scope="module")
+def swept(file, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, dict[Path, int]]:
+    """A sweep whose first cell fails, killed while it tunes the second, and called again.
+
+    Its folder, its second call, and what the first had finished.
+    """
+    folder = tmp_path_factory.mktemp("runs") / "smaller.sweep"
+    asked = ["sweep", file, "--set", "learning_rate=0.9,2e-3", "--out", folder]
+    command = [sys.executable, "-m", "ltf_lite.cli", *map(str, asked)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    second = folder / "cells" / GOOD / "seed-0"
+    while process.poll() is None and not (second / "tuning" / "run.json").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (second / "result.json").exists(), "it was to be killed before it was done"
+    finished = stamps(folder)
+    return folder, ltf(*asked, "--json"), finished
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each file that is not to be made again was written."""
+    files = [*folder.glob("shared/harvest/*"), *folder.glob("shared/evaluation/*/*"),
+             *folder.glob("cells/*/*/result.json")]  # fmt: skip
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_search_and_base_are_shared_and_what_is_done_is_not_done_again(swept):
+    folder, call, finished = swept
+    assert call.stderr.count(": done before") == 3
+    assert "Tuning 2/2, " in call.stderr
+    assert len(finished) == 1 + 3
+    assert finished.items() <= stamps(folder).items()
+    cell = folder / "cells" / GOOD / "seed-0"
+    for part in folder.glob("shared/harvest/*"):
+        assert part.stat().st_nlink == 3  # the harvests of both cells are this file
+    stages = ["problems", "baseline", "search", "tune", "merge", "evaluate"]
+    assert list(Run.load(cell).stages) == stages
+    assert (cell / "tuning" / "adapter").is_dir()
+    assert not (cell / "model").exists()
+    assert not (cell / "tuning" / "checkpoints").exists()
+
+
+def test_a_cell_that_fails_says_why_and_stops_no_other(swept):
+    folder, call, _ = swept
+    one_sentence(call, 1, BAD)
+    _, bad, good = json.loads(call.stdout)["rows"]
+    assert (bad["cell"], bad["seeds"], bad["abilities"]) == (BAD, [], {})
+    assert "exploded" in bad["failed"]["0"]
+    assert (good["cell"], good["seeds"], good["failed"]) == (GOOD, [0], {})
+    assert "exploded" in (folder / "sweep.md").read_text()
+
+
+def test_the_table_says_what_the_records_say(swept):
+    folder, call, _ = swept
+    records = {
+        "base": folder / "shared" / "evaluation" / "base",
+        GOOD: folder / "cells" / GOOD / "seed-0" / "evaluation" / "tuned",
+    }
+    printed = {line["cell"]: line for line in json.loads(call.stdout)["rows"]}
+    with (folder / "results.csv").open() as file:
+        written = {line["cell"]: line for line in csv.DictReader(file)}
+    page, tots = (folder / "sweep.md").read_text(), []
+    for name, place in records.items():
+        (file,) = place.glob("*-cot-n-1-max-tokens-40.test.json")
+        single = read_json(file)
+        (file,) = place.glob("*-tot-beam-1.test.json")
+        tot = read_json(file)["rates"]["tot"]
+        tots.append(tot["rate"])
+        line, solved = printed[name], sum(path["correct"] for path in single["paths"])
+        assert line["abilities"]["single pass"]["rate"] == solved / 12
+        assert line["abilities"][TOT]["rate"] == tot["rate"]
+        assert line["abilities"][TOT]["high"] == tot["high"]  # one seed: Wilson
+        assert line["valid_steps"] == single["valid_steps"]
+        assert float(written[name]["single pass"]) == solved / 12
+        assert f"{100 * tot['rate']:.1f} % [{100 * tot['low']:.1f}, " in page
+    assert printed[GOOD]["abilities"][TOT]["kept"] == tots[1] / tots[0]
+    tuned = read_json(folder / "cells" / GOOD / "seed-0" / "tuning" / "result.json")
+    assert printed[GOOD]["tuning_seconds"] == tuned["seconds"]
+
+
+def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept):
+    folder, before = swept[0], stamps(swept[0])
+    unfit = ["max_length=9"]  # no path fits, so that it fails at once
+
+    def shown(data: dict) -> list[str]:
+        preset = parse(data, "test")
+        return [line["cell"] for line in sweep(preset, grid(preset, unfit), 1, folder)["rows"]]
+
+    assert shown(SMALLER) == ["base", "max_length-9", GOOD]
+    assert before == stamps(folder)
+    assert shown({**SMALLER, "harvest": {"failures_per_problem": 1}}) == ["base", "max_length-9"]
+    assert before == stamps(folder)  # what is shared does not depend on it
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(file, tmp_path):
+    folder = tmp_path / "out"
+    one_sentence(ltf("sweep", file, "--set", "alhpa=1", "--out", folder), 2, "alhpa", "'alpha'")
+    assert ltf("sweep", file, "--seeds", "0", "--out", folder).returncode == 2
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "letters.txt").write_text("dear")
+    with pytest.raises(RunError, match="is no sweep"):
+        sweep(PRESET, grid(PRESET, []), 1, folder)
+    assert not (folder / "shared").exists()
+    with locked(folder), pytest.raises(RunError, match="another process"):
+        sweep(PRESET, grid(PRESET, []), 1, folder)
+
+
+def test_the_sweep_of_another_preset_is_refused(swept):
+    other = parse({**SMALLER, "name": "other"}, "test")
+    with pytest.raises(RunError, match=r"'smaller', not 'other'"):
+        sweep(other, grid(other, []), 1, swept[0])
