@@ -81,10 +81,10 @@ def free_memory() -> tuple[str | None, int | None]:
 
         if torch.cuda.is_available():
             return torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0]
-    return None, _free_ram()
+    return None, free_ram()
 
 
-def _free_ram() -> int | None:
+def free_ram() -> int | None:
     """What could be had without swapping; all of it where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -219,7 +219,7 @@ def wavering(base, tmp_path_factory):
 
     out, folder = tmp_path_factory.mktemp("taught"), tmp_path_factory.mktemp("wavering")
     taught = [*GOOD, *(replace(e, good=True) for e in BAD)]
-    told = replace(SETTINGS, steps=200, batch=8, alpha=0.0, learning_rate=1e-2, eval_every=200,
+    told = replace(SETTINGS, steps=200, batch=8, alpha=0.0, learning_rate=5e-3, eval_every=200,
                    rank=16, lora_alpha=32, dropout=0.0)  # fmt: skip
     tune(base, taught, out, told, steady)
     model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), out / "adapter")
@@ -239,15 +239,15 @@ def test_tuning_learns_successes_and_forgets_failures(wavering, tmp_path, load_i
             before.append((nll(model, tok, GOOD[:5]), nll(model, tok, BAD[:5])))
         return {"success": -found[0]}
 
-    told = replace(SETTINGS, steps=60, eval_every=30, alpha=0.5, batch=8, learning_rate=1e-2,
+    told = replace(SETTINGS, steps=100, eval_every=50, alpha=0.5, batch=8, learning_rate=5e-3,
                    load_in_4bit=load_in_4bit)  # fmt: skip
     seen = []
     result = tune(wavering, [*GOOD, *BAD], tmp_path, told, validate, seen.append)
     assert after[-1][0] < before[-1][0] - 0.1
     assert after[-1][1] > before[-1][1] + 1
-    assert [p["step"] for p in seen] == [20, 30, 40, 60]
-    assert result["step"] == 60
-    assert result["tokens"]["success"] > 60 * 8 * 10
+    assert [p["step"] for p in seen] == [20, 40, 50, 60, 80, 100]
+    assert result["step"] == 100
+    assert result["tokens"]["success"] > 100 * 8 * 10
     assert result["tokens_per_second"] > 0
     assert result["trainable_parameters"] < 100_000
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ltf_lite.doctor import free_ram
 from ltf_lite.engines import Sampling
 from ltf_lite.engines.llamacpp import LlamaCppEngine
 from ltf_lite.export.architecture import tensor_files
@@ -39,19 +40,9 @@ def bits_that_fit(model_dir: str | Path, available: int | None = None) -> int:
     By default what the machine has free, file caches counted as free.
     """
     if available is None:
-        available = free_memory()
+        available = free_ram()
     size = sum(os.path.getsize(file) for file in set(tensor_files(model_dir).values()))
     return 32 if available is None or ROOM * 2 * size <= available else 16  # stored in 16 bits
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    told = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(told[0]) if told else None
 
 
 @torch.inference_mode()
