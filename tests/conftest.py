@@ -91,3 +91,22 @@ def base_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("base")
     return write_gguf(model_path("tiny-base"), folder / "base.f32.gguf", "f32", "base")
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of two layers with the embedded base's tokenizer, to be tuned."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from ltf_lite.tiny import pretrain, tokenizer
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("random")
+    model = LlamaForCausalLM(pretrain.config(64, 2, 128))
+    # The tied head stays frozen: at its usual 0.02 no adapter could make any token likely.
+    model.get_input_embeddings().weight.data.mul_(10)
+    model.save_pretrained(folder)
+    tokenizer.build().save_pretrained(folder)
+    return folder

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM
 
 from ltf_lite.harvest.example import Example
 from ltf_lite.preset_schema import METHOD_SETTINGS
-from ltf_lite.tiny import pretrain, tokenizer
+from ltf_lite.tiny import tokenizer
 from ltf_lite.tuning import Lora, TuneSettings, TuningError, load_for_tuning, tune
 from ltf_lite.tuning.data import Batches, paired, prompt_of, rows_of
 from ltf_lite.tuning.methods import METHODS, Parts, Side, Totals, get_method, learning
@@ -147,18 +146,6 @@ def test_no_pair_at_all_is_said_to_be_so():
 
 
 # ---- training
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("base")
-    model = LlamaForCausalLM(pretrain.config(64, 2, 128))
-    model.get_input_embeddings().weight.data.mul_(10)
-    model.save_pretrained(folder)
-    tokenizer.build().save_pretrained(folder)
-    return folder
 
 
 def nll(model, examples) -> float:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from ltf_lite.harvest.example import Example
-from ltf_lite.tiny import pretrain, tokenizer
+from ltf_lite.tiny import tokenizer
 from ltf_lite.tuning import Lora, TuneSettings, TuningError, checkpoints, load_for_tuning, tune
 from ltf_lite.tuning.data import Batches, collate, rows_of
 from ltf_lite.tuning.trainer import UFTTrainer, rate_share
@@ -24,19 +24,6 @@ SETTINGS = TuneSettings(
 )  # fmt: skip
 GOOD = [Example(f"{n},{n + 1}>", f"{n}+{n + 1}={2 * n + 1}\n", True, 0, 9) for n in range(20)]
 BAD = [Example(f"{n},{n + 1}>", f"{n}-{n + 1}={n + 7}\n", False, 0, 9) for n in range(20)]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("base")
-    model = LlamaForCausalLM(pretrain.config(64, 2, 128))
-    # The tied head stays frozen: at its usual 0.02 no adapter could make any token likely.
-    model.get_input_embeddings().weight.data.mul_(10)
-    model.save_pretrained(folder)
-    tokenizer.build().save_pretrained(folder)
-    return folder
 
 
 def steady(model, tok):
