@@ -239,7 +239,7 @@ def test_a_run_says_it_before_anything_else(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(doctor, "free_memory", lambda: (None, GB))
     del run.stages["tune"]
     preflight.main(run)
-    assert "tuning: about 1.1 GiB at its peak" in capfd.readouterr().err
+    assert "tuning: about 1.4 GiB at its peak" in capfd.readouterr().err
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["manifest.json"]
 
 

@@ -119,6 +119,9 @@ def test_the_table_has_means_and_intervals_over_seeds_and_what_is_kept_of_search
     # two seeds: 12.706 standard errors, cut at 0; three: 4.303 of 0.2 / sqrt(3)
     assert sft["abilities"]["single pass"]["rate"] == pytest.approx(0.4)
     assert sft["abilities"]["single pass"]["low"] == 0
+    # two seeds that agree: still only 20 of 100 problems
+    ends = sft["abilities"][TOT]["low"], sft["abilities"][TOT]["high"]
+    assert ends == pytest.approx((0.1334, 0.2888), abs=1e-4)
     assert uft["abilities"]["single pass"]["low"] == pytest.approx(0.6 - 4.303 * 0.11547, abs=1e-4)
     assert uft["abilities"]["single pass"]["high"] == 1
     assert uft["abilities"][TOT]["high"] == pytest.approx(0.2 + 4.303 * 0.057735, abs=1e-4)

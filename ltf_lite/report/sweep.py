@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from scipy.stats import t
 
+from ltf_lite.evaluation import wilson
 from ltf_lite.progress import duration
 from ltf_lite.report.results import is_search, percent
 
@@ -19,9 +20,10 @@ Key = tuple[str, str]  # a reasoner with its settings, and how it chooses
 
 ABOUT = (
     "The base and rows of one seed: Wilson's 95 % interval over the test problems. Rows of two "
-    "seeds or more: the mean with its 95 % t interval over the seeds, which all answer the same "
-    "problems. Kept: the tuned model's rate over the base's. Valid steps are the single pass's; "
-    "tuning is the time of one, in the mean."
+    "seeds or more: the mean, with the 95 % t interval over the seeds or Wilson's over the "
+    "problems, whichever reaches further: the seeds all answer the same problems. Kept: the "
+    "tuned model's rate over the base's. Valid steps are the single pass's; tuning is the time of "
+    "one, in the mean."
 )
 BESIDE = (
     "Points more than sft with otherwise the same settings, seed by seed: mean and 95 % t interval "
@@ -96,7 +98,9 @@ def _row(group: Group, names: dict[Key, str], before: dict[str, dict[str, Any]])
         rates = [each[name]["rate"] for each in found]
         mean, (low, high) = fmean(rates), (found[0][name]["low"], found[0][name]["high"])
         if len(rates) > 1:
-            low, high = t_interval(rates)
+            n = found[0][name]["n"]
+            lows, highs = zip(t_interval(rates), wilson(round(mean * n), n), strict=True)
+            low, high = min(lows), max(highs)
         base = before[name]["rate"]
         abilities[name] = {"rate": mean, "low": max(0.0, low), "high": min(1.0, high),
                            "kept": mean / base if base else None}  # fmt: skip

@@ -16,7 +16,7 @@ BLOCK, NESTED = 64, 256  # weights under one NF4 scale, scales under one scale o
 TABLES = 4 * (16 + 256 + 1)  # of each quantized tensor: both code books and the scales' mean
 ADAPTER = 16  # bytes a parameter, fp32: weight, gradient, AdamW's two moments
 CONTEXT = 768 * 2**20  # CUDA's context, the libraries' kernels and workspaces
-PROCESS = 1152 * 2**20  # on the CPU: Python with its libraries, and the examples to learn from
+PROCESS = 1408 * 2**20  # on the CPU: Python with its libraries, and the examples to learn from
 FRAGMENTS = 0.1  # of what comes and goes at every step, lost between the allocator's blocks
 PAIRS = ("simpo", "cpo_simpo")
 
