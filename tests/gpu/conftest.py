@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The directory of a base's shape with random weights, built once; a 7B takes 15 GB of disk.
 
-    LTF_GPU_MODELS names a folder where they are kept from one session to the next.
+    LTF_GPU_MODELS names a folder where they stay for the next time.
     """
     kept = os.environ.get("LTF_GPU_MODELS")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("models")
