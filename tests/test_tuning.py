@@ -338,6 +338,7 @@ def test_an_exploding_run_stops_and_keeps_its_last_checkpoint(base, tmp_path):
         ((1.0, 1.0, float("inf")), "not a number at step 7"),
         ((1.0, 9.0, 1.0), "forgetting loss exploded"),
         ((9.0, 1.0, 1.0), "learning loss exploded"),
+        ((1.0, -9.0, 1.0), "forgetting loss exploded"),  # as gradient ascent does
     ],
 )
 def test_the_watchdog_names_what_went_wrong(now, word):

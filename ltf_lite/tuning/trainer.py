@@ -82,7 +82,7 @@ class UFTTrainer(Trainer):
     def __init__(self, model: Any, batches: Batches, settings: TuneSettings, out: Path) -> None:
         self.batches, self.settings, self.out = batches, settings, out
         pieces = 1 if torch.cuda.is_available() else ceil(batches.tokens() / AT_ONCE)
-        self.tally, self.mark = Tally(pieces=max(1, pieces)), time.perf_counter()
+        self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
         base = model.get_base_model()
         self.method = methods.get_method(settings.method)
         self.decoder, self.output_head = base.model, base.get_output_embeddings()

@@ -112,6 +112,7 @@ def guard(
     """TuningError if a loss or the gradient is not finite, or a loss left all it started from.
 
     Twice the first value and 4 nats more: a model that guesses blindly is there, none that learns.
+    Of either sign: gradient ascent's forgetting loss explodes downwards.
     """
     advice = "the last checkpoint is kept; start anew with a lower learning_rate or alpha"
     if not all(math.isfinite(value) for value in now):
