@@ -1,6 +1,8 @@
-"""Open the app: `python app.py`."""
+"""Open the app: `python app.py`; `python app.py --help` says what it takes."""
 
-from ltf_lite.ui.app import main
+import sys
+
+from ltf_lite.cli import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(["app", *sys.argv[1:]]))

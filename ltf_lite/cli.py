@@ -74,6 +74,18 @@ def parser() -> argparse.ArgumentParser:
 
     cli_ask.add(verbs)
 
+    verb = verbs.add_parser("app", help="open the web app: search and single pass side by side")
+    verb.add_argument("models", nargs="*", metavar="MODEL",
+                      help="more models: GGUF files, run or model folders, servers")  # fmt: skip
+    verb.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
+    verb.add_argument("--language", choices=("en", "ja"), default="en")
+    verb.add_argument("--port", type=int, help="by default the first free one from 7860 on")
+    verb.add_argument("--host", default="127.0.0.1",
+                      help="listen there instead of on this machine alone")  # fmt: skip
+    verb.add_argument("--share", action="store_true",
+                      help="let anyone use it, through Gradio's public tunnel")  # fmt: skip
+    verb.set_defaults(run=open_app)
+
     verb = verbs.add_parser("report", help="show the report of a run")
     verb.add_argument("folder", type=Path, help="the run's folder")
     add_json(verb)
@@ -133,6 +145,14 @@ def sweep(args: argparse.Namespace) -> int:
     failed = [row["cell"] for row in found["rows"] if row["failed"]]
     if failed:
         return _complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
+    return DONE
+
+
+def open_app(args: argparse.Namespace) -> int:
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from ltf_lite.ui.app import open_app
+
+    open_app(args.runs, tuple(args.models), args.host, args.port, args.share, args.language)
     return DONE
 
 

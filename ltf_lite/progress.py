@@ -1,13 +1,22 @@
-"""Progress bars with the time left; plain lines where the output is no terminal."""
+"""Progress bars with the time left; plain lines where the output is no terminal.
+
+Either is also recorded in a small file, for whoever watches from another process.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 EVERY = 15.0  # seconds between lines where there is no terminal
+RECORDED = 1.0  # seconds between two records
+
+_record: Path | None = None  # where the bars of this process are recorded
 
 
 def say(text: str) -> None:
@@ -25,14 +34,78 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def record_to(file: Path | None) -> None:
+    """From now on, every bar of this process is recorded in this file as JSON (None: in none).
+
+    {"title", "done", "total", "note", "left": seconds or null, "at": when, seconds of the epoch}
+    """
+    global _record
+    _record = file
+
+
+def forget(file: Path) -> None:
+    """Remove a record and what a kill may have left half written of it."""
+    for each in (file, _half(file)):
+        with suppress(OSError):
+            each.unlink()
+
+
 @contextmanager
 def bar(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
     """A bar of `total` units; the yielded function advances it by n and shows a note."""
+    with _shown(title, total, done) as show, _recorded(title, total, done) as record:
+
+        def advance(n: int = 1, note: str = "") -> None:
+            show(n, note)
+            record(n, note)
+
+        yield advance
+
+
+@contextmanager
+def _shown(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     if sys.stderr.isatty():
         with _terminal(title, total, done) as advance:
             yield advance
     else:
         yield _lines(title, total, done)
+
+
+@contextmanager
+def _recorded(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
+    """Record the beginning, the end, and once a second in between."""
+    began = written = time.monotonic()
+    first, last = done, ""
+
+    def write(left: float | None) -> None:
+        facts = {"title": title, "done": done, "total": total, "note": last, "left": left}
+        _write({**facts, "at": time.time()})
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal done, last, written
+        done, last, now = done + n, note, time.monotonic()
+        if now - written >= RECORDED or done >= total:
+            written = now
+            write((now - began) / (done - first) * max(0, total - done) if done > first else None)
+
+    write(None)
+    try:
+        yield advance
+    finally:
+        write(0.0 if done >= total else None)
+
+
+def _write(facts: dict[str, object]) -> None:
+    if _record is None:
+        return
+    half = _half(_record)
+    with suppress(OSError):  # a full disk must not end the work that is only watched
+        half.write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(half, _record)
+
+
+def _half(file: Path) -> Path:
+    return file.with_name(file.name + ".tmp")
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from ltf_lite.reasoners import TREES, CoT, Reasoner, Solution, Watch, attempt_of
 from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
 SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N = "single-pass", "self-consistency", "best-of-n"
-WAYS = (SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N, *TREES)
+CHAINS = (SINGLE_PASS, SELF_CONSISTENCY, BEST_OF_N)
+WAYS = (*CHAINS, *TREES)
 TOGETHER = 256  # problems asked in one engine call
 
 
@@ -86,7 +87,7 @@ def answers(
 def _answer(
     solution: Solution, task: NumbersGame, asking: Asking, seconds: float
 ) -> dict[str, Any]:
-    index = _pick(solution, asking)
+    index = pick(solution, asking.reasoner)
     nothing = attempt_of(task, solution.problem, "")
     chosen = nothing if index is None else solution.attempts[index]
     return {
@@ -100,13 +101,13 @@ def _answer(
     }
 
 
-def _pick(solution: Solution, asking: Asking) -> int | None:
+def pick(solution: Solution, way: str) -> int | None:
     """The index of the attempt to show; None where a search came to no answer."""
     right = [k for k, attempt in enumerate(solution.attempts) if attempt.verdict.correct]
-    if asking.reasoner == BEST_OF_N and right:
+    if way == BEST_OF_N and right:
         return right[0]
-    if asking.reasoner in TREES:
-        return solution.choices[asking.reasoner]
-    name = "self-consistency@" if asking.reasoner == SELF_CONSISTENCY else "best-of-n@"
+    if way not in CHAINS:  # with `oracle` the verifier chooses, and the choice says so
+        return next(i for c, i in solution.choices.items() if c in (way, f"oracle {way}"))
+    name = "self-consistency@" if way == SELF_CONSISTENCY else "best-of-n@"
     chosen = next((i for c, i in solution.choices.items() if c.startswith(name)), None)
     return chosen or 0

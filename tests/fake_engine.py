@@ -18,6 +18,7 @@ class FakeEngine:
     """Answers compact prompts by `write`; a token a character, each of probability one half."""
 
     name, style = "fake", "compact"
+    listener = None
 
     def __init__(self, write: Writer) -> None:
         self.write = write
@@ -51,6 +52,8 @@ class FakeEngine:
                 Score(-random.Random(f"{p}{c}").random() * len(c), len(c))
                 for p, c in zip(prompts, continuations, strict=True)
             ]
+
+    def clear(self) -> None: ...
 
     def close(self) -> None: ...
 

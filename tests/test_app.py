@@ -1,69 +1,231 @@
-"""The app: a real server process answers, and the comparison says what happened."""
+"""The app as a server: what it answers, to whom, and what it refuses."""
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
 
 from ltf_lite.engines import TINY_BASE
-from ltf_lite.ui.app import compare, models
+from tests.app_server import App, app, free_port
+from tests.conftest import ltf, one_sentence
 
-ROOT = Path(__file__).parent.parent
+GGUF = "small/small.q8_0.gguf"
+FORM = ("countdown", "44 41 4 23", "66", TINY_BASE, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
+USERS = 16
+COMPARISONS = 200
+GROWTH = 60 * 2**20  # bytes that so many comparisons may add after a warm-up
 
 
-def test_both_panes_are_filled_and_the_ratio_is_said():
-    states = list(compare("countdown", "7 3", "10", TINY_BASE, [TINY_BASE], 8))
-    assert states[0][0].startswith("### Single pass: ")
-    assert states[0][1] == "searching …"
-    assert "Best of 8, the verifier picks" in states[-1][1]
-    assert "times as long" in states[-1][2]
+@pytest.fixture(scope="module")
+def served(small_run: Path):
+    (small_run.parent / "secret.gguf").write_bytes(b"secret")
+    link = small_run / "gguf" / "link.gguf"
+    link.symlink_to(small_run.parent / "secret.gguf")
+    with app(small_run.parent) as running:
+        yield running
+    link.unlink()
+
+
+@pytest.fixture(scope="module")
+def client(served: App) -> Client:
+    return Client(served.url, verbose=False)
+
+
+def form(**other) -> list:
+    names = ("task", "numbers", "target", "single", "search", "way", "n", "beam", "iterations",
+             "budget", "seed")  # fmt: skip
+    return list({**dict(zip(names, FORM, strict=True)), **other}.values())
+
+
+def compare(client: Client, *args) -> list:
+    """The last thing on the page: (notice, ratio, single pass, search)."""
+    job = client.submit(*args, api_name="/compare")
+    job.result(timeout=300)
+    seen: list = ["", "", "", ""]
+    for state in job.outputs():
+        seen = [new if isinstance(new, str) else old for old, new in zip(seen, state, strict=False)]
+    return seen
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_comparison_ends_with_both_verdicts_and_the_ratio(client):
+    told, ratio, single, search = compare(client, *FORM)
+    assert told == ""
+    assert "times as long as the single pass" in ratio
+    for side in (single, search):
+        assert "Solved" in side or "Not solved" in side
+        assert "engine calls" in side
+    assert "<svg" in search
+    assert "<svg" not in single
+    assert "44" in single
+
+
+@pytest.mark.parametrize("way", ["rap", "self-consistency", "best-of-n", "dfs", "bfs", "random"])
+def test_every_search_can_be_compared_with_a_gguf_file(client, way):
+    told, ratio, single, search = compare(client, *form(way=way, single=GGUF))
+    assert told == ""
+    assert "×" in ratio
+    assert "olved" in search
+    assert GGUF in single
 
 
 @pytest.mark.parametrize(
-    ("numbers", "target", "model", "word"),
+    ("change", "words"),
     [
-        ("1 1 1 1", "99", TINY_BASE, "no solution"),
-        ("٣ 4", "7", TINY_BASE, "whole number"),
-        ("", "7", TINY_BASE, "2 to 6 numbers"),
-        ("3 4", "7", "../../etc/passwd.gguf", "listed"),
+        ({"numbers": "1 1 1 1", "target": "99"}, "no solution"),
+        ({"numbers": "٣ 4", "target": "7"}, "whole number"),
+        ({"numbers": "", "target": "7"}, "2 to 6 numbers"),
+        ({"numbers": "3 4", "target": ""}, "target must be a whole number"),
+        ({"numbers": "3 4 " * 100}, "60 characters at most"),
+        ({"numbers": None, "target": None}, "2 to 6 numbers"),
+        ({"numbers": "<script>alert(1)</script> 4"}, "&lt;script&gt;"),
+        ({"single": "../../../etc/passwd"}, "choose one of the list"),
+        ({"search": "/etc/passwd"}, "choose one of the list"),
+        ({"single": "small/link.gguf"}, "choose one of the list"),
+        ({"single": None}, "choose one of the list"),
+        ({"task": "chess"}, "there is no such task"),
+        ({"way": "magic"}, "there is no such search"),
+        ({"beam": 10**9}, "Beam must be a whole number from 1 to 20"),
+        ({"budget": -1}, "Most tokens must be a whole number"),
+        ({"way": "best-of-n", "n": 1e308}, "Samples must be a whole number"),
+        ({"seed": -3}, "Seed must be a whole number"),
     ],
 )
-def test_what_cannot_be_asked_is_a_sentence(numbers, target, model, word):
-    ((text, _, _),) = compare("countdown", numbers, target, model, [TINY_BASE], 8)
-    assert word in text
-
-
-def test_the_models_of_the_runs_are_found(small_run):
-    assert models(small_run.parent)[-1] == TINY_BASE
-    assert str(small_run / "gguf" / "small.q8_0.gguf") in models(small_run.parent)
-
-
-def test_the_server_answers_on_loopback_alone(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--runs", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def test_what_cannot_be_asked_is_a_sentence_on_the_page(client, change, words):
     try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as page:
-                    assert b"ltf_lite" in page.read()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert process.poll() is None, process.stdout.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
-    finally:
-        process.terminate()
-        out = process.communicate()[0]
-    assert f"http://127.0.0.1:{port}" in out
-    assert "gradio.live" not in out
+        told = compare(client, *form(**change))[0]
+    except Exception as error:  # a slider refuses what is out of its bounds before we see it
+        told = str(error)
+        assert {"beam", "budget", "n"} & set(change), told
+        assert "Traceback" not in told
+        return
+    assert words in told
+    assert 'role="alert"' in told
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["gguf/small/link.gguf", "gguf/small/..%2f..%2fsecret.gguf", "gguf/../secret.gguf",
+     "gguf/small/%2e%2e%2f%2e%2e%2fsecret.gguf", "gguf/%2e%2e/secret.gguf", "gguf/small/",
+     "gguf/%2fetc/passwd", "gguf/small/small.q8_0.gguf%00", "gradio_api/file=/etc/passwd",
+     "gradio_api/file=pyproject.toml", "gradio_api/file=app.py", "file=/etc/passwd"],
+)  # fmt: skip
+def test_only_the_gguf_files_of_a_run_can_be_downloaded(served, path):
+    assert status(f"{served.url}/{path}") in (403, 404)
+
+
+def test_a_gguf_file_arrives_as_it_is(served, small_run):
+    with urllib.request.urlopen(f"{served.url}/gguf/small/small.q8_0.gguf") as answer:
+        assert answer.read() == (small_run / "gguf" / "small.q8_0.gguf").read_bytes()
+        assert "small.q8_0.gguf" in answer.headers["content-disposition"]
+
+
+def test_nothing_can_be_uploaded(served):
+    body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+    request = urllib.request.Request(
+        f"{served.url}/gradio_api/upload", body + b"x" * 100_000 + b"\r\n--b--\r\n",
+        {"Content-Type": "multipart/form-data; boundary=b"},
+    )  # fmt: skip
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request)
+    assert error.value.code == 413
+
+
+def test_the_server_listens_on_this_machine_alone(served):
+    port = int(served.url.rsplit(":", 1)[1])
+    listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    places = [line.split()[1] for line in listening.splitlines() if " 0A " in line]
+    assert [place.split(":")[0] for place in places if int(place.split(":")[1], 16) == port] == [
+        "0100007F"
+    ]
+
+
+def test_users_at_the_same_time_each_get_their_own_answer(served):
+    """As many as two users a core and more; each asks another problem, none is lost or mixed up."""
+
+    def user(k: int) -> tuple[int, list]:
+        own = Client(served.url, verbose=False)
+        numbers = f"{k + 2} {k + 3}"
+        return k, compare(own, *form(numbers=numbers, target=str(2 * k + 5)))
+
+    with ThreadPoolExecutor(USERS) as pool:
+        found = list(pool.map(user, range(USERS)))
+    assert len(found) == USERS
+    for k, (told, ratio, single, search) in found:
+        assert told == ""
+        assert "×" in ratio
+        # larger number first, as the embedded base writes it
+        assert f"{k + 3} {k + 2}" in search or f"{k + 2} {k + 3}" in search
+        assert f"{k + 3}" in single
+
+
+def test_memory_does_not_grow_with_comparisons(served, client):
+    def resident() -> int:
+        pages = int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    quick = form(numbers="7 3", target="10", beam=1)
+    for _ in range(COMPARISONS // 10):
+        compare(client, *quick)
+    before = resident()
+    for _ in range(COMPARISONS):
+        compare(client, *quick)
+    assert resident() - before < GROWTH
+
+
+def test_a_batch_counts_what_it_asked(client):
+    job = client.submit(*form(beam=1), 4, api_name="/batch")
+    job.result(timeout=300)
+    tables = [state[2] for state in job.outputs() if isinstance(state[2], str)]
+    assert any("4" in table and "%" in table for table in tables[-1:])
+
+
+def test_a_batch_of_too_many_is_refused(client):
+    try:
+        told = client.predict(*form(), 10**6, api_name="/batch")[0]
+    except Exception as error:
+        told = str(error)
+    assert "200" in told
+
+
+def test_the_page_speaks_japanese(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with app(tmp_path / "runs", "--language", "ja") as running:
+        with urllib.request.urlopen(running.url) as answer:
+            page = answer.read().decode()
+        assert json.dumps("比較する")[1:-1] in page or "比較する" in page
+
+
+def test_a_port_that_is_taken_is_a_sentence(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        one_sentence(ltf("app", "--port", port, "--runs", tmp_path), 2, str(port))
+
+
+def test_a_model_that_is_not_there_is_a_sentence(tmp_path):
+    one_sentence(ltf("app", "./nothing.gguf", "--port", free_port()), 2, "./nothing.gguf")
+
+
+def test_the_page_of_help_needs_no_gradio():
+    code = "import sys; from ltf_lite.cli import parser; parser(); print('gradio' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

@@ -15,7 +15,7 @@ import ltf_lite
 HOUSE = Path(ltf_lite.__file__).parent
 
 # From top to bottom; rooms on one line never import each other. `solving` is what the commands
-# and the app share.
+# and the app share; `live` is what the app watches, over `pool` and `answering`.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("tasks", "engines"),
     ("reasoners",),
@@ -25,10 +25,13 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("export",),
     ("report",),
     ("pipeline",),
-    ("solving",),
+    ("solving", "pool"),
+    ("answering",),
+    ("live",),
+    ("ui",),
     ("cli_common",),
     ("cli_ask",),
-    ("cli", "ui"),
+    ("cli",),
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 ROOMS = {*RANK, "tiny", "presets"}
@@ -122,7 +125,7 @@ HEAVY = ("torch", "transformers", "peft", "llama_cpp", "gradio", "matplotlib", "
 @pytest.mark.parametrize(
     "module",
     ["ltf_lite.tasks", "ltf_lite.tasks.batch", "ltf_lite.presets", "ltf_lite.cli",
-     "ltf_lite.engines", "ltf_lite.reasoners"],
+     "ltf_lite.engines", "ltf_lite.reasoners", "ltf_lite.live", "ltf_lite.pipeline.jobs"],
 )  # fmt: skip
 def test_what_answers_in_under_a_second_imports_nothing_heavy(module):
     if importlib.util.find_spec(module) is None:

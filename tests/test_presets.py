@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import re
+import socket
+import time
 from dataclasses import fields
 from itertools import pairwise
 
 import pytest
 
-from ltf_lite import presets
+from ltf_lite import doctor, presets
 from ltf_lite.cli import main
+from ltf_lite.pipeline import RunError
+from ltf_lite.pipeline.fit import needs, preview
 from ltf_lite.pipeline.train import check
 from ltf_lite.reasoners import REASONERS, get_reasoner
 from ltf_lite.tasks import TaskError
@@ -45,6 +49,58 @@ def test_every_preset_on_disk_dry_runs(name, capsys, monkeypatch, tmp_path):
         for size in said["card"].values():
             assert f"{size['total'] / 2**30:.1f} GiB" in header
         assert "estimated, not measured" in header
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the network was asked")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_a_preset_needs_is_said_at_once_without_the_network(name, no_network):
+    preset, began = presets.load(name), time.monotonic()
+    said = needs(preset)
+    assert time.monotonic() - began < 2
+    assert preview(preset, None, "Some Card", None, online=False)["card"] == said["card"]
+    assert said["has"] == said["sentence"].startswith("This machine can train it: ")
+    assert said["disk"]["needed"] > 1e6
+    assert said["disk"]["free"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "has", "words"),
+    [
+        ("tiny", (None, 8), True, "8.0 GiB of memory are free"),
+        ("tiny", (None, 1), False, "about 1.5 GiB of memory, and 1.0 GiB are free"),
+        ("qwen2.5-math-7b-12gb", (None, 900), False, "there is no NVIDIA card here"),
+        ("qwen2.5-math-7b-12gb", ("Some Card", 12), True, "12.0 GiB are free on the Some Card"),
+        ("qwen2.5-math-7b-12gb", ("Some Card", 9), True, "2 successes and 2 failures at once"),
+        ("qwen2.5-math-7b-12gb", ("Some Card", 7), False, "fits is qwen3-4b-12gb"),
+    ],
+)
+def test_whether_this_machine_has_it_is_a_sentence(name, found, has, words, monkeypatch):
+    facts = {"disk_free": 10**12, "cards": [], "packages": {"unsloth": None}}
+    monkeypatch.setattr(doctor, "free_memory", lambda: (found[0], found[1] * 2**30))
+    monkeypatch.setattr(doctor, "facts", lambda: facts)
+    said = needs(presets.load(name))
+    assert (said["has"], said["cuda"], said["unsloth"]) == (has, found[0] is not None, None)
+    assert words in said["sentence"]
+    if has:
+        facts["disk_free"] = 10**6
+        said = needs(presets.load(name))
+        assert not said["has"]
+        assert "on disk" in said["sentence"]
+
+
+def test_what_a_base_unknown_here_needs_is_not_asked_of_the_network(no_network):
+    preset = presets.parse(changed("model.base", "no/such-model"), "here")
+    with pytest.raises(RunError, match="small needs can't be told here"):
+        needs(preset)
 
 
 @pytest.mark.parametrize("name", FILES)

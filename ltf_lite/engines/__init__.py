@@ -5,7 +5,17 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from ltf_lite.engines.base import Completion, Engine, EngineError, Sampling, Score, Usage, cut
+from ltf_lite.engines.base import (
+    Completion,
+    Engine,
+    EngineError,
+    Listener,
+    Sampling,
+    Score,
+    Stopped,
+    Usage,
+    cut,
+)
 
 TINY_BASE = "tiny-base"
 
@@ -49,6 +59,6 @@ def _open(model: str, exact: bool, load_in_4bit: bool, adapter: str | Path | Non
 
 
 __all__ = [
-    "TINY_BASE", "Completion", "Engine", "EngineError", "Sampling", "Score", "Usage", "cut",
-    "model_path", "open_engine",
+    "TINY_BASE", "Completion", "Engine", "EngineError", "Listener", "Sampling", "Score", "Stopped",
+    "Usage", "cut", "model_path", "open_engine",
 ]  # fmt: skip

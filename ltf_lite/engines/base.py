@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -11,6 +11,23 @@ from typing import NamedTuple, Protocol
 
 class EngineError(RuntimeError):
     """A model that cannot be loaded or asked, with a sentence for the user."""
+
+
+class Stopped(Exception):
+    """A call that its listener ended; the engine answers the next one as if it had not been."""
+
+
+class Listener(Protocol):
+    """Hears what an engine writes while it writes, and may end the call.
+
+    `heard` is called after each token step with the tokens generated so far in this call and with
+    a function that gives the completions so far, cut at stop strings, prompt by prompt and sample
+    by sample. `stopped` is asked often, from any thread, and must be quick.
+    """
+
+    def stopped(self) -> bool: ...
+
+    def heard(self, tokens: int, texts: Callable[[], list[str]]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -78,12 +95,15 @@ class Engine(Protocol):
     `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
     `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
-    place (`prompt_seeds`).
+    place (`prompt_seeds`). A call of either kind raises Stopped soon after its `listener` is
+    stopped. `clear` drops what was computed of the last prompts, so that the next call takes the
+    time of a first one.
     """
 
     name: str
     style: str
     usage: Usage
+    listener: Listener | None
 
     def generate(
         self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
@@ -91,7 +111,15 @@ class Engine(Protocol):
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]: ...
 
+    def clear(self) -> None: ...
+
     def close(self) -> None: ...
+
+
+def check(listener: Listener | None) -> None:
+    """Raises Stopped where the listener wants no more."""
+    if listener is not None and listener.stopped():
+        raise Stopped
 
 
 def prompt_seeds(

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as lc
 import numpy as np
 
-from ltf_lite.engines.base import EngineError, common
+from ltf_lite.engines.base import EngineError, Listener, Stopped, check, common
 from ltf_lite.engines.gguf_check import check_gguf
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
@@ -24,8 +26,17 @@ BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide a
 SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
 MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
 ERROR = 4  # ggml's log level
+ABORTED = 2  # llama_decode's code
+ATTENTION = 0.05  # seconds between looks at whether a forward pass has to end
 
 Entry = tuple[int, int, int, bool]  # token, position, sequence, whether its logits are wanted
+
+# What llama.cpp asks before each operation, whether to end a pass: strlen of a flag. A function
+# written in Python would wait for the interpreter's lock there, hundreds of times a token, and made
+# a small model twenty times slower beside a busy thread.
+_IS_NOT_EMPTY: Any = ctypes.cast(
+    ctypes.CDLL("msvcrt" if os.name == "nt" else None).strlen, lc.ggml_abort_callback
+)
 
 _errors: list[str] = []  # what llama.cpp complained of while it loaded a file
 
@@ -85,6 +96,8 @@ class LlamaContext:
         self._width = lc.llama_vocab_n_tokens(self._vocab)
         self._memory: Any = lc.llama_get_memory(self._ctx)
         self._batch = _Batch()
+        self._stop: Any = ctypes.create_string_buffer(2)  # a text that is not empty once it is said
+        lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
         self.held: list[int] = []
         self._pieces: dict[int, bytes | None] = {}
 
@@ -156,9 +169,35 @@ class LlamaContext:
         parts = range(0, len(entries), BATCH)
         return np.concatenate([self._pass(entries[at : at + BATCH]).copy() for at in parts])
 
+    @contextmanager
+    def stoppable(self, listener: Listener | None) -> Iterator[None]:
+        """Have a listener end even a forward pass that is under way, by Stopped."""
+        if listener is None:
+            yield
+            return
+        check(listener)
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(ATTENTION):
+                if listener.stopped():
+                    self._stop.value = b"!"
+                    return
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
+            self._stop.value = b""
+
     def _pass(self, entries: Sequence[Entry]) -> np.ndarray:
         self._batch.fill(entries)
-        code = lc.llama_decode(self._ctx, self._batch.c)
+        code = ABORTED if self._stop.value else lc.llama_decode(self._ctx, self._batch.c)
+        if code == ABORTED:
+            raise Stopped
         if code:
             raise EngineError(f"llama.cpp failed on a batch of {len(entries)} tokens (code {code})")
         rows = sum(wanted for *_, wanted in entries)

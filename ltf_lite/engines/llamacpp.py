@@ -14,9 +14,11 @@ from numpy.random import Generator, default_rng
 from ltf_lite.engines.base import (
     Completion,
     EngineError,
+    Listener,
     Sampling,
     Score,
     Usage,
+    check,
     common,
     cut,
     prompt_seeds,
@@ -59,6 +61,7 @@ class LlamaCppEngine:
         self._open: LlamaContext | None = None
         self._open = LlamaContext(path, context, threads, exact, sequences)
         self.name, self.usage = str(path), Usage()
+        self.listener: Listener | None = None
         self.context, self.sequences = self._open.context, sequences
         self.style: str = self._open.metadata("ltf.style") or "few_shot"
         self.task: str | None = self._open.metadata("ltf.task")
@@ -68,6 +71,10 @@ class LlamaCppEngine:
         if self._open:
             self._open.close()
         self._open = None
+
+    def clear(self) -> None:
+        """Drop what was computed of the last prompt."""
+        self._llama.clear()
 
     @property
     def _llama(self) -> LlamaContext:
@@ -79,7 +86,7 @@ class LlamaCppEngine:
     def _call(self) -> Iterator[LlamaContext]:
         """One call, counted; one that fails leaves nothing in the cache."""
         llama = self._llama
-        with self.usage.call():
+        with self.usage.call(), llama.stoppable(self.listener):
             try:
                 yield llama
             except BaseException:
@@ -107,7 +114,7 @@ class LlamaCppEngine:
         """`sampling.n` completions for each prompt, in the prompts' order.
 
         A sample depends on its prompt's seed and its own place, not on how many run together.
-        Raises EngineError.
+        Raises EngineError, and Stopped.
         """
         return [
             [_completion(run, sampling) for run in row]
@@ -131,17 +138,17 @@ class LlamaCppEngine:
                 for k, row in enumerate(ids)
             ]
             if sampling.max_tokens > 0:
-                self._work(llama, deque(run for row in runs for run in row), sampling)
+                self._work(llama, [run for row in runs for run in row], sampling)
         self.usage.tokens_in += sum(map(len, ids))
         self.usage.tokens_out += sum(len(run.tokens) for row in runs for run in row)
         return runs
 
-    def _work(self, llama: LlamaContext, waiting: deque[_Run], sampling: Sampling) -> None:
+    def _work(self, llama: LlamaContext, runs: list[_Run], sampling: Sampling) -> None:
         """Advance the runs, as many at once as there are slots; a free slot goes to the next one.
 
         Runs wait prompt by prompt, so a prompt is computed once for all its samples.
         """
-        free, active = list(range(self.sequences)), list[_Run]()
+        waiting, free, active = deque(runs), list(range(self.sequences)), list[_Run]()
         while waiting or active:
             entries = [(r.tokens[-1], len(r.ids) + len(r.tokens) - 1, r.slot, True) for r in active]
             going = len(active)  # runs before this index have a row of logits each
@@ -161,6 +168,14 @@ class LlamaCppEngine:
                     llama.drop(run.slot)
                     free.append(run.slot)
             active = [run for run in active if not run.done]
+            self._tell(runs, sampling)
+
+    def _tell(self, runs: list[_Run], sampling: Sampling) -> None:
+        """Let the listener hear what the runs have so far; raises Stopped."""
+        if self.listener is not None:
+            tokens = sum(len(run.tokens) for run in runs)
+            self.listener.heard(tokens, lambda: [_completion(run, sampling).text for run in runs])
+            check(self.listener)
 
     def _admit(
         self, llama: LlamaContext, waiting: deque[_Run], free: list[int], active: list[_Run],
@@ -191,7 +206,10 @@ class LlamaCppEngine:
     # -- scoring -----------------------------------------------------------------------------
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
-        """Sum of log p of each continuation's tokens given its prompt, nats; raises EngineError."""
+        """Sum of log p of each continuation's tokens given its prompt, nats.
+
+        Raises EngineError, and Stopped.
+        """
         with self._call() as llama:
             pairs = [
                 (llama.encode(prompt, begin=True), llama.encode(continuation, begin=False))

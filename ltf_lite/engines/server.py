@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, prompt_seeds
+from ltf_lite.engines.base import (
+    Completion,
+    EngineError,
+    Listener,
+    Sampling,
+    Score,
+    Usage,
+    check,
+    prompt_seeds,
+)
 from ltf_lite.engines.server_client import Client, endpoint, gather
 
 TIMEOUT = 600.0  # seconds; servers that answer one request at a time let the others wait
@@ -29,6 +38,10 @@ class ServerEngine:
     empty; `logprob` is None where the server gives none; `tokens` is what the server counts
     (llama-cpp-python's leaves the end token out, of `logprob` too). That the same seed gives the
     same sample is up to the server.
+
+    A listener hears a completion once it is whole, never a part of it. Once it is stopped, the
+    requests under way are broken off; what the server does with them is up to it, and what it
+    remembers of earlier prompts is not cleared.
     """
 
     def __init__(
@@ -39,6 +52,7 @@ class ServerEngine:
             raise EngineError(f"concurrency must be at least 1, not {concurrency}")
         self.url = endpoint(url)
         self.style, self.concurrency, self.usage = style, concurrency, Usage()
+        self.listener: Listener | None = None
         self._client: Client | None = Client(self.url, timeout)
         try:
             self.model = model or self._only_model()
@@ -53,6 +67,9 @@ class ServerEngine:
         if self._client:
             self._client.close()
         self._client = None
+
+    def clear(self) -> None:
+        """Nothing is kept here of the last prompts."""
 
     @property
     def _server(self) -> Client:
@@ -77,27 +94,41 @@ class ServerEngine:
     def generate(
         self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> list[list[Completion]]:
-        """`sampling.n` completions for each prompt, in the prompts' order; raises EngineError."""
+        """`sampling.n` completions for each prompt, in the prompts' order.
+
+        Raises EngineError, and Stopped.
+        """
         server = self._server
         own = prompt_seeds(prompts, sampling, seeds)
-        jobs = [
+        asked = [
             (prompt, request_seed(seed, i))
             for prompt, seed in zip(prompts, own, strict=True)
             for i in range(sampling.n)
         ]
+        jobs = [(k, *job) for k, job in enumerate(asked)]
+        heard: list[Completion | None] = [None] * len(jobs)
 
-        async def ask(job: tuple[str, int]) -> tuple[int, Completion]:
+        async def ask(job: tuple[int, str, int]) -> tuple[int, Completion]:
+            place, prompt, seed = job
             answer = await server.complete(
-                self.model, job[0], max_tokens=sampling.max_tokens, seed=job[1],
+                self.model, prompt, max_tokens=sampling.max_tokens, seed=seed,
                 temperature=sampling.temperature, top_p=sampling.top_p,
                 stop=list(sampling.stop) or None,
             )  # fmt: skip
-            return _used(answer, "prompt_tokens") or 0, _completion(answer)
+            completion = heard[place] = _completion(answer)
+            return _used(answer, "prompt_tokens") or 0, completion
+
+        def tell() -> None:
+            if self.listener is not None:
+                tokens = sum(each.tokens for each in heard if each)
+                self.listener.heard(tokens, lambda: [each.text if each else "" for each in heard])
+                check(self.listener)
 
         with self.usage.call():
             if sampling.max_tokens <= 0:
                 return [[Completion("", 0, 0.0, False)] * sampling.n for _ in prompts]
-            done = server.run(gather(ask, jobs, self.concurrency))
+            done = server.run(gather(ask, jobs, self.concurrency), tell if self.listener else None)
+            tell()
         self.usage.tokens_in += sum(tokens for tokens, _ in done[:: sampling.n])
         self.usage.tokens_out += sum(completion.tokens for _, completion in done)
         return [
@@ -108,11 +139,11 @@ class ServerEngine:
     # -- scoring -----------------------------------------------------------------------------
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
-        """Sum of log p of each continuation's tokens given its prompt, nats; raises EngineError.
+        """Sum of log p of each continuation's tokens given its prompt, nats.
 
         The server reads prompt and continuation as one text and echoes it with the log p of its
         tokens. A token that holds the prompt's end and the continuation's beginning counts as the
-        continuation's.
+        continuation's. Raises EngineError, and Stopped.
         """
         server = self._server
         pairs = list(zip(prompts, continuations, strict=True))
@@ -124,10 +155,11 @@ class ServerEngine:
             return _used(answer, "prompt_tokens") or 0, self._score(answer, *pair)
 
         with self.usage.call():
+            look = (lambda: check(self.listener)) if self.listener else None
             some = next((prompt or tail for prompt, tail in pairs if tail), None)
             if some and not self._echoes:
-                server.run(self._check_echo(server, some))
-            done = server.run(gather(ask, pairs, self.concurrency))
+                server.run(self._check_echo(server, some), look)
+            done = server.run(gather(ask, pairs, self.concurrency), look)
         self.usage.tokens_in += sum(tokens for tokens, _ in done)
         return [score for _, score in done]
 

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import wait
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 RETRIES = 5  # of a request that met a busy, failing or absent server; 0.5 s, then twice as long …
+LOOK = 0.05  # seconds between looks at what came meanwhile
 WORDS = 200  # characters of what the server said
 AGAIN = "the same command goes on where it stopped"
 # Every kind of server samples by defaults of its own, some by the model's; these switch them off.
@@ -73,10 +75,15 @@ class Client:
         self.run(self._openai.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of work, waited for; an interrupted wait cancels the work."""
+    def run(self, work: Coroutine[Any, Any, T], look: Callable[[], None] | None = None) -> T:
+        """The result of work, waited for; an interrupted wait cancels the work.
+
+        While it waits it calls `look` now and then, which may raise.
+        """
         waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
+            while look and not wait([waiting], LOOK).done:
+                look()
             return waiting.result()
         finally:
             waiting.cancel()

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ltf_lite.engines.base import Completion, EngineError, Sampling, Score, Usage, prompt_seeds
+from ltf_lite.engines.base import (
+    Completion,
+    EngineError,
+    Listener,
+    Sampling,
+    Score,
+    Usage,
+    check,
+    prompt_seeds,
+)
 from ltf_lite.engines.torch_header import (
     MIN_SHARED,
     Header,
@@ -21,7 +32,7 @@ from ltf_lite.engines.torch_header import (
 )
 from ltf_lite.engines.torch_loading import load
 from ltf_lite.engines.torch_rows import Rows, distinct, pack
-from ltf_lite.engines.torch_sampling import Ending, choose, log_p, uniforms
+from ltf_lite.engines.torch_sampling import Ending, Sample, choose, log_p, uniforms
 from ltf_lite.engines.torch_unsloth import TupleRows, is_patched
 
 BATCH = 512  # sequences a forward pass; halved, and remembered, when the device is out of memory
@@ -58,6 +69,7 @@ class TorchEngine:
         self.model, self.tokenizer = model, tokenizer
         self.style, self.name = style, name
         self.usage = Usage()
+        self.listener: Listener | None = None
         self.batch = BATCH
         self._config = model.config.get_text_config()
         self.context: int | None = getattr(self._config, "max_position_embeddings", None)
@@ -82,6 +94,10 @@ class TorchEngine:
         loaded = load(model, load_in_4bit, adapter)
         return cls(*loaded, read_style(model), name or str(model))
 
+    def clear(self) -> None:
+        """Drop what was computed of the last prompts."""
+        self._header = Header()
+
     def close(self) -> None:
         self.model, self._header = None, Header()
 
@@ -89,9 +105,9 @@ class TorchEngine:
     def generate(
         self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> list[list[Completion]]:
-        """`sampling.n` completions for each prompt, in the prompts' order."""
+        """`sampling.n` completions for each prompt, in the prompts' order; raises Stopped."""
         results: list[list[Completion]] = [[] for _ in prompts]
-        with self.usage.call():
+        with self._call():
             ids = self._encode(prompts)
             self._check_room(ids, "a prompt", sampling.max_tokens)
             header, own = self._split(ids)
@@ -99,8 +115,12 @@ class TorchEngine:
             # long prompts first, so that a small device shows it early; equal ones side by side
             order = sorted(range(len(own)), key=lambda k: (-len(own[k]), own[k]))
             order = [k for k in order for _ in range(sampling.n)]
-            jobs = [(own[k], wanted[k], at % sampling.n) for at, k in enumerate(order)]
-            done = self._in_batches(jobs, lambda part: self._generate(part, header, sampling))
+            jobs = [Sample(own[k], wanted[k], at % sampling.n, []) for at, k in enumerate(order)]
+
+            def tell() -> None:
+                self._tell(order, jobs, sampling)
+
+            done = self._in_batches(jobs, lambda part: self._generate(part, header, sampling, tell))
             for k, completion in zip(order, done, strict=True):
                 results[k].append(completion)
         self.usage.tokens_in += sum(map(len, ids))
@@ -109,8 +129,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
-        """Log p of each continuation's tokens given its prompt."""
-        with self.usage.call():
+        """Log p of each continuation's tokens given its prompt; raises Stopped."""
+        with self._call():
             heads = self._encode(prompts)
             tails = (
                 self.tokenizer(list(continuations), add_special_tokens=False)["input_ids"]
@@ -131,6 +151,20 @@ class TorchEngine:
         return [Score(scores[k], len(tail)) for k, tail in enumerate(tails)]
 
     # -- what both need ----------------------------------------------------------------------
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """One call, counted; its listener is asked before every layer, for a pass may take long."""
+        hooks = []
+        if self.listener is not None:
+            layers = (m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer))
+            hooks = [m.register_forward_pre_hook(lambda *_: check(self.listener)) for m in layers]
+        try:
+            with self.usage.call():
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _encode(self, prompts: Sequence[str]) -> list[list[int]]:
         ids = self.tokenizer(list(prompts))["input_ids"] if prompts else []
@@ -181,19 +215,38 @@ class TorchEngine:
         rows.select(which)
         return rows, logits[which].float()
 
+    def _tell(self, order: list[int], jobs: list[Sample], sampling: Sampling) -> None:
+        """Let the listener hear what the samples of prompts `order` have so far; raises Stopped."""
+
+        def texts() -> list[str]:
+            rows: dict[int, list[str]] = {k: [] for k in sorted(order)}
+            for k, job in zip(order, jobs, strict=True):
+                rows[k].append(self._ending.completion(job.tokens, 0.0, sampling.stop).text)
+            return [text for row in rows.values() for text in row]
+
+        if self.listener is not None:
+            self.listener.heard(sum(len(job.tokens) for job in jobs), texts)
+            check(self.listener)
+
     # -- one batch ---------------------------------------------------------------------------
 
-    def _generate(self, jobs, header, sampling: Sampling) -> list[Completion]:
-        """Complete (prompt, seed, sample) jobs; those that are done leave the batch by and by."""
-        tokens: list[list[int]] = [[] for _ in jobs]
+    def _generate(
+        self, jobs: Sequence[Sample], header: KeysAndValues | None, sampling: Sampling,
+        tell: Callable[[], None],
+    ) -> list[Completion]:  # fmt: skip
+        """Complete the samples; those that are done leave the batch by and by."""
+        tokens = [job.tokens for job in jobs]
+        for row in tokens:
+            row.clear()  # of a batch that the device had no memory for
         logprob = [0.0] * len(jobs)
         alive = list(range(len(jobs)))  # in the batch; `going` are those of them not done
         going = set(alive if sampling.max_tokens > 0 else ())
         noise = None
         if sampling.temperature > 0:
-            noise = uniforms([job[1:] for job in jobs], sampling.max_tokens, self.model.device)
+            drawn = [(job.seed, job.place) for job in jobs]
+            noise = uniforms(drawn, sampling.max_tokens, self.model.device)
         if going:
-            rows, logits = self._prefill([job[0] for job in jobs], header)
+            rows, logits = self._prefill([job.prompt for job in jobs], header)
         for step in range(sampling.max_tokens):
             chosen = choose(logits, sampling, None if noise is None else noise[:, step])
             gained = log_p(logits, chosen)
@@ -203,6 +256,7 @@ class TorchEngine:
                     logprob[k] += gain
                     if self._ending.reached(tokens[k], sampling.stop):
                         going.remove(k)
+            tell()
             if not going or step + 1 == sampling.max_tokens:
                 break
             if len(going) <= len(alive) * STAY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +11,15 @@ import torch
 from ltf_lite.engines.base import Completion, Sampling, cut
 
 LIKELIEST = 64  # tokens that are sorted first; a row whose nucleus is wider is sorted whole
+
+
+class Sample(NamedTuple):
+    """A completion to be generated: its prompt's ids and seed, its place there, its tokens."""
+
+    prompt: list[int]
+    seed: int
+    place: int
+    tokens: list[int]
 
 
 def uniforms(rows: Sequence[tuple[int, int]], count: int, device) -> torch.Tensor:

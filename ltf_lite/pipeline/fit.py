@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from ltf_lite import presets
+from ltf_lite import doctor, presets
+from ltf_lite.engines import model_path
 from ltf_lite.pipeline.run import RunError
 from ltf_lite.presets import Preset
 from ltf_lite.tuning import TuneSettings, TuningError
-from ltf_lite.tuning.memory import Estimate, estimates
+from ltf_lite.tuning.memory import Estimate, base_bytes, estimates
 from ltf_lite.tuning.shapes import read_config, shape_of
 
 GB = 2**30  # a "12 GB" card holds about so many GiB
 USABLE = 0.95  # of a card's memory: the driver and a screen take some
 CARDS = (8, 12, 16, 24)  # GB
+ON_CPU = 5e8  # weights of a base; with more, a CPU would tune for days
+BITS = {"f16": 16, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9}  # a weight in GGUF
 
 
 def settings_of(preset: Preset) -> TuneSettings:
@@ -79,13 +83,16 @@ def advice(name: str | None) -> str:
     return f"the nearest preset that fits is {name}" if name else "no preset here fits"
 
 
-def preview(preset: Preset, size: int | None, card: str | None, free: int | None) -> dict[str, Any]:
+def preview(
+    preset: Preset, size: int | None, card: str | None, free: int | None, online: bool = True
+) -> dict[str, Any]:
     """What `--dry-run` says, for a machine to read; bytes throughout.
 
     `size` is the card asked about, GB; `card` and `free` are what is here, None for none or
-    unknown. Raises TuningError if the base's shape cannot be known.
+    unknown. Unless `online`, the network is not touched. Raises TuningError if the base's shape
+    cannot be known.
     """
-    on_card, on_cpu = estimates_of(preset, True), estimates_of(preset, False)
+    on_card, on_cpu = estimates_of(preset, True, online), estimates_of(preset, False, online)
     here = on_card if card else on_cpu
     cards = {f"{gb}": fitting(on_card, USABLE * gb * GB) for gb in ([size] if size else CARDS)}
     fits = all(cards.values()) if size else None
@@ -101,6 +108,83 @@ def preview(preset: Preset, size: int | None, card: str | None, free: int | None
         "fits": fits,
         "nearest": nearest(preset, USABLE * size * GB) if size and not fits else None,
     }  # fmt: skip
+
+
+def needs(preset: Preset) -> dict[str, Any]:
+    """`preview` for this machine, without the network, and what else training needs here.
+
+    Besides: "cuda", whether torch can use a card; "unsloth", its version or None; "disk" {"needed",
+    "free"}, bytes; "has" and "sentence", whether this machine can train it, and why. Raises
+    RunError if the base's shape is not known here.
+    """
+    card, free = doctor.free_memory()
+    facts = doctor.facts()
+    try:
+        said = preview(preset, None, card, free, online=False)
+        shape = shape_of(read_config(preset.model.base, online=False))
+    except TuningError as error:
+        raise RunError(f"what {preset.name} needs can't be told here: {error}") from error
+    whole = base_bytes(shape, TuneSettings(load_in_4bit=False), True)
+    disk = {"needed": _disk(preset, whole), "free": facts["disk_free"]}
+    listed = facts["cards"][0]["name"] if facts["cards"] else None
+    lacks = _lacks(preset, said, whole / 2, listed)
+    if not lacks and disk["needed"] > disk["free"]:
+        lacks = (
+            f"a run leaves about {in_words(disk['needed'])} on disk, and {in_words(disk['free'])} "
+            "are free here"
+        )
+    return {
+        **said,
+        "cuda": card is not None,
+        "unsloth": facts["packages"]["unsloth"],
+        "disk": disk,
+        "has": not lacks,
+        "sentence": f"This machine can't train it: {lacks}." if lacks
+        else f"This machine can train it: {_has(said)}.",
+    }  # fmt: skip
+
+
+def _disk(preset: Preset, whole: int) -> int:
+    """Roughly what a run leaves: the base if it has to be fetched, the merged model, GGUF files."""
+    bits = 16 + sum(BITS[kind] for kind in ("f16", *preset.export.quantizations))
+    return round(whole * (bits / 16 + (not _at_hand(preset.model.base))))
+
+
+def _at_hand(base: str) -> bool:
+    """Whether the weights of a base are on this machine."""
+    if Path(model_path(base)).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    names = ("model.safetensors", "model.safetensors.index.json")
+    return any(isinstance(try_to_load_from_cache(base, name), str) for name in names)
+
+
+def _lacks(preset: Preset, said: dict[str, Any], weights: float, listed: str | None) -> str | None:
+    """Why this machine can't tune the preset, or None."""
+    card, free, fits = (said["here"][key] for key in ("card", "free", "fits"))
+    peak = in_words(said["card"]["whole"]["total"])
+    if card is None and weights > ON_CPU:
+        here = f"torch can't use the {listed} here" if listed else "there is no NVIDIA card here"
+        return f"tuning {said['base']} needs a card with about {peak} free, and {here}"
+    if free is None or fits:
+        return None
+    if card is None:
+        least = in_words(said["cpu"]["smallest"]["total"])
+        return f"tuning needs about {least} of memory, and {in_words(free)} are free"
+    least = in_words(said["card"]["smallest"]["total"])
+    way = advice(nearest(preset, free))
+    return f"tuning needs at least {least} on the {card}, where {in_words(free)} are free; {way}"
+
+
+def _has(said: dict[str, Any]) -> str:
+    card, free, fits = (said["here"][key] for key in ("card", "free", "fits"))
+    peak = (fits or said["card" if card else "cpu"]["whole"])["total"]
+    have = "what is free is not known"
+    if free is not None:
+        have = in_words(free) + (f" are free on the {card}" if card else " of memory are free")
+    at = f", with {fits['at_once']} at once" if fits and fits["pieces"] > 1 and card else ""
+    return f"tuning needs about {in_words(peak)}{at} (an estimate), and {have}"
 
 
 def told(found: Estimate | None) -> dict[str, Any] | None:

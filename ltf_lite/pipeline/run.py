@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 import time
@@ -15,6 +17,11 @@ from filelock import FileLock, Timeout
 from ltf_lite import doctor
 from ltf_lite.files import hash_files, hash_of, read_json, write_json
 from ltf_lite.presets import Preset, parse
+
+LOCK, WORK, STARTING, PID = ".lock", ".work", ".starting", ".pid"
+LOG, PROGRESS = "train.log", "progress.json"
+# What lies in a run's folder and belongs to whoever works on it, not to the run.
+AROUND = (LOCK, WORK, STARTING, PID, f"{PID}.tmp", LOG, PROGRESS, f"{PROGRESS}.tmp")
 
 
 class RunError(RuntimeError):
@@ -51,7 +58,7 @@ class Run:
                 )
             else:
                 manifest["stages"] = old.manifest["stages"]
-        elif any(p.name not in (".lock", ".work") for p in folder.iterdir()):
+        elif any(p.name not in AROUND for p in folder.iterdir()):
             raise RunError(f"{folder} is not empty and is no run: name another folder with --out")
         run = cls(folder, manifest)
         run.save()
@@ -91,24 +98,29 @@ def _new_manifest(preset: Preset) -> dict[str, Any]:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move everything but the locks to a folder beside this one, so that nothing is lost."""
+    """Move the old run to a folder beside this one, so that nothing is lost."""
     aside = folder.with_name(f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
     aside.mkdir()
     for path in folder.iterdir():
-        if path.name not in (".lock", ".work"):
+        if path.name not in AROUND:
             shutil.move(str(path), str(aside / path.name))
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a run directory; raises RunError if it can't be written or another process holds it."""
+def make_writable(folder: Path) -> None:
+    """Make the folder of a run; raises RunError if it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
-    lock = FileLock(folder / ".lock")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run directory; raises RunError if it can't be written or another process holds it."""
+    make_writable(folder)
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=1)
     except Timeout:
@@ -119,3 +131,35 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def signed(folder: Path) -> Iterator[None]:
+    """Say in the folder that this process works on it; only whoever holds its lock may.
+
+    The file is locked and written before it gets its name: its number is that of a living process
+    exactly while it is locked, whatever a kill left behind.
+    """
+    half = folder / f"{PID}.tmp"
+    with open(half, "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        os.replace(half, folder / PID)
+        try:
+            yield
+        finally:
+            (folder / PID).unlink(missing_ok=True)
+
+
+def working(folder: Path) -> int | None:
+    """The id of the process that trains in this folder, wherever it was started, or None."""
+    try:
+        with open(folder / PID, encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read())
+    except (OSError, ValueError):
+        pass
+    return None

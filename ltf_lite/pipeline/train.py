@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -17,9 +18,9 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from ltf_lite.pipeline.run import Run, RunError, locked
+from ltf_lite.pipeline.run import PROGRESS, WORK, Run, RunError, locked, signed
 from ltf_lite.presets import Preset
-from ltf_lite.progress import duration, say
+from ltf_lite.progress import duration, forget, record_to, say
 from ltf_lite.tasks import SPLITS, get_task
 
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
@@ -63,12 +64,24 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     was finished before stays finished.
     """
     check(preset)
-    with locked(folder):
+    _heed_interrupts()
+    with locked(folder), signed(folder):
         run = Run.prepare(folder, preset, force_new)
         began = time.monotonic()
         finish(run, STAGES)
         say(f"All stages done in {duration(time.monotonic() - began)}.")
         return run
+
+
+def _heed_interrupts() -> None:
+    """Let SIGINT end a process that was started apart from any terminal.
+
+    Whoever started it may ignore SIGINT itself (a shell's `&`), and that is inherited; but only
+    `stop` sends it to the head of a session of its own.
+    """
+    apart = os.getsid(0) == os.getpid() and threading.current_thread() is threading.main_thread()
+    if apart and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def finish(run: Run, stages: Sequence[Stage]) -> None:
@@ -109,17 +122,20 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
         entry = {"input": wanted, "seconds": 0.0}
         remove(run.folder / stage.folder)
     entry["status"] = "running"
+    entry.pop("error", None)
     run.stages[stage.name] = entry
+    forget(run.folder / PROGRESS)
     run.save()
     began = time.monotonic()
     try:
         entry |= _in_process(run, stage.name)
         entry["status"] = "done"
         entry["output"] = run.output_hash(stage.outputs)
-    except RunError:
-        entry["status"] = "failed"
+    except RunError as error:
+        entry["status"], entry["error"] = "failed", str(error)
         raise
     finally:
+        forget(run.folder / PROGRESS)
         entry["seconds"] = round(entry["seconds"] + time.monotonic() - began, 2)
         run.save()
     say(f"      {duration(entry['seconds'])}, peak {entry['peak_bytes'] / 2**20:.0f} MiB")
@@ -138,10 +154,11 @@ def _in_process(run: Run, name: str) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, run.folder, name), name=f"ltf-{name}")
-    process.start()
-    theirs.close()
     try:
+        process.start()
+        theirs.close()
         kind, value = ours.recv()
+        process.join()
     except EOFError:
         process.join()
         raise RunError(
@@ -149,9 +166,9 @@ def _in_process(run: Run, name: str) -> dict[str, Any]:
             "memory?); the same command goes on where it stopped"
         ) from None
     except KeyboardInterrupt:
-        process.kill()
+        if process.is_alive():
+            process.kill()
         raise
-    process.join()
     if kind == "failed":
         raise RunError(value)
     return value
@@ -160,10 +177,11 @@ def _in_process(run: Run, name: str) -> dict[str, Any]:
 def _child(pipe, folder: Path, name: str) -> None:
     # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    die_with_parent()
+    record_to(folder / PROGRESS)
     try:
         # A stage orphaned by a kill may still be about to notice; it must be gone first.
-        with FileLock(folder / ".work", timeout=GIVE_UP):
+        with FileLock(folder / WORK, timeout=GIVE_UP):
             work = importlib.import_module(f"ltf_lite.pipeline.stages.{name}")
             facts = work.main(Run.load(folder)) or {}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
@@ -175,6 +193,13 @@ def _child(pipe, folder: Path, name: str) -> None:
         if os.environ.get("LTF_DEBUG"):
             raise
         pipe.send(("failed", sentence(error, name)))
+
+
+def die_with_parent() -> None:
+    """Let this process end soon after the one that started it, in whatever way that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent.pid,), daemon=True).start()
 
 
 def _die_with(parent: int) -> None:

@@ -101,7 +101,8 @@ class Solution:
         }  # fmt: skip
 
 
-Watch = Callable[[Problem, Sequence[Node]], None]  # called whenever a problem's tree has grown
+# Called whenever a problem's tree has grown; raises Stopped to end the search.
+Watch = Callable[[Problem, Sequence[Node]], None]
 
 
 class Reasoner(Protocol):

@@ -37,13 +37,13 @@ class BFS:
     ) -> Iterator[Solution]:
         for problem in problems:
             rng = random.Random(f"{seed}:{problem.id}")
-            tree, level = StateTree(task, problem, self.style), [0]
+            tree, level = StateTree(task, problem, self.style, watch), [0]
             for _ in problem.numbers[2:]:
                 level = _next_level(tree, level)
             rng.shuffle(level)  # or all that is kept would begin with the same few moves
             good, bad = self._ends(tree, level)
             bad = rng.sample(bad, min(self.failures, len(bad)))
-            yield solution(self.name, tree, good[: self.paths] + bad, watch)
+            yield solution(self.name, tree, good[: self.paths] + bad)
 
     def _ends(self, tree: StateTree, level: list[int]) -> tuple[list[int], list[int]]:
         """Ends that reach the target and ends that miss it, one step from the states of a level."""
@@ -53,6 +53,7 @@ class BFS:
         for parent in level:
             if tree.full or (len(good) >= self.paths and len(bad) >= self.failures):
                 break
+            tree.show()
             for move in moves(tree.left(parent), rules):
                 (good if move.left == goal else bad).append(tree.add(parent, move))
         return good, bad
@@ -64,6 +65,7 @@ def _next_level(tree: StateTree, level: list[int]) -> list[int]:
     for parent in level:
         if tree.full:
             break
+        tree.show()
         for move in moves(tree.left(parent), rules):
             if move.left not in reached:
                 reached.add(move.left)

@@ -34,9 +34,9 @@ class DFS:
         watch: Watch | None = None,
     ) -> Iterator[Solution]:
         for problem in problems:
-            tree = StateTree(task, problem, self.style)
+            tree = StateTree(task, problem, self.style, watch)
             good, bad = self._search(tree)
-            yield solution(self.name, tree, good + bad[: self.failures], watch)
+            yield solution(self.name, tree, good + bad[: self.failures])
 
     def _search(self, tree: StateTree) -> tuple[list[int], list[int]]:
         """Ends that reach the target, at most `paths`, and the hopeless states met on the way."""
@@ -51,6 +51,7 @@ class DFS:
                 continue
             hopeful: list[int] = []
             for move in moves(left, rules):
+                tree.show()
                 hope = solvable(move.left, target, rules)
                 (hopeful if hope else bad).append(tree.add(parent, move))
             stack.extend(reversed(hopeful))

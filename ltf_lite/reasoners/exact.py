@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ltf_lite.reasoners.base import Attempt, Node, Solution, Watch, attempt_of
@@ -12,17 +12,22 @@ from ltf_lite.tasks.solver import Move, State
 from ltf_lite.tasks.text import Step
 
 NODES = 200_000  # in a tree with so many states no further state is expanded
+PAUSE = 0.1  # seconds between two looks at a tree that grows …
+SHARE = 10  # … or so many times what the last look took, if that is more
 
 
 class StateTree(Sequence[Node]):
     """The states that a search reached, as parents and moves; read as a sequence of nodes.
 
-    The nodes are made when the first of them is read, once the search is over: a harvest reads
-    none, and to write the text of them all takes longer than to find them. A node's `visits` is 1
-    where the search went on from the state or was at an end with it, 0 where it only saw it.
+    A node is made when it is read: a harvest reads none, and to write the text of them all takes
+    longer than to find them. Its `visits` is 1 where the search went on from the state or was at an
+    end with it, 0 where it only saw it. `watch` looks at the tree now and then as it grows.
     """
 
-    def __init__(self, task: NumbersGame, problem: Problem, style: str):
+    def __init__(self, task: NumbersGame, problem: Problem, style: str, watch: Watch | None = None):
+        self.watch, self._next_look = watch, time.monotonic() + PAUSE
+        self._went_on: tuple[int, set[int | None]] = 0, set()  # of so many states
+        self._nodes: list[Node] = []  # all of them, once they are read one after the other
         self.task, self.problem, self.style = task, problem, style
         self.parents: list[int | None] = [None]
         self.moves: list[Move | None] = [None]
@@ -33,6 +38,13 @@ class StateTree(Sequence[Node]):
         self.parents.append(parent)
         self.moves.append(move)
         return len(self.moves) - 1
+
+    def show(self) -> None:
+        """Let the watch look, if it has not for a while; it may raise Stopped."""
+        if self.watch and (began := time.monotonic()) >= self._next_look:
+            self.watch(self.problem, self)
+            ended = time.monotonic()
+            self._next_look = ended + max(PAUSE, SHARE * (ended - began))
 
     @property
     def full(self) -> bool:
@@ -56,34 +68,42 @@ class StateTree(Sequence[Node]):
         """The path to a state, written and verified."""
         text = self.task.write(self.problem, self.path(index), self.style)
         attempt = attempt_of(self.task, self.problem, text, node=index)
-        self.verdicts[index] = attempt.verdict
+        self.verdicts[index], self._nodes = attempt.verdict, []
         return attempt
 
-    @cached_property
-    def nodes(self) -> list[Node]:
-        """Every state as the node that other reasoners make."""
-        went_on = set(self.parents)
-        nodes = []
-        for index, (parent, move) in enumerate(zip(self.parents, self.moves, strict=True)):
-            left = self.left(index)
-            text = self.task.line(Step(*move), self.style) if move else ""
-            visits = int(index in went_on or len(left) == 1)
-            verdict = self.verdicts.get(index)
-            nodes.append(Node(parent, text, left, visits=visits, verdict=verdict))
-        return nodes
+    def _node(self, index: int) -> Node:
+        """A state as the node that other reasoners make."""
+        if self._went_on[0] != len(self):
+            self._went_on = len(self), set(self.parents)
+        move, left = self.moves[index], self.left(index)
+        text = self.task.line(Step(*move), self.style) if move else ""
+        visits = int(index in self._went_on[1] or len(left) == 1)
+        verdict = self.verdicts.get(index)
+        return Node(self.parents[index], text, left, visits=visits, verdict=verdict)
 
     def __len__(self) -> int:
         return len(self.moves)
 
+    def __iter__(self) -> Iterator[Node]:
+        if len(self._nodes) != len(self):
+            self._nodes = [self._node(k) for k in range(len(self))]
+        return iter(self._nodes)
+
     def __getitem__(self, index: Any) -> Any:
-        return self.nodes[index]
+        if len(self._nodes) == len(self):
+            return self._nodes[index]
+        places = range(len(self))[index]
+        return self._node(places) if isinstance(places, int) else [self._node(k) for k in places]
 
 
-def solution(name: str, tree: StateTree, ends: Sequence[int], watch: Watch | None) -> Solution:
+def solution(name: str, tree: StateTree, ends: Sequence[int]) -> Solution:
     """The solution whose attempts are the paths to these states; the first is chosen."""
-    attempts = [tree.attempt(index) for index in ends]
+    attempts = []
+    for index in ends:
+        tree.show()
+        attempts.append(tree.attempt(index))
     choices = {name: 0 if attempts else None}
     found = Solution(tree.problem, attempts, choices, tree)
-    if watch:
-        watch(found.problem, found.tree)
+    if tree.watch:
+        tree.watch(found.problem, found.tree)
     return found

@@ -68,17 +68,22 @@ def lockstep(
     """Run all searches to their end, one engine call a round for all that wish for the same.
 
     With a `budget` no problem uses more generated tokens: the first answer that would pass it is
-    not used, and the search ends there. `watch` is called after each round for each tree in it.
+    not used, and the search ends there. `watch` is called after each round for each tree in it;
+    what it raises, and what the engine does, ends all searches.
     """
-    for turn in turns:
-        turn.go_on(None)
-    while waiting := [turn for turn in turns if turn.wish is not None]:
-        for group in _groups(waiting):
-            answers, seconds = _ask(engine, group, seed)
-            for turn, answer in zip(group, answers, strict=True):
-                _answer(turn, answer, seconds, budget)
-        for turn in waiting if watch else ():
-            watch(turn.problem, turn.tree)  # type: ignore[misc]
+    try:
+        for turn in turns:
+            turn.go_on(None)
+        while waiting := [turn for turn in turns if turn.wish is not None]:
+            for group in _groups(waiting):
+                answers, seconds = _ask(engine, group, seed)
+                for turn, answer in zip(group, answers, strict=True):
+                    _answer(turn, answer, seconds, budget)
+            for turn in waiting if watch else ():
+                watch(turn.problem, turn.tree)  # type: ignore[misc]
+    finally:
+        for turn in turns:
+            turn.search.close()
 
 
 def _groups(waiting: list[Turn]) -> list[list[Turn]]:

@@ -30,8 +30,8 @@ class RandomWalk:
     ) -> Iterator[Solution]:
         for problem in problems:
             rng = random.Random(f"{seed}:{problem.id}")
-            tree, end = StateTree(task, problem, self.style), 0
+            tree, end = StateTree(task, problem, self.style, watch), 0
             while len(left := tree.left(end)) > 1 and (options := task.moves(left)):
                 hits = [move for move in options if move.left == (problem.target,)]
                 end = tree.add(end, rng.choice(hits or options))
-            yield solution(self.name, tree, [end], watch)
+            yield solution(self.name, tree, [end])

@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 COLORS = {"base": "#9a6324", "tuned": "#0b6e4f", "none": "#8a8a8a"}
@@ -25,20 +23,25 @@ def short_name(row: dict[str, Any]) -> str:
 
 
 def picture(table: list[dict[str, Any]], file: Path) -> None:
-    """Draw success (%, 95 % interval) against milliseconds a problem (log axis) as a PNG."""
-    figure, axes = plt.subplots(figsize=(9, 5.4), dpi=150)
+    """Write the headline figure as a PNG."""
+    figure = headline_figure(table)
+    figure.savefig(file.with_suffix(".tmp"), format="png", bbox_inches="tight")
+    os.replace(file.with_suffix(".tmp"), file)
+
+
+def headline_figure(table: list[dict[str, Any]]) -> Figure:
+    """Success (%, 95 % interval) against milliseconds a problem (log axis).
+
+    `table` is the rows of `report.results.rows`. Without pyplot, which keeps every figure and is
+    not for threads.
+    """
+    figure = Figure(figsize=(9, 5.4), dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
     # The paths that a tree explored are in the tables; here their oracle would only hide its tree.
     shown = [r for r in table if r["model"] in ("base", "tuned") and r["choice"] != "oracle"]
     for row in shown:
-        rate, low, high = (100 * row[key] for key in ("rate", "low", "high"))
-        color = COLORS[row["model"]]
-        oracle = row["choice"].startswith("oracle")
-        single = row["choice"] == "greedy"
-        axes.errorbar(
-            1000 * row["seconds"], rate, yerr=[[rate - low], [high - rate]], color=color,
-            capsize=3, linestyle="none", marker="*" if single else "o",
-            markersize=16 if single else 7, markerfacecolor="white" if oracle else color,
-        )  # fmt: skip
+        _point(axes, row)
     axes.set_xscale("log")
     axes.margins(x=0.3)
     axes.set_ylim(0, min(100, 12 + 100 * max((r["high"] for r in shown), default=1)))
@@ -54,9 +57,19 @@ def picture(table: list[dict[str, Any]], file: Path) -> None:
     axes.text(0, -0.16, note, transform=axes.transAxes, fontsize=8.5, color="#555555")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    figure.savefig(file.with_suffix(".tmp"), format="png", bbox_inches="tight")
-    plt.close(figure)
-    os.replace(file.with_suffix(".tmp"), file)
+    return figure
+
+
+def _point(axes, row: dict[str, Any]) -> None:
+    """A star for a single pass, a disc for a search, hollow where the verifier picks."""
+    rate, low, high = (100 * row[key] for key in ("rate", "low", "high"))
+    color, single = COLORS[row["model"]], row["choice"] == "greedy"
+    axes.errorbar(
+        1000 * row["seconds"], rate, yerr=[[rate - low], [high - rate]], color=color,
+        capsize=3, linestyle="none", marker="*" if single else "o",
+        markersize=16 if single else 7,
+        markerfacecolor="white" if row["choice"].startswith("oracle") else color,
+    )  # fmt: skip
 
 
 def _floor(axes, row: dict[str, Any] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,18 @@ TREE_NAMES = {"tot": "tree of thoughts", "rap": "RAP"}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Every evaluation record of a run, base before tuned."""
+    """Every evaluation record of a run, base before tuned, without the paths it was made from."""
     files = [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]
-    found = [read_json(file) for file in sorted(files)]
+    found = [_record(file, file.stat().st_mtime_ns) for file in sorted(files)]
     return sorted(
         found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else len(MODELS)
     )
+
+
+@lru_cache(maxsize=256)
+def _record(file: Path, changed: int) -> dict[str, Any]:
+    """A record, read once as long as it stays the same: its paths may be megabytes."""
+    return {key: value for key, value in read_json(file).items() if key != "paths"}
 
 
 def name_of(choice: str, label: str) -> str:

@@ -14,6 +14,7 @@ from ltf_lite.tasks import Verdict
 
 GOOD, BAD = "green", "red"
 WIDEST = 8  # children of a node that are shown; the best of them
+LONGEST = 400  # characters of a text that are shown
 
 
 def show(search: Callable[[Watch | None], Solution], title: str) -> None:
@@ -67,22 +68,29 @@ def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:
         colour = GOOD if verdict is not None and verdict.correct else BAD
         marked = dict.fromkeys(path_to(tree, chosen), f"bold {colour}")
     top = Tree(Text(title, style="bold"))
-    _grow(top, tree, children, 0, marked)
+    _grow(top, tree, children, marked)
     return top
 
 
 def _grow(
-    branch: Tree, tree: Sequence[Node], children: dict[int, list[int]], index: int,
-    marked: dict[int, str],
-) -> None:  # fmt: skip
-    own = sorted(
-        children.get(index, []),
-        key=lambda k: (k in marked, tree[k].visits, tree[k].value or 0.0), reverse=True,
-    )  # fmt: skip
-    for child in own[:WIDEST]:
-        _grow(branch.add(_label(tree[child], marked.get(child, ""))), tree, children, child, marked)
-    if len(own) > WIDEST:
-        branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
+    top: Tree, tree: Sequence[Node], children: dict[int, list[int]], marked: dict[int, str]
+) -> None:
+    branches = [(0, top)]  # no recursion: a path may have more steps than Python has frames
+    for index, branch in branches:
+        own = sorted(
+            children.get(index, []),
+            key=lambda k: (k in marked, tree[k].visits, tree[k].value or 0.0), reverse=True,
+        )  # fmt: skip
+        for child in own[:WIDEST]:
+            branches.append((child, branch.add(_label(tree[child], marked.get(child, "")))))
+        if len(own) > WIDEST:
+            branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
+
+
+def printable(text: str) -> str:
+    """What a model wrote, safe to show: no control characters, half characters or novels."""
+    cut = text[:LONGEST] + "…" if len(text) > LONGEST else text
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
 
 
 def _label(node: Node, style: str) -> Text:
@@ -90,7 +98,7 @@ def _label(node: Node, style: str) -> Text:
 
     A `style` marks the path of the answer.
     """
-    label = Text.assemble((node.text or "(nothing)", style))
+    label = Text.assemble((printable(node.text) or "(nothing)", style))
     facts = []
     if node.value is not None:
         facts.append(f"value {node.value:.3f}")

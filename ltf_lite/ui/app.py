@@ -1,98 +1,108 @@
-"""The app: one problem, answered in a single pass and by search, side by side."""
+"""The app: four tabs over the models and runs of one folder, on this machine alone."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-from functools import lru_cache
+import logging
+import threading
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
-from ltf_lite.engines import TINY_BASE, Engine, EngineError, open_engine
-from ltf_lite.solving import BEST_OF_N, SINGLE_PASS, Asking, answers, typed_problem
-from ltf_lite.tasks import TASKS, TaskError, get_task
-from ltf_lite.threads import wait_briefly
+from ltf_lite.live import Pool
+from ltf_lite.tasks import TaskError
+from ltf_lite.ui import compare, failures, runs, train
+from ltf_lite.ui.desk import Desk
+from ltf_lite.ui.shelf import Shelf, missing
+from ltf_lite.ui.words import speaker
 
-EXAMPLES = [["countdown", "25 5 5 33", "27"], ["countdown", "7 12 20 31", "46"],
-            ["game24", "3 3 8 8", "24"]]  # fmt: skip
-MOST_SAMPLES = 128
-
-
-def models(runs: Path) -> list[str]:
-    """The models that can be chosen: every GGUF file of a run, and the embedded base."""
-    return [*sorted(str(file) for file in runs.glob("*/gguf/*.gguf")), TINY_BASE]
-
-
-@lru_cache(maxsize=4)
-def _engine(model: str) -> Engine:
-    return open_engine(model)
+HERE = "127.0.0.1"
+UPLOAD = "1kb"  # gradio takes uploads at an address of its own; no part of the app wants one
+QUEUE = 64  # requests that may wait
+STATIC = {"Content-Security-Policy": "default-src 'none'"}
 
 
-def in_words(answer: dict[str, Any], title: str) -> str:
-    """One answer as Markdown: solved or not and why, the path, and what it cost."""
-    verdict = answer["verdict"]
-    state = "solved" if verdict["correct"] else f"not solved: {verdict['kind']}"
-    return (
-        f"### {title}: {state}\n\n```\n{answer['text'].strip()}\n```\n\n{verdict['message']}\n\n"
-        f"**{1000 * answer['seconds']:.0f} ms**, {answer['tokens']} tokens, "
-        f"{answer['paths']} path{'s' if answer['paths'] > 1 else ''}"
-    )
+def build(desk: Desk) -> gr.Blocks:
+    """The page."""
+    say = desk.say
+    with gr.Blocks(title="ltf_lite", analytics_enabled=False) as page:
+        gr.Markdown(f"# {say('title')}\n{say('subtitle')}")
+        names = ("compare", "runs", "train", "failures")
+        with gr.Tabs():
+            tabs = {name: gr.Tab(say(f"tab.{name}"), elem_id=f"tab-{name}") for name in names}
+        with tabs["compare"]:
+            compare.tab(desk, page)
+        with tabs["runs"]:
+            runs.tab(desk, tabs["runs"])
+        with tabs["train"]:
+            train.tab(desk, tabs["train"], [tabs[name] for name in names if name != "train"])
+        with tabs["failures"]:
+            failures.tab(desk, tabs["failures"])
+    return page.queue(max_size=QUEUE)
 
 
-def compare(task_name: str, numbers: str, target: str, model: str, allowed: Sequence[str], n: int):
-    """Yield the two panes, the single pass first, since it is there first."""
+def _text(name: str) -> str:
+    return (files("ltf_lite") / "ui" / name).read_text(encoding="utf-8")
+
+
+def download(shelf: Shelf) -> Callable[[Request], Any]:
+    """Answers `gguf/RUN/FILE` with a GGUF file that the shelf lists, and with nothing else."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            file = shelf.gguf(request.path_params["run"], request.path_params["name"])
+        except TaskError as error:
+            return PlainTextResponse(str(error), 404)
+        return FileResponse(file, filename=file.name, headers=STATIC)
+
+    return answer
+
+
+def warm(desk: Desk) -> None:
+    """Open what is chosen first, so that the first comparison need not wait for it."""
+    models = list(desk.shelf.models().values())
+    for model in (models[0], models[-1]):
+        try:
+            with desk.pool.borrow(model.opens):
+                pass
+        except Exception as error:  # whoever compares with it is told
+            logging.getLogger("ltf_lite.ui").info("not opened: %s", error)
+
+
+def open_app(
+    folder: Path, given: tuple[str, ...] = (), host: str = HERE, port: int | None = None,
+    share: bool = False, language: str = "en",
+) -> None:  # fmt: skip
+    """Serve the app until it is interrupted; raises TaskError for what can't be served.
+
+    Without a `port` the first free one from 7860 on is taken.
+    """
+    if lost := missing(given):
+        raise TaskError(f"there is no model {lost}: name a GGUF file, a folder, or an address")
+    desk = Desk(Shelf(folder, given), Pool(), speaker(language))
+    page = build(desk)
+    head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
     try:
-        if model not in allowed:
-            raise TaskError("choose one of the models that are listed")
-        task = get_task(task_name)
-        problem, engine = typed_problem(task, numbers, target), _engine(model)
-        (single,) = answers([problem], task, engine, Asking(SINGLE_PASS))
-        left = in_words(single, "Single pass")
-        yield left, "searching …", ""
-        n = min(max(2, int(n)), MOST_SAMPLES)
-        (search,) = answers([problem], task, engine, Asking(BEST_OF_N, n))
-        ratio = search["seconds"] / single["seconds"]
-        title = f"Best of {n}, the verifier picks"
-        yield left, in_words(search, title), f"## Search took {ratio:.1f} times as long"
-    except (TaskError, EngineError) as error:
-        yield f"**{error}**", "", ""
-
-
-def build(runs: Path) -> gr.Blocks:
-    """The page over the models of a folder of runs."""
-    found = models(runs)
-    with gr.Blocks(title="ltf_lite") as page:
-        gr.Markdown(
-            "# Search and single pass, side by side\nThe same model answers the same problem twice."
-        )
-        with gr.Row():
-            task = gr.Dropdown(list(TASKS), value="countdown", label="Task", elem_id="task")
-            numbers = gr.Textbox("25 5 5 33", label="Numbers", elem_id="numbers", max_length=60)
-            target = gr.Textbox("27", label="Target", elem_id="target", max_length=9)
-        with gr.Row():
-            model = gr.Dropdown(found, value=found[0], label="Model", elem_id="model")
-            samples = gr.Slider(2, MOST_SAMPLES, 32, step=1, label="Samples of the search")
-        button = gr.Button("Compare", variant="primary", elem_id="compare")
-        ratio = gr.Markdown(elem_id="ratio")
-        with gr.Row():
-            left, right = gr.Markdown(elem_id="single"), gr.Markdown(elem_id="search")
-        gr.Examples(EXAMPLES, [task, numbers, target])
-
-        def run(task_name, typed, aim, chosen, n):
-            yield from compare(task_name, typed, aim, chosen, found, n)
-
-        button.click(run, [task, numbers, target, model, samples], [left, right, ratio],
-                     concurrency_limit=1)  # fmt: skip
-    return page
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
-    parser.add_argument("--port", type=int, default=7860)
-    args = parser.parse_args(argv)
-    wait_briefly()
-    build(args.runs).launch(server_name="127.0.0.1", server_port=args.port, share=False)
-    return 0
+        _, address, public = page.launch(
+            server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True,
+            max_file_size=UPLOAD, footer_links=[], head=head, ssr_mode=False, pwa=False,
+            enable_monitoring=False, css=_text("style.css"),
+            theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
+            app_kwargs={"routes": [Route("/gguf/{run}/{name}", download(desk.shelf))]},
+        )  # fmt: skip
+    except OSError as error:
+        raise TaskError(f"the app can't listen on {host}:{port or '7860..'}: {error}") from error
+    reach = "this machine alone" if host == HERE and not share else "whoever can reach it"
+    print(f"ltf_lite is at {address} for {reach}; Ctrl+C ends it.", flush=True)
+    if public:
+        print(f"Anyone can use it at {public}", flush=True)
+    threading.Thread(target=warm, args=(desk,), daemon=True).start()
+    try:
+        page.block_thread()
+    finally:
+        desk.pool.close()

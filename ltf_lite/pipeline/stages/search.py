@@ -26,6 +26,7 @@ from ltf_lite.pipeline.common import (
     threads_of,
 )
 from ltf_lite.pipeline.run import Run
+from ltf_lite.pipeline.train import die_with_parent
 from ltf_lite.presets import ReasonerSection
 from ltf_lite.progress import bar
 from ltf_lite.reasoners import TREES, get_reasoner
@@ -50,7 +51,11 @@ def main(run: Run) -> dict[str, Any]:
     engine: Engine | None = None  # opened for the first reasoner that asks one
     with ExitStack() as stack:
         pool = stack.enter_context(
-            ProcessPoolExecutor(threads_of(run), multiprocessing.get_context("spawn"))
+            ProcessPoolExecutor(
+                threads_of(run),
+                multiprocessing.get_context("spawn"),
+                initializer=die_with_parent,  # idle workers notice by no other means
+            )
         )
         for number, parts in enumerate(_parts(run), 1):
             section = parts[0].section

@@ -1,0 +1,122 @@
+"""A run as a process of its own: started, watched, stopped and resumed from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ltf_lite import presets
+from ltf_lite.pipeline.run import LOG, STARTING, RunError, make_writable, working
+from ltf_lite.pipeline.state import curves, last_words, runs_in, state
+
+BEGIN = 15.0  # seconds in which a process must hold its run
+GENTLE = 10.0  # seconds to end after SIGINT
+LOOK = 0.05  # seconds between two looks
+
+
+def start(preset_name: str, runs: Path) -> dict[str, Any]:
+    """Start or resume `ltf train` in runs/<preset>, to outlive this process; returns its `state`.
+
+    `preset_name` is a name or a YAML file. Returns when the process holds the run, or ended well
+    because nothing was left to do. Raises RunError with a sentence if there is no such preset, the
+    folder can't be written, the run is being worked on, or the process fails at once.
+    """
+    try:
+        file, name = presets.find(preset_name), presets.load(preset_name).name
+    except presets.PresetError as error:
+        raise RunError(str(error)) from error
+    folder = runs / name
+    make_writable(folder)
+    try:
+        with FileLock(folder / STARTING, timeout=2 * BEGIN):  # one at a time
+            return _begin(file, name, folder)
+    except Timeout:
+        raise RunError(f"{folder} is being started by another process") from None
+
+
+def _begin(file: Path, name: str, folder: Path) -> dict[str, Any]:
+    pid = working(folder)
+    if pid is not None:
+        raise RunError(f"{folder} is being worked on already, by process {pid}: stop it, or wait")
+    log = folder / LOG
+    begun = log.stat().st_size if log.exists() else 0
+    process = _spawn(file, folder)
+    if not _until(lambda: working(folder) == process.pid or process.poll() is not None, BEGIN):
+        process.kill()
+        raise RunError(f"{name} did not begin within {BEGIN:.0f} s: try again")
+    if process.poll():
+        why = last_words(folder, begun) or f"its process ended with the code {process.poll()}"
+        raise RunError(f"{name} did not start: {why}")
+    return state(folder)
+
+
+def stop(folder: Path) -> None:
+    """End the process that works on a run, which a later `start` resumes; returns when it is gone.
+
+    Raises RunError if nothing works on it, or it can't be ended from here.
+    """
+    pid = working(folder)
+    if pid is None:
+        raise RunError(f"nothing is working on {folder}: there is nothing to stop")
+    for signal_, patience in ((signal.SIGINT, GENTLE), (signal.SIGKILL, GENTLE)):
+        try:
+            if working(folder) == pid:
+                os.kill(pid, signal_)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            raise RunError(f"process {pid} works on {folder} and is another user's") from None
+        if _until(lambda: working(folder) != pid, patience):
+            # An end that nobody waits for stays in the list of processes: that is not waited for.
+            _until(lambda: not _lives(pid), 1.0)
+            return
+    raise RunError(f"process {pid} works on {folder} and does not end")
+
+
+def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """`ltf train` in a session of its own, which no terminal and no end of ours reaches."""
+    command = [sys.executable, "-m", "ltf_lite.cli", "train", f"--out={folder}", "--", str(preset)]
+    try:
+        with open(folder / LOG, "ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except OSError as error:
+        raise RunError(f"cannot start {folder.name}: {error.strerror or error}") from error
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie stays
+    return process
+
+
+def _until(true: Callable[[], bool], patience: float) -> bool:
+    """Whether it became true in so many seconds."""
+    deadline = time.monotonic() + patience
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+__all__ = ["curves", "runs_in", "start", "state", "stop", "working"]

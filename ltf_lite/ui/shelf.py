@@ -1,0 +1,118 @@
+"""Which models and runs the app may touch: what lies in its folder of runs, and what it was given.
+
+Everything is found by looking and then chosen by the name under which it was found. A name from
+outside is only compared with those names and never made into a path, so that `..`, an absolute path
+or a link that leads out can't name anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.engines import TINY_BASE
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.presets import PresetError
+from ltf_lite.tasks import TaskError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that may be chosen.
+
+    `name` is how it is chosen, `opens` what `open_engine` takes, `task` the settings of the task
+    that it was tuned on (`name` among them) where that is known.
+    """
+
+    name: str
+    opens: str
+    tuned: bool = False
+    task: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The folder of runs, and models named when the app was started: files, folders, addresses."""
+
+    runs: Path
+    given: tuple[str, ...] = ()
+
+    def run_folders(self) -> dict[str, Path]:
+        """Name → folder of every run directly in the folder of runs, the latest first."""
+        found = [f for f in _inside(self.runs, self.runs, "*/manifest.json") if f.is_file()]
+        found.sort(key=lambda file: -file.stat().st_mtime)
+        return {file.parent.name: file.parent for file in found}
+
+    def run(self, name: str) -> Path:
+        """The folder of a run; raises TaskError if there is no such run."""
+        return _choose(self.run_folders(), name, "run")
+
+    def models(self) -> dict[str, Model]:
+        """Name → model: tuned ones first, those of the latest run before others, then bases."""
+        found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
+        for given in self.given:
+            if (Path(given) / "manifest.json").is_file():
+                found += self._of_run(Path(given))
+            elif Path(given).is_dir() and not (Path(given) / "config.json").is_file():
+                files = _inside(Path(given), Path(given), "*.gguf")
+                found += [Model(str(file), str(file)) for file in files]
+            else:
+                found.append(Model(given, given))
+        found.sort(key=lambda model: not model.tuned)
+        found.append(Model(TINY_BASE, TINY_BASE))
+        return {model.name: model for model in found}
+
+    def model(self, name: str) -> Model:
+        """The model of that name; raises TaskError if there is none."""
+        return _choose(self.models(), name, "model")
+
+    def ggufs(self, run: str) -> dict[str, Path]:
+        """Name → GGUF file of a run; raises TaskError if there is no such run."""
+        folder = self.run(run)
+        return {file.name: file for file in _inside(folder, folder, "gguf/*.gguf")}
+
+    def gguf(self, run: str, name: str) -> Path:
+        """A GGUF file of a run; raises TaskError if there is none."""
+        return _choose(self.ggufs(run), name, "GGUF file")
+
+    def _of_run(self, folder: Path) -> Iterator[Model]:
+        """The GGUF files of a run (the smallest first), its merged model, a base beside them."""
+        try:
+            preset = Run.load(folder).preset
+        except (RunError, PresetError, OSError, ValueError, KeyError):
+            return
+        task = preset.task.model_dump(exclude_none=True, mode="json")
+        files = sorted(_inside(folder, folder, "gguf/*.gguf"), key=lambda f: f.stat().st_size)
+        for file in files:
+            yield Model(f"{folder.name}/{file.name}", str(file), True, task)
+        for config in _inside(folder, folder, "model/config.json"):
+            yield Model(f"{folder.name}/model", str(config.parent), True, task)
+
+
+def _inside(root: Path, folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern that really lie in `root`, whatever links say."""
+    real = root.resolve()
+    return [
+        file
+        for file in sorted(folder.glob(pattern))
+        if file.resolve().is_relative_to(real) and file.is_file()
+    ]
+
+
+def _choose(found: dict[str, Any], name: Any, what: str) -> Any:
+    if isinstance(name, str) and name in found:
+        return found[name]
+    shown = repr(name[:80]) if isinstance(name, str) else "that"
+    raise TaskError(f"there is no {what} {shown} here: choose one of the list")
+
+
+def missing(given: Sequence[str]) -> str | None:
+    """The first model given at start that is meant as a file or folder and is none."""
+    for name in given:
+        if name == TINY_BASE or name.startswith(("http://", "https://")) or Path(name).exists():
+            continue
+        if name.endswith(".gguf") or name.startswith((".", "/", "~")) or name.count("/") > 1:
+            return name
+    return None

@@ -1,0 +1,254 @@
+"""The app in a real browser, as a person uses it. Pictures of every tab go to .screenshots/."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.app_server import BROWSERS, ROOT, App, app
+from tests.conftest import SMALL
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BROWSERS} is needed")
+
+PICTURES = ROOT / ".screenshots"
+WIDTHS = (1280, 390)
+TABS = ("compare", "runs", "train", "failures")
+TIME = 20_000  # milliseconds that a page may take on a busy machine
+QUICK = {  # a training of a few seconds
+    **SMALL, "name": "quick", "problems": {"train": 120, "validation": 8, "test": 8},
+    "search": [{"name": "dfs", "paths": 1, "failures": 1}],
+    "tuning": {**SMALL["tuning"], "steps": 20, "eval_every": 10},
+    "evaluation": [{"name": "cot", "n": 1, "max_tokens": 40}],
+    "export": {"greedy_problems": 4, "success_points": 100},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def served(small_run: Path, tmp_path_factory):
+    """An app over a finished run, in a folder with a preset of its own."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "presets").mkdir()
+    (home / "presets" / "quick.yaml").write_text(yaml.safe_dump(QUICK))
+    shutil.copytree(small_run, home / "runs" / "small")
+    with app(home / "runs", cwd=home) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser, served: App):
+    yield from opened(browser, served)
+
+
+def opened(browser, served: App, width: int = 1280, path: str = "", **context):
+    """A page that fails the test if a script on it fails or it asks the network for anything."""
+    own = browser.new_context(viewport={"width": width, "height": 900}, **context)
+    own.set_default_timeout(TIME)
+    view, errors, strangers = own.new_page(), [], []
+    view.on("pageerror", lambda error: errors.append(str(error)))
+    view.on("request", lambda request: strangers.append(request.url)
+            if not request.url.startswith((served.url, "data:", "blob:")) else None)  # fmt: skip
+    view.goto(served.url + path)
+    view.wait_for_selector("#compare")
+    yield view
+    own.close()
+    assert errors == []
+    assert strangers == []
+
+
+def tab(page, name: str) -> None:
+    page.locator(f"button#tab-{name}-button").click()
+
+
+def compared(page) -> None:
+    page.locator("#compare").click()
+    page.locator("#ratio .ltf-large").wait_for()
+
+
+def choose(page, element: str, text: str) -> None:
+    """Choose from a list as a person does: open it, click what it says."""
+    page.locator(f"#{element} input").click()
+    page.get_by_role("option", name=re.compile(text)).first.click()
+
+
+def test_a_comparison_to_its_end(page):
+    compared(page)
+    for side in ("#single", "#search"):
+        assert re.search("olved:", page.locator(f"{side} .ltf-state").inner_text())
+        assert "engine calls" in page.locator(f"{side} .ltf-metrics").inner_text()
+    assert page.locator("#search svg g title").count() > 3
+    assert re.search(r"[\d.,]+×", page.locator("#ratio").inner_text())
+    page.locator("#search details summary").click()
+    assert "44" in page.locator("#search details pre").inner_text()
+
+
+def test_the_tree_grows_while_it_is_searched(page):
+    choose(page, "way", "RAP")
+    page.locator("#iterations input[type=number]").fill("50")
+    page.locator("#compare").click()
+    page.wait_for_selector("#search svg g")
+    few = page.locator("#search svg g").count()
+    page.wait_for_function(f"document.querySelectorAll('#search svg g').length > {few}")
+    page.locator("#stop").click()
+
+
+def test_stop_in_the_middle_within_a_second(page):
+    choose(page, "way", "RAP")
+    page.locator("#iterations input[type=number]").fill("50")
+    page.locator("#budget input[type=number]").fill("20000")
+    page.locator("#compare").click()
+    page.wait_for_selector("#search svg g")
+    began = time.monotonic()
+    page.locator("#stop").click()
+    page.locator("#search .ltf-state", has_text="stopped").wait_for()
+    assert time.monotonic() - began < 3  # a second, and a busy browser
+    page.locator("#compare:not([disabled])").wait_for()
+    assert page.locator("#ratio .ltf-large").count() == 0
+    choose(page, "way", "Tree")
+    compared(page)
+
+
+@pytest.mark.parametrize(("numbers", "word"), [("1 1 1 1", "no solution"), ("1 x", "whole number")])
+def test_a_bad_problem_is_refused_before_anything_runs(page, numbers, word):
+    page.locator("#numbers textarea, #numbers input").fill(numbers)
+    page.locator("#compare").click()
+    page.locator("#notice [role=alert]", has_text=word).wait_for()
+    assert page.locator("#single .ltf-metrics").count() == 0
+
+
+def test_a_problem_is_drawn_and_an_example_is_a_click_away(page):
+    before = page.locator("#numbers textarea, #numbers input").input_value()
+    page.locator("#draw").click()
+    page.wait_for_function(
+        f"document.querySelector('#numbers textarea, #numbers input').value !== '{before}'"
+    )
+    page.locator("#examples button", has_text="7 12 20 31").click()
+    page.wait_for_function(
+        "document.querySelector('#numbers textarea, #numbers input').value === '7 12 20 31'"
+    )
+
+
+def test_many_problems_give_rates_with_intervals(page):
+    page.locator("#batch-box button").first.click()
+    page.locator("#count input[type=number]").fill("3")
+    page.locator("#batch").click()
+    page.locator("#plot svg").wait_for()
+    page.locator("#batch-text", has_text="%").wait_for()
+    page.locator("#batch:not([disabled])").wait_for()
+
+
+def test_a_traversal_from_the_page_is_refused(page, served):
+    for path in ("gguf/small/..%2f..%2f..%2fetc%2fpasswd", "gradio_api/file=/etc/passwd"):
+        said = page.evaluate(f"fetch('/{path}').then(r => r.status)")
+        assert said in (403, 404)
+
+
+def test_a_run_shows_its_records_and_its_models(page, served):
+    tab(page, "runs")
+    page.locator("#runs-stages td", has_text="done").first.wait_for()
+    for part in ("headline", "stages", "kinds"):
+        page.locator(f"#runs-{part} svg").wait_for()
+    with page.expect_download() as download:
+        page.locator("#runs-files a", has_text="q8_0").click()
+    assert download.value.suggested_filename == "small.q8_0.gguf"
+    assert Path(download.value.path()).read_bytes()[:4] == b"GGUF"
+
+
+def test_failures_are_browsed_by_kind(page):
+    tab(page, "failures")
+    page.locator("#failures-list article").first.wait_for()
+    choose(page, "failures-kind", "dead end")
+    page.locator("#failures-list .ltf-fatal").first.wait_for()
+    kinds = page.locator("#failures-list .ltf-state strong").all_inner_texts()
+    assert set(kinds) == {"dead end"}
+
+
+def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
+    (first,) = [next(pages := opened(browser, served))]
+    tab(first, "train")
+    choose(first, "preset", "quick")
+    first.locator("#train-needs", has_text="quick").wait_for()
+    first.locator("#train-start").click()
+    first.locator("#train-notice", has_text="being trained").wait_for()
+    first.locator("#train-start").click()
+    first.locator("#train-notice [role=alert]", has_text="being worked on").wait_for()
+    first.locator("#train-status progress, #train-status td").first.wait_for()
+    next(pages, None)  # the browser is closed; the training goes on
+    for second in opened(browser, served):
+        tab(second, "train")
+        choose(second, "preset", "quick")
+        second.locator("#train-stop").click()
+        second.locator("#train-notice", has_text="was stopped").wait_for()
+        second.locator("#train-start").click()
+        second.locator("#train-status", has_text="8 of 8 stages").wait_for(timeout=12 * TIME)
+        second.locator("#train-log", has_text="All stages done").wait_for()
+        tab(second, "runs")
+        choose(second, "run", "quick")
+        second.locator("#runs-files a", has_text="quick.q8_0.gguf").wait_for()
+
+
+def test_the_keyboard_alone_is_enough(page):
+    page.locator("#numbers textarea, #numbers input").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("7 3")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("10")
+    page.keyboard.press("Enter")
+    page.locator("#ratio .ltf-large").wait_for()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#compare, [id=compare]') !== null"):
+            break
+    else:
+        pytest.fail("the button is not reached by Tab")
+    page.locator("#compare:not([disabled])").wait_for()
+    page.evaluate("document.querySelector('#ratio').innerHTML = ''")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme):
+    PICTURES.mkdir(exist_ok=True)
+    for view in opened(browser, served, width, f"/?__theme={theme}"):
+        compared(view)
+        view.locator("#compare:not([disabled])").wait_for()
+        for name in TABS:
+            tab(view, name)
+            if name == "runs":
+                view.locator("#runs-kinds svg").wait_for()
+            if name == "train":
+                view.locator("#train-needs details").wait_for()
+            if name == "failures":
+                view.locator("#failures-list article").first.wait_for()
+            view.wait_for_timeout(400)  # what fades in
+            wide = view.evaluate("document.documentElement.scrollWidth")
+            view.screenshot(path=PICTURES / f"{name}-{width}-{theme}.png", full_page=True)
+            assert wide <= width, f"{name} is {wide} wide"
+
+
+def test_every_picture_has_words(page):
+    compared(page)
+    tab(page, "runs")
+    page.locator("#runs-kinds svg").wait_for()
+    bare = page.evaluate(
+        "[...document.querySelectorAll('#search svg, #runs-headline svg, #runs-stages svg, "
+        "#runs-kinds svg')].filter(s => s.getAttribute('role') !== 'img' || "
+        "!(s.getAttribute('aria-label') || s.querySelector(':scope > title')))"
+        ".map(s => s.outerHTML.slice(0, 80))"
+    )
+    assert bare == []

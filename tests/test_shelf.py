@@ -1,0 +1,89 @@
+"""Which models and runs the app may touch."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ltf_lite.engines import TINY_BASE
+from ltf_lite.tasks import TaskError
+from ltf_lite.ui.shelf import Shelf, missing
+from tests.conftest import SMALL
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A run with two GGUF files and links that lead out, and a secret beside the runs."""
+    root = tmp_path / "runs"
+    for name in ("older", "newer"):
+        (root / name / "gguf").mkdir(parents=True)
+        manifest = {"preset": {**SMALL, "name": name}, "stages": {}}
+        (root / name / "manifest.json").write_text(json.dumps(manifest))
+    (root / "older" / "gguf" / "big.gguf").write_bytes(b"12345")
+    (root / "older" / "gguf" / "a.gguf").write_bytes(b"1")
+    (tmp_path / "secret.gguf").write_bytes(b"secret")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "manifest.json").write_text("{}")
+    (root / "older" / "gguf" / "link.gguf").symlink_to(tmp_path / "secret.gguf")
+    (root / "older" / "gguf" / "inner.gguf").symlink_to("a.gguf")
+    (root / "linked").symlink_to(tmp_path / "outside")
+    return root
+
+
+def test_the_smallest_file_of_a_run_comes_first_and_the_embedded_base_last(runs):
+    found = Shelf(runs).models()
+    assert list(found) == ["older/a.gguf", "older/inner.gguf", "older/big.gguf", TINY_BASE]
+    assert found["older/a.gguf"].task["name"] == "countdown"
+    assert found["older/a.gguf"].tuned
+
+
+def test_links_that_lead_out_are_not_there(runs):
+    shelf = Shelf(runs)
+    assert set(shelf.run_folders()) == {"older", "newer"}
+    assert set(shelf.ggufs("older")) == {"a.gguf", "big.gguf", "inner.gguf"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../secret.gguf", "link.gguf", "/etc/passwd", "..", "", "a.gguf/../../../../secret.gguf",
+     "A.GGUF", "a.gguf\x00", None, 7, ["a.gguf"]],
+)  # fmt: skip
+def test_a_file_is_chosen_by_the_name_it_was_found_under_and_by_nothing_else(runs, name):
+    with pytest.raises(TaskError, match="choose one of the list"):
+        Shelf(runs).gguf("older", name)
+    with pytest.raises(TaskError, match="choose one of the list"):
+        Shelf(runs).model(name)
+
+
+@pytest.mark.parametrize("run", ["linked", "../outside", "/", ".", "", "older/..", None])
+def test_no_run_but_those_in_the_folder(runs, run):
+    with pytest.raises(TaskError, match="there is no run"):
+        Shelf(runs).ggufs(run)
+
+
+def test_what_was_given_at_the_start_may_be_chosen(runs, tmp_path):
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    (extra / "x.gguf").write_bytes(b"1")
+    given = (str(tmp_path / "secret.gguf"), str(extra), "http://127.0.0.1:1/v1")
+    names = list(Shelf(tmp_path / "none", given).models())
+    assert names == [given[0], str(extra / "x.gguf"), given[2], TINY_BASE]
+    assert Shelf(tmp_path / "none", given).model(given[0]).opens == given[0]
+
+
+def test_a_run_given_at_the_start_is_taken_with_its_files(runs, tmp_path):
+    names = list(Shelf(tmp_path / "none", (str(runs / "older"),)).models())
+    assert names[:2] == ["older/a.gguf", "older/inner.gguf"]
+
+
+def test_a_half_written_manifest_hides_its_run_alone(runs):
+    (runs / "newer" / "manifest.json").write_text('{"preset": {')
+    (runs / "older" / "gguf" / "inner.gguf").unlink()
+    assert list(Shelf(runs).models()) == ["older/a.gguf", "older/big.gguf", TINY_BASE]
+
+
+def test_what_was_given_and_is_not_there_is_named(tmp_path):
+    assert missing([TINY_BASE, "http://x/v1", "Qwen/Qwen3-4B"]) is None
+    assert missing([str(tmp_path / "no.gguf")]) == str(tmp_path / "no.gguf")
+    assert missing(["./nothing"]) == "./nothing"
