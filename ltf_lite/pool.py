@@ -1,4 +1,4 @@
-"""Models that are opened once and shared, each asked by one at a time."""
+"""Models that are opened once and shared, and asked one at a time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def _nothing() -> None: ...
 class Pool:
     """Engines by their model, at most `most` of them in memory; safe to share between threads.
 
-    Where one more is wanted, the one that was not used for longest is closed, and while all are in
-    use, who wants another waits.
+    Only one is in use at a time, whatever the model: two would share the cores, and the seconds of
+    each would tell of the other. Where one more is wanted, the one that was not used for longest is
+    closed.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -66,9 +67,7 @@ class Pool:
     def _take(self, model: str, stopped: Callable[[], bool]) -> Engine | None:
         """The engine, busy from now on; None where its borrower has to open it."""
         with self._changed:
-            while model in self._busy or (
-                model not in self._idle and len(self._busy) >= self._most
-            ):
+            while self._busy:
                 if stopped():
                     raise Stopped
                 self._changed.wait(LOOK)

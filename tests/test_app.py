@@ -157,8 +157,15 @@ def test_the_server_listens_on_this_machine_alone(served):
     ]
 
 
+def test_a_page_that_calls_this_machine_by_another_name_is_not_answered(served):
+    request = urllib.request.Request(served.url, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request)
+    assert error.value.code == 400
+
+
 def test_users_at_the_same_time_each_get_their_own_answer(served):
-    """As many as two users a core and more; each asks another problem, none is lost or mixed up."""
+    """Each asks another problem; none is lost or mixed up with another's."""
 
     def user(k: int) -> tuple[int, list]:
         own = Client(served.url, verbose=False)

@@ -408,6 +408,26 @@ def test_the_engine_that_was_not_used_for_longest_is_closed(monkeypatch):
     assert opened.most == 2
 
 
+def test_two_models_are_never_asked_at_once(monkeypatch):
+    own, most, within = Pool(), 0, []
+
+    def ask(model: str) -> None:
+        nonlocal most
+        with own.borrow(model):
+            within.append(model)
+            most = max(most, len(within))
+            time.sleep(0.02)
+            within.remove(model)
+
+    Opened(monkeypatch)
+    threads = [threading.Thread(target=ask, args=(model,)) for model in "abab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
 def test_an_engine_in_use_is_never_closed_and_who_waits_can_give_up(monkeypatch):
     opened, own = Opened(monkeypatch), Pool(most=1)
     with own.borrow("a"):

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -24,6 +26,8 @@ from ltf_lite.ui.words import speaker
 HERE = "127.0.0.1"
 UPLOAD = "1kb"  # gradio takes uploads at an address of its own; no part of the app wants one
 QUEUE = 64  # requests that may wait
+# A page elsewhere may name this address as its own and have a browser here talk to the app.
+ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
 STATIC = {"Content-Security-Policy": "default-src 'none'"}
 
 
@@ -84,6 +88,7 @@ def open_app(
     """
     if lost := missing(given):
         raise TaskError(f"there is no model {lost}: name a GGUF file, a folder, or an address")
+    open_to_others = host != HERE or share
     desk = Desk(Shelf(folder, given), Pool(), speaker(language))
     page = build(desk)
     head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
@@ -93,11 +98,12 @@ def open_app(
             max_file_size=UPLOAD, footer_links=[], head=head, ssr_mode=False, pwa=False,
             enable_monitoring=False, css=_text("style.css"),
             theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
-            app_kwargs={"routes": [Route("/gguf/{run}/{name}", download(desk.shelf))]},
+            app_kwargs={"routes": [Route("/gguf/{run}/{name}", download(desk.shelf))],
+                        "middleware": [] if open_to_others else [ONLY_HERE]},
         )  # fmt: skip
     except OSError as error:
         raise TaskError(f"the app can't listen on {host}:{port or '7860..'}: {error}") from error
-    reach = "this machine alone" if host == HERE and not share else "whoever can reach it"
+    reach = "whoever can reach it" if open_to_others else "this machine alone"
     print(f"ltf_lite is at {address} for {reach}; Ctrl+C ends it.", flush=True)
     if public:
         print(f"Anyone can use it at {public}", flush=True)

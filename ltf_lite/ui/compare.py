@@ -104,10 +104,14 @@ def _form(desk: Desk) -> tuple[Form, gr.Button, list[gr.Dropdown]]:
                           [task, numbers, target], queue=False, api_visibility="private",
                           show_progress="hidden")  # fmt: skip
     with gr.Row():
-        single = choice(names, value=names[0], label=say("single.model"), elem_id="single-model")
-        search = choice(names, value=names[-1], label=say("search.model"), elem_id="search-model")
+        single = choice(
+            names, value=names[0], label=say("single.model"), elem_id="single-model", min_width=240
+        )
+        search = choice(
+            names, value=names[-1], label=say("search.model"), elem_id="search-model", min_width=240
+        )
         way = choice([(say(f"way.{name}"), name) for name in SEARCHES], value="tot",
-                     label=say("search.way"), elem_id="way")  # fmt: skip
+                     label=say("search.way"), elem_id="way", min_width=240)  # fmt: skip
     sliders = {}
     with gr.Row():
         for name, (low, high, first) in SLIDERS.items():

@@ -86,7 +86,7 @@ WORDS = {
         "and the search chosen above. Bands are 95 % intervals."
     ),
     "batch.count": "Problems",
-    "batch.button": "Compare on so many",
+    "batch.button": "Compare on many",
     "batch.waiting": "waiting for the first answers …",
     "batch.none": "Stopped before the first problem was answered.",
     # Runs

@@ -86,7 +86,7 @@ WORDS = {
         "帯は 95 % 信頼区間です。"
     ),
     "batch.count": "問題の数",
-    "batch.button": "この数だけ比べる",
+    "batch.button": "まとめて比べる",
     "batch.waiting": "最初の回答を待っています …",
     "batch.none": "最初の問題が解かれる前に停止しました。",
     # 実行
