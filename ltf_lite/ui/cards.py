@@ -53,7 +53,7 @@ def state_line(snapshot: Snapshot, say: Say) -> str:
     elif snapshot.state != "done" or snapshot.verdict is None:
         head, why = say(f"state.{snapshot.state}"), ""
     elif snapshot.verdict.correct:
-        head, why = "✓ " + say("verdict.solved"), snapshot.verdict.message
+        head, why = "✓ " + say("verdict.solved"), ""
     else:
         head, why = "✗ " + say("verdict.not_solved"), reason(snapshot.verdict, snapshot.lines, say)
     return f'<p class="ltf-state"><strong>{escape(head)}</strong> {escape(why)}</p>'
@@ -155,7 +155,7 @@ def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
     }[solved]  # fmt: skip
     number = f"{times:,.0f}×" if times >= 10 else f"{times:.1f}×"
     return (
-        f'<div class="ltf-ratio"><span class="ltf-large">{number}</span>'
+        f'<div class="ltf-ratio" role="status"><span class="ltf-large">{number}</span>'
         f"<span>{escape(say('ratio.sentence', times=number[:-1]))} "
         f"{escape(say(f'ratio.{who}'))}</span></div>"
     )

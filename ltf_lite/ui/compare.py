@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -26,6 +26,7 @@ from ltf_lite.ui.asked import (
     task_of,
 )
 from ltf_lite.ui.desk import Desk, answered, choice, streamed, who
+from ltf_lite.ui.words import Say
 
 EXAMPLES = [["countdown", "44 41 4 23", "66"], ["countdown", "7 12 20 31", "46"],
             ["countdown", "25 5 5 33", "27"], ["game24", "3 3 8 8", "24"]]  # fmt: skip
@@ -33,62 +34,94 @@ DRAWN_EVERY = 0.5  # seconds between two pictures of a batch
 WAITING = 16  # comparisons that gradio lets go on at once; they take turns at the models
 
 
+class Inputs(NamedTuple):
+    """What a person sets and presses, and the lists of models among it."""
+
+    form: Form
+    draw: gr.Button
+    models: list[gr.Dropdown]
+
+
+class Batch(NamedTuple):
+    """The part that compares on many problems."""
+
+    size: gr.Slider
+    start: gr.Button
+    stop: gr.Button
+    told: gr.HTML
+    plot: gr.HTML
+    table: gr.Markdown
+
+
 def tab(desk: Desk, page: gr.Blocks) -> None:
     """Lay the tab out and connect it."""
     say = desk.say
     gr.Markdown(say("compare.intro"))
-    form, draw, lists = _form(desk)
+    inputs = _form(desk)
     with gr.Row(elem_classes="ltf-buttons"):
-        button = gr.Button(say("compare.button"), variant="primary", elem_id="compare")
+        start = gr.Button(say("compare.button"), variant="primary", elem_id="compare")
         stop = gr.Button(say("stop"), variant="stop", elem_id="stop", interactive=False)
-    told = gr.HTML(elem_id="notice")
-    ratio = gr.HTML(elem_id="ratio")
+    told, ratio = gr.HTML(elem_id="notice"), gr.HTML(elem_id="ratio")
+    sides = []
     with gr.Row():
-        with gr.Column(min_width=320, scale=5):
-            single = gr.HTML(
-                cards.empty(say("single.title"), say("single.empty")), elem_id="single"
-            )
-        with gr.Column(min_width=320, scale=8):
-            search = gr.HTML(
-                cards.empty(say("search.title"), say("search.empty")), elem_id="search"
-            )
+        for name, scale in (("single", 5), ("search", 8)):
+            with gr.Column(min_width=320, scale=scale):
+                nothing = cards.empty(say(f"{name}.title"), say(f"{name}.empty"))
+                sides.append(gr.HTML(nothing, elem_id=name))
+    batch = _batch_part(desk)
+    _connect(desk, page, inputs, [start, stop], [told, ratio, *sides], batch)
+
+
+def _connect(
+    desk: Desk, page: gr.Blocks, inputs: Inputs, buttons: list[gr.Button], outputs: list[gr.HTML],
+    batch: Batch,
+) -> None:  # fmt: skip
+    """What happens when: a click makes a ticket at once, and what it starts may then wait."""
+    say, form, fields = desk.say, inputs.form, list(inputs.form)
+    told, typed = outputs[0], [form.numbers, form.target]
+    every = [*buttons, batch.start, batch.stop]
+    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    turns: dict[str, Any] = {"concurrency_limit": WAITING, "show_progress": "hidden"}
+
+    def same(note: str, many: int) -> tuple:
+        return note, *[gr.skip()] * many, *_ended()
+
+    page.load(lambda: _models(desk), None, inputs.models, **quiet)
+    draw = answered(_draw(desk), lambda note: (gr.skip(), gr.skip(), note), say)
+    inputs.draw.click(draw, fields, [*typed, told], **quiet)
+    check = answered(_check(desk), lambda note: note, say)
+    gr.on([field.blur for field in typed], check, fields, told, **quiet)
+
+    begin, run = _begin(desk), streamed(_run(desk), lambda note: same(note, 3), say)
+    gr.on([buttons[0].click, *(field.submit for field in typed)], begin, None, every, **quiet).then(
+        run, fields, [*outputs, *every], api_name="compare", **turns
+    )
+    many = streamed(_batch(desk), lambda note: same(note, 2), say)
+    batch.start.click(begin, None, every, **quiet).then(
+        many, [*fields, batch.size], [batch.told, batch.plot, batch.table, *every],
+        api_name="batch", **turns,
+    )  # fmt: skip
+    for button in (buttons[1], batch.stop):
+        button.click(_stop(desk), **quiet)
+    page.unload(_stop(desk))
+
+
+def _batch_part(desk: Desk) -> Batch:
+    say = desk.say
     with gr.Accordion(say("batch.title"), open=False, elem_id="batch-box"):
         gr.Markdown(say("batch.intro"))
         with gr.Row():
             count = gr.Slider(1, MOST_PROBLEMS, 20, step=1, label=say("batch.count"),
                               elem_id="count")  # fmt: skip
-            many = gr.Button(say("batch.button"), elem_id="batch")
-            halt = gr.Button(say("stop"), variant="stop", elem_id="batch-stop", interactive=False)
-        asked = gr.HTML(elem_id="batch-notice")
-        plot = gr.HTML(elem_id="plot")
-        table = gr.Markdown(elem_id="batch-text")
-    inputs, buttons = list(form), [button, stop, many, halt]
-
-    page.load(lambda: _models(desk), None, lists, queue=False, api_visibility="private")
-    drawn = answered(lambda note: (gr.skip(), gr.skip(), note), say)(_draw(desk))
-    draw.click(drawn, inputs, [form.numbers, form.target, told], queue=False,
-               api_visibility="private")  # fmt: skip
-    gr.on([form.numbers.blur, form.target.blur], answered(lambda note: note, say)(_check(desk)),
-          inputs, told, queue=False, api_visibility="private")  # fmt: skip
-    begin = _begin(desk)
-    gr.on([button.click, form.numbers.submit, form.target.submit], begin, None, buttons,
-          queue=False, api_visibility="private").then(
-        streamed(lambda note: (note, "", gr.skip(), gr.skip(), *_ended()), say)(_run(desk)),
-        inputs, [told, ratio, single, search, *buttons], concurrency_limit=WAITING,
-        api_name="compare", show_progress="hidden")  # fmt: skip
-    many.click(begin, None, buttons, queue=False, api_visibility="private").then(
-        streamed(lambda note: (note, gr.skip(), gr.skip(), *_ended()), say)(_batch(desk)),
-        [*inputs, count],
-        [asked, plot, table, *buttons], concurrency_limit=WAITING, api_name="batch",
-        show_progress="hidden")  # fmt: skip
-    for one in (stop, halt):
-        one.click(_stop(desk), queue=False, api_visibility="private")
-    page.unload(_stop(desk))
+            start = gr.Button(say("batch.button"), elem_id="batch")
+            stop = gr.Button(say("stop"), variant="stop", elem_id="batch-stop", interactive=False)
+        told, plot = gr.HTML(elem_id="batch-notice"), gr.HTML(elem_id="plot")
+        return Batch(count, start, stop, told, plot, gr.Markdown(elem_id="batch-text"))
 
 
-def _form(desk: Desk) -> tuple[Form, gr.Button, list[gr.Dropdown]]:
-    """The inputs, the button that draws a problem, and the lists of models."""
-    say, names = desk.say, _names(desk)
+def _form(desk: Desk) -> Inputs:
+    """The inputs, from the problem to the settings of the search."""
+    say = desk.say
     with gr.Row():
         task = choice(list(TASKS), value="countdown", label=say("task"), elem_id="task",
                       min_width=140)  # fmt: skip
@@ -97,22 +130,34 @@ def _form(desk: Desk) -> tuple[Form, gr.Button, list[gr.Dropdown]]:
         target = gr.Textbox(EXAMPLES[0][2], label=say("target"), elem_id="target", max_length=9,
                             min_width=90)  # fmt: skip
         draw = gr.Button(say("draw"), elem_id="draw", min_width=140)
-    with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
-        for name, typed, aim in EXAMPLES:
-            example = gr.Button(say("example", task=name, numbers=typed, target=aim), size="sm")
-            example.click(lambda *this: this, [gr.State(name), gr.State(typed), gr.State(aim)],
-                          [task, numbers, target], queue=False, api_visibility="private",
-                          show_progress="hidden")  # fmt: skip
+    _examples(say, [task, numbers, target])
     with gr.Row():
-        single = choice(
-            names, value=names[0], label=say("single.model"), elem_id="single-model", min_width=240
-        )
-        search = choice(
-            names, value=names[-1], label=say("search.model"), elem_id="search-model", min_width=240
+        single, search = (
+            choice(label=say(f"{side}.model"), elem_id=f"{side}-model", min_width=240, **found)
+            for side, found in zip(("single", "search"), _chosen(desk), strict=True)
         )
         way = choice([(say(f"way.{name}"), name) for name in SEARCHES], value="tot",
                      label=say("search.way"), elem_id="way", min_width=240)  # fmt: skip
-    sliders = {}
+    settings = _settings(say, way)
+    form = Form(task, numbers, target, single, search, way, **settings)
+    return Inputs(form, draw, [single, search])
+
+
+def _examples(say: Say, fields: list[Any]) -> None:
+    """Problems that are a click away."""
+    with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
+        for name, numbers, target in EXAMPLES:
+            text = say("example", task=name, numbers=numbers, target=target)
+            values = [gr.State(name), gr.State(numbers), gr.State(target)]
+            gr.Button(text, size="sm").click(
+                lambda *these: these, values, fields, queue=False, api_visibility="private",
+                show_progress="hidden",
+            )  # fmt: skip
+
+
+def _settings(say: Say, way: gr.Dropdown) -> dict[str, Any]:
+    """A slider for every setting, shown where the way of searching has it, and the seed."""
+    sliders: dict[str, Any] = {}
     with gr.Row():
         for name, (low, high, first) in SLIDERS.items():
             sliders[name] = gr.Slider(
@@ -124,21 +169,19 @@ def _form(desk: Desk) -> tuple[Form, gr.Button, list[gr.Dropdown]]:
         lambda chosen: [gr.update(visible=name in HAS.get(chosen, ())) for name in SLIDERS],
         way, list(sliders.values()), queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
-    return (
-        Form(task, numbers, target, single, search, way, **sliders, seed=seed),
-        draw,
-        [single, search],
-    )
+    return {**sliders, "seed": seed}
 
 
-def _names(desk: Desk) -> list[str]:
-    return list(desk.shelf.models())
+def _chosen(desk: Desk) -> list[dict[str, Any]]:
+    """Lists and first choices of the single pass's and the search's model: a tuned one, a base."""
+    models = desk.shelf.models()
+    base = next(name for name, model in models.items() if not model.tuned)
+    return [{"choices": list(models), "value": name} for name in (next(iter(models)), base)]
 
 
 def _models(desk: Desk) -> list[Any]:
     """Fresh lists: a run may have finished since the page was made."""
-    names = _names(desk)
-    return [gr.update(choices=names, value=names[at]) for at in (0, -1)]
+    return [gr.update(**found) for found in _chosen(desk)]
 
 
 def _draw(desk: Desk):

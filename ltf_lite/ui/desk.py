@@ -86,36 +86,34 @@ def sentence(error: Exception, say: Say) -> str:
     return say("failed", kind=type(error).__name__)
 
 
-def answered(blank: Callable[[str], Any], say: Say) -> Callable[[Callable], Callable]:
-    """Whatever a handler raises becomes what `blank` makes of a notice, never a traceback."""
+def answered(
+    handler: Callable[..., Any], blank: Callable[[str], Any], say: Say
+) -> Callable[..., Any]:
+    """A handler whose every exception becomes what `blank` makes of a notice."""
 
-    def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(handler)
-        def safe(*args: Any) -> Any:
-            try:
-                return handler(*args)
-            except Exception as error:
-                return blank(notice(sentence(error, say)))
+    @wraps(handler)
+    def safe(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except Exception as error:
+            return blank(notice(sentence(error, say)))
 
-        return safe
-
-    return wrap
+    return safe
 
 
-def streamed(blank: Callable[[str], Any], say: Say) -> Callable[[Callable], Callable]:
+def streamed(
+    handler: Callable[..., Iterator[Any]], blank: Callable[[str], Any], say: Say
+) -> Callable[..., Iterator[Any]]:
     """`answered` for a handler that yields."""
 
-    def wrap(handler: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        @wraps(handler)
-        def safe(*args: Any) -> Iterator[Any]:
-            try:
-                yield from handler(*args)
-            except Exception as error:
-                yield blank(notice(sentence(error, say)))
+    @wraps(handler)
+    def safe(*args: Any) -> Iterator[Any]:
+        try:
+            yield from handler(*args)
+        except Exception as error:
+            yield blank(notice(sentence(error, say)))
 
-        return safe
-
-    return wrap
+    return safe
 
 
 def bounded(value: Any, name: str, low: int, high: int, say: Say) -> int:

@@ -38,7 +38,7 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
     inputs = [run, kind, reasoner, step, page]
     outputs = [*inputs, told, rows]
     blank = lambda note: [*[gr.skip()] * len(inputs), note, ""]  # noqa: E731
-    show = answered(blank, say)(_show(desk))
+    show = answered(_show(desk), blank, say)
     gr.on([chosen.select, page.change], show, inputs, outputs, queue=False,
           api_visibility="private", show_progress="hidden")  # fmt: skip
     filters = [run, kind, reasoner, step]

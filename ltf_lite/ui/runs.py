@@ -38,7 +38,7 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
         parts.append(gr.Markdown(elem_id="runs-tables"))
     files = gr.HTML(elem_id="runs-files")
     blank = lambda note: [gr.skip(), note, *[""] * len(parts), ""]  # noqa: E731
-    gr.on([chosen.select, refresh.click, run.input], answered(blank, say)(_show(desk)), run,
+    gr.on([chosen.select, refresh.click, run.input], answered(_show(desk), blank, say), run,
           [run, told, *parts, files], queue=False, api_visibility="private",
           show_progress_on=run)  # fmt: skip
 

@@ -38,7 +38,7 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> None:
     look, parts = _look(desk), [seen, status, log]
     no = lambda note: (note, *[gr.skip()] * 3)  # noqa: E731
 
-    gr.on([chosen.select, preset.change], answered(lambda note: note, say)(_needs(desk)), preset,
+    gr.on([chosen.select, preset.change], answered(_needs(desk), lambda note: note, say), preset,
           needs, queue=False, api_visibility="private", show_progress="hidden")  # fmt: skip
     gr.on([chosen.select, preset.change], lambda: ("", gr.Timer(active=True)), None, [told, timer],
           queue=False, api_visibility="private").then(
@@ -48,7 +48,7 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> None:
         look, [preset, seen], parts, queue=False, api_visibility="private", show_progress="hidden"
     )
     for click, work in ((start, _start), (stop, _stop)):
-        click.click(answered(no, say)(work(desk)), [preset, seen], [told, *parts],
+        click.click(answered(work(desk), no, say), [preset, seen], [told, *parts],
                     api_visibility="private", concurrency_limit=8)  # fmt: skip
     for other in others:
         other.select(
@@ -80,8 +80,9 @@ def _needs(desk: Desk):
 def _start(desk: Desk):
     def start(preset: Any, seen: str) -> tuple:
         _folder(desk, preset)
-        jobs.start(preset, desk.shelf.runs)
-        return _done(desk.say("train.started", preset=preset)), *_look(desk)(preset, "")
+        working = jobs.start(preset, desk.shelf.runs)["working"]
+        word = "train.started" if working else "train.finished"
+        return _done(desk.say(word, preset=preset)), *_look(desk)(preset, "")
 
     return start
 

@@ -1,0 +1,83 @@
+"""Answers as HTML: what is said of them, and that nothing a model writes is more than text."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from ltf_lite import live
+from ltf_lite.reasoners import Node
+from ltf_lite.solving import typed_problem
+from ltf_lite.tasks import Verdict, get_task
+from ltf_lite.ui import cards
+from ltf_lite.ui.words import speaker
+
+SAY = speaker("en")
+HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>&amp;\x00'
+SIDE = live.Side("tiny-base", "tot")
+WRONG = Verdict(False, "dead_end", 1, "27 can't be reached from 8")
+
+
+def done(verdict: Verdict | None, **facts) -> live.Snapshot:
+    tree = (Node(None, state=(8, 5)), Node(0, HOSTILE, verdict=verdict))
+    base = live.Snapshot(SIDE, "done", tree, seconds=0.5, tokens=25, calls=2, chosen=1)
+    return replace(base, verdict=verdict, **facts)
+
+
+def test_what_a_model_writes_is_text_wherever_it_is_shown():
+    for state in ("running", "done", "stopped", "failed"):
+        snapshot = replace(
+            done(WRONG, lines=("8-5=3", HOSTILE), text=HOSTILE, error=HOSTILE), state=state
+        )
+        html = cards.pane(snapshot, HOSTILE, SAY, True)
+        assert "<script" not in html
+        assert "<img" not in html
+        ElementTree.fromstring(html.replace("\x00", "").replace("<br>", "<br/>"))
+    assert "<script" not in cards.notice(HOSTILE)
+    assert "<script" not in cards.grid([HOSTILE], [[HOSTILE]])
+
+
+def test_the_fatal_step_is_named_and_marked():
+    html = cards.pane(done(WRONG, lines=("33-25=8,5,5", "8*5=40,5", "40-5=35")), "x", SAY, False)
+    assert "step 2, “8*5=40,5”, loses it. After it the target can no longer be reached." in html
+    assert html.count('class="ltf-fatal"') == 1
+    assert html.index("ltf-right") < html.index("ltf-fatal") < html.index("ltf-after")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "lines", "words"),
+    [
+        (Verdict(False, "incomplete", 1, "step 1 is missing"), ("1+2=3,4",), "step 2 is missing"),
+        (Verdict(False, "incomplete", 0, "step 0 is missing"), (), "no answer was given"),
+        (Verdict(False, "arithmetic", 0, "2 + 2 is 4"), ("2+2=5",), "The arithmetic is wrong"),
+    ],
+)
+def test_why_an_answer_is_wrong_in_words(verdict, lines, words):
+    assert words in cards.reason(verdict, lines, SAY)
+
+
+def test_the_ratio_is_said_when_both_are_done_and_not_before():
+    right = Verdict(True, None, None, "correct: reaches 3")
+    one, other = done(WRONG, seconds=0.5), done(right, seconds=24.0)
+    html = cards.verdict_of_both(one, other, SAY)
+    assert ">48×<" in html
+    assert "48 times as long" in html
+    assert "Only the search solved it." in html
+    assert cards.verdict_of_both(one, replace(other, state="stopped"), SAY) == ""
+
+
+def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
+    task, pool = get_task("countdown"), live.Pool()
+    problem = typed_problem(task, "44 41 4 23", "66")
+    *_, last = live.answer(problem, task, live.Side("tiny-base", "tot"), pool, threading.Event())
+    pool.close()
+    html = cards.pane(last, "search", SAY, True)
+    assert html.count("<svg") == 1
+    assert "The tree as text" in html
+    assert f"{last.calls} " in html or f">{last.calls}<" in html
+    japanese = cards.pane(last, "search", speaker("ja"), True)
+    assert "解け" in japanese
+    assert "dead_end" not in japanese.split("<details")[0]
