@@ -204,20 +204,24 @@ def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
 def test_the_keyboard_alone_is_enough(page):
     page.locator("#numbers textarea, #numbers input").focus()
     page.keyboard.press("Control+A")
-    page.keyboard.type("7 3")
+    page.keyboard.type("44 41 4 23")
     page.keyboard.press("Tab")
     page.keyboard.press("Control+A")
-    page.keyboard.type("10")
+    page.keyboard.type("66")
     page.keyboard.press("Enter")
     page.locator("#ratio .ltf-large").wait_for()
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.closest('#compare, [id=compare]') !== null"):
-            break
-    else:
-        pytest.fail("the button is not reached by Tab")
     page.locator("#compare:not([disabled])").wait_for()
-    page.evaluate("document.querySelector('#ratio').innerHTML = ''")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(
+            "(e => e.closest('.ltf-tree') ? 'tree' : e.tagName === 'SUMMARY' ? 'text' "
+            ": (e.closest('[id]') || {}).id)(document.activeElement)"
+        ))  # fmt: skip
+    assert {"compare", "draw", "tree", "text"} <= reached
+    page.locator("button#tab-failures-button").focus()
+    page.keyboard.press("Enter")
+    page.locator("#failures-list article").first.wait_for()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

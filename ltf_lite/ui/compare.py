@@ -103,7 +103,7 @@ def _connect(
     )  # fmt: skip
     for button in (buttons[1], batch.stop):
         button.click(_stop(desk), **quiet)
-    page.unload(_stop(desk))
+    page.unload(_leave(desk))
 
 
 def _batch_part(desk: Desk) -> Batch:
@@ -218,6 +218,13 @@ def _stop(desk: Desk):
         desk.tickets.stop(who(request))
 
     return stop
+
+
+def _leave(desk: Desk):
+    def leave(request: gr.Request) -> None:
+        desk.tickets.leave(who(request))
+
+    return leave
 
 
 def _run(desk: Desk):

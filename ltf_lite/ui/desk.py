@@ -57,6 +57,12 @@ class Tickets:
         with self.lock:
             self._stop(who)
 
+    def leave(self, who: str | None) -> None:
+        """The session is over: what it had running is stopped, and it is forgotten."""
+        with self.lock:
+            self._stop(who)
+            self.held.pop(who or "", None)
+
     def end(self, who: str | None, ticket: Event) -> None:
         """Give a ticket back when its work is over."""
         with self.lock:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.engines import TINY_BASE
-from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline import Run, RunError, jobs
 from ltf_lite.presets import PresetError
 from ltf_lite.tasks import TaskError
 
@@ -41,9 +41,7 @@ class Shelf:
 
     def run_folders(self) -> dict[str, Path]:
         """Name → folder of every run directly in the folder of runs, the latest first."""
-        found = [f for f in _inside(self.runs, self.runs, "*/manifest.json") if f.is_file()]
-        found.sort(key=lambda file: -file.stat().st_mtime)
-        return {file.parent.name: file.parent for file in found}
+        return {folder.name: folder for folder in jobs.runs_in(self.runs)}
 
     def run(self, name: str) -> Path:
         """The folder of a run; raises TaskError if there is no such run."""
