@@ -9,6 +9,7 @@ from string import Formatter
 import pytest
 
 import ltf_lite.ui
+from ltf_lite.pipeline.train import STAGES
 from ltf_lite.tasks.base import KINDS
 from ltf_lite.ui.asked import SEARCHES, SLIDERS
 from ltf_lite.ui.words import LANGUAGES, speaker
@@ -53,7 +54,8 @@ def test_every_string_is_said_and_every_said_string_is_there():
 def test_what_is_chosen_by_name_has_a_word(language):
     say = speaker(language)
     names = [f"way.{way}" for way in SEARCHES] + [f"slider.{name}" for name in SLIDERS]
-    assert all(say(name) for name in names + [f"kind.{kind}" for kind in KINDS])
+    names += [f"kind.{kind}" for kind in KINDS] + [f"stage.{stage.name}" for stage in STAGES]
+    assert all(say(name) for name in names)
 
 
 def test_facts_are_put_in():

@@ -112,6 +112,14 @@ WORDS = {
     "status.done": "done",
     "status.failed": "failed",
     "status.stopped": "stopped",
+    "stage.problems": "draw problems",
+    "stage.baseline": "evaluate the base",
+    "stage.search": "search and harvest",
+    "stage.tune": "tune",
+    "stage.merge": "merge",
+    "stage.evaluate": "evaluate the tuned model",
+    "stage.export": "export GGUF and prove parity",
+    "stage.report": "report",
     # Train
     "tab.train": "Train",
     "train.intro": (

@@ -112,6 +112,14 @@ WORDS = {
     "status.done": "完了",
     "status.failed": "失敗",
     "status.stopped": "停止",
+    "stage.problems": "問題を作る",
+    "stage.baseline": "元のモデルを評価",
+    "stage.search": "探索と収集",
+    "stage.tune": "訓練",
+    "stage.merge": "統合",
+    "stage.evaluate": "訓練後のモデルを評価",
+    "stage.export": "GGUF の書き出しと照合",
+    "stage.report": "報告",
     # 訓練
     "tab.train": "訓練",
     "train.intro": (

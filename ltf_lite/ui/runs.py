@@ -88,7 +88,7 @@ def stages(state: dict[str, Any], say: Say) -> str:
     """Every stage with its status, time and peak memory."""
     rows = [
         (
-            stage["title"], say(f"status.{stage['status']}"),
+            say(f"stage.{stage['name']}"), say(f"status.{stage['status']}"),
             duration(stage["seconds"]) if stage["seconds"] else "–",
             f"{stage['peak_bytes'] / 2**20:,.0f} MiB" if stage["peak_bytes"] else "–",
         )
