@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
                       help="more models: GGUF files, run or model folders, servers")  # fmt: skip
     verb.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
     verb.add_argument("--language", choices=("en", "ja"), default="en")
-    verb.add_argument("--port", type=int, help="by default the first free one from 7860 on")
+    verb.add_argument("--port", type=_port, help="by default the first free one from 7860 on")
     verb.add_argument("--host", default="127.0.0.1",
                       help="listen there instead of on this machine alone")  # fmt: skip
     verb.add_argument("--share", action="store_true",
@@ -130,6 +130,12 @@ def dry_run(preset: presets.Preset, args: argparse.Namespace) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"a number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!r}")
     return int(text)
 
 

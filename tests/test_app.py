@@ -228,6 +228,12 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path):
         one_sentence(ltf("app", "--port", port, "--runs", tmp_path), 2, str(port))
 
 
+def test_a_port_that_cannot_be_is_a_sentence():
+    result = ltf("app", "--port", "99999")
+    assert result.returncode == 2
+    assert "from 1 to 65535" in result.stderr
+
+
 def test_a_model_that_is_not_there_is_a_sentence(tmp_path):
     one_sentence(ltf("app", "./nothing.gguf", "--port", free_port()), 2, "./nothing.gguf")
 
