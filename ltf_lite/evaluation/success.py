@@ -10,6 +10,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from ltf_lite.evaluation.significance import pass_at_k
 from ltf_lite.reasoners import Solution
 from ltf_lite.tasks import NumbersGame
 from ltf_lite.tasks.steps import valid_steps
@@ -36,7 +37,9 @@ def record(
     """Rates of every choice, failure kinds, valid steps, and every path with its verdict.
 
     `seconds` is the wall time of the whole set. The mean over samples (`sample`) costs one sample's
-    share of it; every other choice costs all of it.
+    share of it; every other choice costs all of it. `solved` has for every choice but `sample` one
+    character a problem of `problems`, 1 where it was right. Samples also give `pass_at`: for 1, 2,
+    4, … and as many as every problem has, the mean of pass@k over problems with its interval.
     """
     paths: list[dict[str, Any]] = []
     good = tried = 0
@@ -55,39 +58,59 @@ def record(
             )
     verdicts = [[attempt.verdict.correct for attempt in s.attempts] for s in solutions]
     kinds = Counter(path["kind"] or "success" for path in paths)
-    rates = {
-        choice: _rate(choice, solutions, verdicts, seconds)
-        for choice in (solutions[0].choices if solutions else {})
-    }
+    choices = solutions[0].choices if solutions else {}
+    solved = {c: _solved(c, solutions, verdicts) for c in choices if c != "sample"}
+    rates = {c: _rate(solved.get(c), solutions, verdicts, seconds) for c in choices}
+    sampled = "sample" in choices and min(map(len, verdicts)) > 1
     return {
         "n": len(solutions),
         "seconds": seconds,
         "calls": calls,
         "nodes": sum(len(s.tree) for s in solutions),
         "rates": rates,
+        **({"pass_at": _pass_at(verdicts)} if sampled else {}),
         "valid_steps": good / tried if tried else None,
         "kinds": dict(kinds.most_common()),
+        "problems": [s.problem.as_dict() for s in solutions],
+        "solved": {c: "".join("01"[right] for right in row) for c, row in solved.items()},
         "paths": paths,
     }
 
 
-def _rate(choice: str, solutions, verdicts: list[list[bool]], seconds: float) -> dict[str, Any]:
+def _solved(choice: str, solutions: list[Solution], verdicts: list[list[bool]]) -> list[bool]:
+    """Whether this choice was right, by problem."""
+    if choice.startswith("oracle"):
+        return [any(row) for row in verdicts]
+    picks = [s.choices[choice] for s in solutions]
+    return [i is not None and row[i] for i, row in zip(picks, verdicts, strict=True)]
+
+
+def _rate(
+    solved: list[bool] | None, solutions: list[Solution], verdicts: list[list[bool]], seconds: float
+) -> dict[str, Any]:
+    """The rate of a choice; of the mean over samples where there is no choice (None)."""
     n = len(solutions)
-    tokens = sum(s.tokens for s in solutions)
-    if choice == "sample":
+    tokens: float = sum(s.tokens for s in solutions)
+    if solved is None:
         means = [fmean(row) if row else 0.0 for row in verdicts]
         samples = max(1.0, sum(map(len, verdicts)) / n)
         low, high = mean_interval(means)
         rate, tokens, seconds = fmean(means), tokens / samples, seconds / samples
     else:
-        if choice.startswith("oracle"):
-            k = sum(any(row) for row in verdicts)
-        else:
-            picks = [s.choices[choice] for s in solutions]
-            k = sum(i is not None and row[i] for i, row in zip(picks, verdicts, strict=True))
-        low, high = wilson(k, n)
-        rate = k / n
+        low, high = wilson(sum(solved), n)
+        rate = sum(solved) / n
     return {
         "rate": rate, "low": low, "high": high, "n": n,
         "tokens": tokens / n, "seconds": seconds / n,
     }  # fmt: skip
+
+
+def _pass_at(verdicts: list[list[bool]]) -> dict[str, dict[str, float]]:
+    """pass@k for k = 1, 2, 4, … and the most that every problem has samples for."""
+    most = min(map(len, verdicts))
+    found = {}
+    for k in sorted({*(2**i for i in range(most.bit_length())), most}):
+        values = [pass_at_k(len(row), sum(row), k) for row in verdicts]
+        low, high = mean_interval(values)
+        found[str(k)] = {"rate": fmean(values), "low": low, "high": high}
+    return found

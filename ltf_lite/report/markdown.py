@@ -6,16 +6,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.evaluation import retention
+from ltf_lite.evaluation import compared, retention
 from ltf_lite.files import read_json
 from ltf_lite.progress import duration
 from ltf_lite.report.results import (
     headline,
     headline_sentence,
+    name_of,
     percent,
     records,
     rows,
 )
+
+FEW = 30  # problems: with fewer, even a large difference is within chance
 
 
 def table(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
@@ -34,6 +37,55 @@ def success_table(results: list[dict[str, Any]]) -> str:
                 "–" if r["valid_steps"] is None else f"{100 * r['valid_steps']:.1f} %",
             )
             for r in results
+        ),
+    )  # fmt: skip
+
+
+def difference_table(folder: Path) -> str:
+    """The tuned single pass against the base's answers to the same problems, and how to read it."""
+    files = sorted(folder.glob("evaluation/*/*.test.json"))
+    found = compared(map(read_json, files))  # with the paths: an older record tells less without
+    if not found:
+        return "The records of this run don't say which problems each answer solved.\n"
+    return table(
+        ("the base's", "n", "tuned single pass", "base", "difference, points [95 %]",
+         "only tuned solved", "only base solved", "p", "real?"),
+        (
+            (name_of(row["second"]["choice"], row["second"]["label"]), row["n"],
+             *(f"{100 * row[side]['rate']:.1f} %" for side in ("first", "second")),
+             f"{row['points']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]", row["b"], row["c"],
+             f"{row['p']:.2g}" if row["p"] >= 1e-4 else "< 0.0001", real(row))
+            for row in found
+        ),
+    ) + (
+        "\nEach row compares the tuned single pass with one answer of the base on the problems "
+        "that both were asked. p is how often chance alone would split the problems that only one "
+        "of them solved at least this unevenly (McNemar's exact test); below 0.05 the difference "
+        "is called real, and above it these problems can't tell the two apart, which does not "
+        "prove them equal. Intervals: paired bootstrap over problems. p is not corrected for the "
+        "number of rows. An answer whose record does not say which problems it solved has no row.\n"
+    )  # fmt: skip
+
+
+def real(row: dict[str, Any]) -> str:
+    """What a row of `compared` allows to say."""
+    if row["n"] < FEW:
+        return "too few problems to conclude anything"
+    return "yes" if row["p"] < 0.05 else "can't tell"
+
+
+def pass_section(folder: Path) -> str:
+    """How many problems k samples would solve if the verifier picked; "" where nobody sampled."""
+    found = [r for r in records(folder) if r.get("pass_at")]
+    if not found:
+        return ""
+    sizes = sorted({int(k) for r in found for k in r["pass_at"]})
+    return "## pass@k: is a right path among k samples?\n\n" + table(
+        ("model", "reasoner", *(f"pass@{k} [95 %]" for k in sizes)),
+        (
+            (r["model"], r["label"],
+             *(percent(r["pass_at"][str(k)]) if str(k) in r["pass_at"] else "–" for k in sizes))
+            for r in found
         ),
     )  # fmt: skip
 
@@ -125,6 +177,9 @@ def report(folder: Path, manifest: dict[str, Any]) -> str:
             "Tokens and milliseconds are means over the test set asked in bulk. A sampled rate is "
             "the mean over all samples. An oracle is an upper bound, not a search: the verifier "
             "picks.\n",
+            "## Is the difference real?\n",
+            difference_table(folder),
+            pass_section(folder),
             "## What happened to the paths\n",
             kinds_table(folder),
             "## What the tuning kept\n",

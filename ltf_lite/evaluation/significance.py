@@ -1,0 +1,62 @@
+"""Whether two ways of answering the same problems differ, and what more samples would solve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Exact two-sided p of McNemar's test on pairs; 1.0 where nothing differs.
+
+    Only the pairs that differ count: without a difference either side is as likely in each.
+    Raises ValueError where the lengths differ.
+    """
+    b, c = discordant(first, second)
+    return float(binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
+
+
+def discordant(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int]:
+    """How many pairs are true in the first alone, and in the second alone.
+
+    Raises ValueError where the lengths differ.
+    """
+    pairs = list(zip(first, second, strict=True))
+    return sum(bool(x and not y) for x, y in pairs), sum(bool(y and not x) for x, y in pairs)
+
+
+def paired_interval(
+    first: Sequence[float], second: Sequence[float], seed: int
+) -> tuple[float, float]:
+    """The 95 % interval of mean(first) - mean(second), by a percentile bootstrap over the pairs.
+
+    Values may be success fractions of a problem. Where all pairs differ by the same, both ends are
+    that difference. Raises ValueError where the lengths differ or there is no pair.
+    """
+    pairs = zip(first, second, strict=True)
+    apart = np.array([float(x) - float(y) for x, y in pairs])  # a drawn pair stays a pair
+    if not len(apart):
+        raise ValueError("an interval of a difference needs at least one pair")
+    if np.ptp(apart) == 0:  # a resample can only be the same again
+        return float(apart[0]), float(apart[0])
+    found = bootstrap(
+        (apart,), np.mean, method="percentile", batch=1000,
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Unbiased estimate that one of k samples is right, from c right ones among n samples.
+
+    1 - C(n-c, k) / C(n, k) (Chen et al. 2021, arXiv 2107.03374), in whole numbers up to the one
+    division, so nothing is lost however large n is. Raises ValueError unless 0 <= c <= n and
+    1 <= k <= n.
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@{k} of {c} right samples in {n} needs 0 <= c <= n and 1 <= k <= n")
+    every = comb(n, k)
+    return (every - comb(n - c, k)) / every

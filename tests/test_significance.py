@@ -1,0 +1,290 @@
+"""Whether a difference is real: the tests by hand, what records tell, what the report says."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from itertools import combinations
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltf_lite.engines import open_engine
+from ltf_lite.evaluation import compared, record
+from ltf_lite.evaluation.significance import mcnemar, paired_interval, pass_at_k
+from ltf_lite.files import read_json, write_json
+from ltf_lite.reasoners import get_reasoner
+from ltf_lite.report.markdown import difference_table, report
+from ltf_lite.tasks import get_task
+
+TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
+FEW = "too few problems to conclude anything"
+
+
+def pairs(both: int, first: int, second: int, neither: int) -> tuple[list[bool], list[bool]]:
+    """Outcomes of two ways of answering with these counts."""
+    return (
+        [True] * (both + first) + [False] * (second + neither),
+        [True] * both + [False] * first + [True] * second + [False] * neither,
+    )
+
+
+def test_mcnemar_by_hand():
+    # 9 against 2 of 11: both tails of the binomial of 11 fair coins, C(11, 0..2) = 1 + 11 + 55
+    assert mcnemar(*pairs(5, 9, 2, 4)) == pytest.approx(2 * (1 + 11 + 55) / 2**11)
+    assert mcnemar(*pairs(0, 5, 0, 0)) == pytest.approx(2 / 2**5)
+    assert mcnemar(*pairs(3, 1, 0, 3)) == 1.0  # one coin tells nothing
+    assert mcnemar(*pairs(3, 4, 4, 3)) == 1.0
+    assert mcnemar(*pairs(7, 0, 0, 9)) == 1.0
+    assert mcnemar([], []) == 1.0
+    with pytest.raises(ValueError, match="zip"):
+        mcnemar([True], [True, False])
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 9), st.integers(0, 9))
+def test_mcnemar_is_the_binomial_of_what_differs(b, c, both, neither):
+    low = sum(comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c)
+    p = mcnemar(*pairs(both, b, c, neither))
+    assert p == pytest.approx(min(1.0, 2 * low))
+    assert p == mcnemar(*pairs(neither, c, b, both))
+
+
+@given(st.data(), st.integers(1, 9))
+def test_pass_at_k_is_the_share_of_all_draws_with_a_right_sample(data, n):
+    right = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    k = data.draw(st.integers(1, n))
+    draws = [any(draw) for draw in combinations(right, k)]
+    assert pass_at_k(n, sum(right), k) == pytest.approx(sum(draws) / len(draws), abs=1e-15)
+
+
+def test_pass_at_k_of_many_samples_loses_nothing():
+    assert pass_at_k(100_000, 1, 1) == 1 / 100_000
+    assert pass_at_k(20_000, 1, 5_000) == 0.25
+    assert pass_at_k(20_000, 15_001, 5_000) == 1.0
+    for n, c, k in ((4, 5, 1), (4, -1, 1), (4, 2, 0), (4, 2, 5)):
+        with pytest.raises(ValueError, match=rf"pass@{k} of {c} right samples in {n} needs"):
+            pass_at_k(n, c, k)
+
+
+def test_the_interval_covers_a_known_difference_as_often_as_it_says():
+    """Problems that are easy (3 of 10) are solved by both, others by luck: 0.5 against 0.2."""
+    draw, covered, runs, apart = np.random.default_rng(7), 0, 300, 0.7 * (0.5 - 0.2)
+    for seed in range(runs):
+        easy, luck = draw.random(120) < 0.3, draw.random((2, 120))
+        low, high = paired_interval(easy | (luck[0] < 0.5), easy | (luck[1] < 0.2), seed)
+        covered += low <= apart <= high
+    assert 0.91 <= covered / runs <= 0.99
+
+
+def test_pairs_make_the_interval_narrow():
+    first, second = pairs(200, 20, 0, 180)
+    shuffled = random.Random(0).sample(second, len(second))
+    low, high = paired_interval(first, second, 1)
+    far = paired_interval(first, shuffled, 1)
+    assert 0.02 < low < 0.05 < high < 0.08
+    assert far[0] < 0 < far[1]
+    assert far[1] - far[0] > 2 * (high - low)
+    assert paired_interval(first, second, 1) == (low, high)
+    shares = [random.Random(k).random() for k in range(30)], [0.4] * 30
+    assert paired_interval(*shares, 1) == paired_interval(*shares, 1) != paired_interval(*shares, 2)
+
+
+def test_an_interval_of_equal_differences_is_that_point():
+    assert paired_interval([True, False, True], [True, False, True], 0) == (0.0, 0.0)
+    assert paired_interval([True] * 4, [False] * 4, 0) == (1.0, 1.0)
+    assert paired_interval([0.75, 1.0], [0.25, 0.5], 0) == (0.5, 0.5)
+    assert paired_interval([0.25], [1.0], 0) == (-0.75, -0.75)
+    low, high = paired_interval([0.75, 1.0, 0.5], [0.25, 0.75, 0.75], 0)  # fractions of samples
+    assert -0.25 <= low < 1 / 6 < high <= 0.5
+    with pytest.raises(ValueError, match="at least one pair"):
+        paired_interval([], [], 0)
+
+
+@pytest.fixture(scope="module")
+def ask():
+    """Asks the embedded model test problems; gives the solutions and their record off the disk."""
+    engine = open_engine("tiny-base")
+
+    def asked(name: str, problems: int, *more, **settings):
+        reasoner, drawn = get_reasoner(name, **settings), TASK.problems("test", problems, 3)
+        solutions = list(reasoner.solve([*drawn, *more], TASK, engine, 11))
+        return solutions, json.loads(json.dumps(record(solutions, TASK, 1.0, 1)))
+
+    yield asked
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("cot", {}), ("cot", {"n": 8, "temperature": 1.0}), ("tot", {"beam": 2})]
+)
+def test_a_record_tells_which_problems_every_choice_solved(ask, name, settings):
+    solutions, found = ask(name, 40, **settings)
+    assert found["problems"] == [s.problem.as_dict() for s in solutions]
+    assert list(found["solved"]) == [choice for choice in found["rates"] if choice != "sample"]
+    for choice, marks in found["solved"].items():
+        for solution, mark in zip(solutions, marks, strict=True):
+            right = [a.verdict.correct for a in solution.attempts]
+            pick = solution.choices[choice]
+            solved = any(right) if "oracle" in choice else pick is not None and right[pick]
+            assert mark == "01"[solved]
+        assert marks.count("1") / len(marks) == found["rates"][choice]["rate"]
+
+
+def test_samples_give_pass_at_k(ask):
+    solutions, found = ask("cot", 20, n=6, temperature=1.0)
+    assert list(found["pass_at"]) == ["1", "2", "4", "6"]
+    assert found["pass_at"]["1"]["rate"] == pytest.approx(found["rates"]["sample"]["rate"])
+    assert found["pass_at"]["6"]["rate"] == pytest.approx(found["rates"]["oracle@6"]["rate"])
+    draws = [
+        any(a.verdict.correct for a in two)
+        for s in solutions for two in combinations(s.attempts, 2)
+    ]  # fmt: skip
+    two = found["pass_at"]["2"]
+    assert two["rate"] == pytest.approx(sum(draws) / len(draws))
+    assert 0 <= two["low"] < two["rate"] < two["high"] < 1
+    for settings in ({}, {"temperature": 1.0}):  # one path a problem: nothing to draw from
+        assert "pass_at" not in ask("cot", 3, **settings)[1]
+    assert "pass_at" not in ask("tot", 3, beam=2)[1]
+
+
+def test_pass_at_k_stops_at_the_fewest_samples_of_a_problem(ask):
+    short = TASK.problem({"numbers": [3, 4, 5], "target": 12})  # more of its paths fit the budget
+    solutions, found = ask("cot", 20, short, n=8, temperature=1.0, budget=90)
+    counts = {len(s.attempts) for s in solutions}
+    assert 1 < min(counts) < max(counts)
+    assert list(found["pass_at"])[-1] == str(min(counts))
+
+
+def told(model: str, label: str, **solved: str) -> dict:
+    """What a record tells of problems 0, 1, 2, …: marks by choice."""
+    some = next(iter(solved.values()))
+    return {
+        "model": model, "label": label, "rates": {}, "solved": solved,
+        "problems": [{"numbers": [k, 1], "target": k} for k in range(len(some))],
+    }  # fmt: skip
+
+
+def test_the_tuned_single_pass_is_compared_with_everything_the_base_answers():
+    right, wrong, label = "1" * 40, "0" * 40, "cot n=1"
+    records = [
+        told("none", "dfs", dfs=right),
+        told("base", "cot n=9", **{"self-consistency@9": wrong, "best-of-n@9": right,
+                                   "oracle@9": right}),
+        told("base", label, greedy="1100" * 10),
+        told("base", "cot n=1 max_tokens=9", greedy=wrong),
+        told("base", "rap oracle=True", **{"oracle rap": right}),
+        told("base", "tot beam=2", tot=wrong, oracle=right),
+        told("tuned", label, greedy="0111" * 10),
+        told("tuned", "tot beam=2", tot=wrong),
+        told("tuned q8-0", label, greedy=wrong),
+    ]  # fmt: skip
+    found = compared(records)
+    assert all(row["first"]["choice"] == "greedy" for row in found)
+    assert {row["first"]["model"] for row in found} == {"tuned"}
+    assert [(row["second"]["choice"], row["second"]["label"]) for row in found] == [
+        ("greedy", label), ("self-consistency@9", "cot n=9"), ("best-of-n@9", "cot n=9"),
+        ("tot", "tot beam=2"),
+    ]  # fmt: skip
+    single, consistent, best, _ = found
+    assert (single["n"], single["b"], single["c"]) == (40, 20, 10)
+    assert (single["first"]["rate"], single["second"]["rate"]) == (0.75, 0.5)
+    assert single["points"] == 25
+    assert -5 < single["low"] < 5 < 45 < single["high"] < 55
+    assert single["p"] == pytest.approx(2 * sum(comb(30, k) for k in range(11)) / 2**30)
+    assert (consistent["b"], consistent["c"], consistent["points"]) == (30, 0, 75)
+    assert (best["b"], best["c"], best["points"]) == (0, 10, -25)
+    assert compared(records) == found
+    assert compared(records[:6]) == compared([]) == []
+
+
+def test_only_problems_that_both_answered_are_compared_whatever_their_order():
+    tuned = told("tuned", "cot", greedy="1" * 20 + "0" * 20)
+    base = told("base", "rap", rap="1" * 10 + "0" * 20)
+    base["problems"] = base["problems"][::-1]  # its marks are of problems 29 … 0
+    (row,) = compared([tuned, base])
+    assert (row["n"], row["b"], row["c"]) == (30, 20, 10)
+    assert (row["first"]["rate"], row["second"]["rate"]) == (20 / 30, 10 / 30)
+    base["problems"] = [{"numbers": [9], "target": 9}] * 30
+    assert compared([tuned, base]) == []
+
+
+def without_solved(run: Path, to: Path) -> Path:
+    """The run as it was recorded before records told what they tell now."""
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("*.parquet", "*.gguf"))
+    for file in to.rglob("*.test.json"):
+        new = ("solved", "problems", "pass_at")
+        write_json(file, {k: v for k, v in read_json(file).items() if k not in new})
+    return to
+
+
+def cells(text: str, start: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_report_says_which_differences_are_real(small_run):
+    text = (small_run / "report" / "report.md").read_text()
+    part = text.split("## Is the difference real?")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")][2:]
+    assert rows == ["single pass", "self-consistency@4", "best of 4 by likelihood",
+                    "tree of thoughts (beam=2)"]  # fmt: skip
+    single = "cot-n-1-max-tokens-40.test.json"
+    base, tuned = (
+        [
+            path["correct"]
+            for path in read_json(small_run / "evaluation" / m / f"{m}-{single}")["paths"]
+        ]
+        for m in ("base", "tuned")
+    )
+    b = sum(x and not y for x, y in zip(tuned, base, strict=True))
+    c = sum(y and not x for x, y in zip(tuned, base, strict=True))
+    row = cells(part, "single pass")
+    assert row[1:4] == ["40", f"{100 * sum(tuned) / 40:.1f} %", f"{100 * sum(base) / 40:.1f} %"]
+    assert row[4].startswith(f"{100 * (b - c) / 40:+.1f} [")
+    p = min(1.0, 2 * sum(comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c))
+    assert row[5:] == [str(b), str(c), f"{p:.2g}" if p >= 1e-4 else "< 0.0001",
+                       "yes" if p < 0.05 else "can't tell"]  # fmt: skip
+    assert "can't tell the two apart" in part
+
+
+def test_the_report_has_a_table_of_pass_at_k(small_run):
+    text = (small_run / "report" / "report.md").read_text()
+    part = text.split("## pass@k")[1].split("\n## ")[0]
+    assert "| model | reasoner | pass@1 [95 %] | pass@2 [95 %] | pass@4 [95 %] |" in part
+    for model in ("base", "tuned"):
+        (file,) = (small_run / "evaluation" / model).glob(f"{model}-cot-n-4-*.test.json")
+        rates = read_json(file)["pass_at"]
+        row = cells(part, model)
+        assert [cell.split(" %")[0] for cell in row[2:]] == [
+            f"{100 * rates[k]['rate']:.1f}" for k in ("1", "2", "4")
+        ]
+
+
+def test_an_older_run_is_still_reported(small_run, tmp_path):
+    old = without_solved(small_run, tmp_path / "old")
+    text = report(old, read_json(old / "manifest.json"))
+    now = (small_run / "report" / "report.md").read_text()
+    part = text.split("## Is the difference real?")[1].split("\n## ")[0]
+    # one path a problem leaves no doubt; of the searches nobody wrote down what they chose
+    assert cells(part, "single pass") == cells(now.split("## Is the difference real?")[1],
+                                               "single pass")  # fmt: skip
+    assert "self-consistency" not in part
+    assert "tree of thoughts" not in part
+    assert "## pass@k" not in text
+    for head in ("## Success on the test problems", "## What the tuning kept"):
+        assert text.split(head)[1].split("\n## ")[0] == now.split(head)[1].split("\n## ")[0]
+
+
+def test_few_problems_conclude_nothing(tmp_path):
+    folder = tmp_path / "evaluation"
+    for n, verdict in ((29, FEW), (30, "yes")):
+        for model, mark in (("base", "0"), ("tuned", "1")):
+            (folder / model).mkdir(parents=True, exist_ok=True)
+            write_json(folder / model / "one.test.json", told(model, "cot", greedy=mark * n))
+        assert cells(difference_table(tmp_path), "single pass")[-1] == verdict
+    assert "don't say which problems" in difference_table(tmp_path / "nothing")
