@@ -103,6 +103,7 @@ WORDS = {
     "runs.no_results": "No results yet: the base is evaluated first, the tuned model at the end.",
     "runs.curves": "Learning curves",
     "runs.kinds": "What happened to the paths",
+    "runs.difference": "Is the difference real?",
     "runs.retention": "What the tuning kept",
     "runs.files": "Models to download (GGUF)",
     "runs.no_files": "No GGUF file yet: it comes with the stage `export`.",

@@ -103,6 +103,7 @@ WORDS = {
     "runs.no_results": "まだ結果がありません。最初に元のモデル、最後に訓練後のモデルを評価します。",
     "runs.curves": "学習曲線",
     "runs.kinds": "道の結末",
+    "runs.difference": "差は本物か",
     "runs.retention": "訓練後に残った能力",
     "runs.files": "ダウンロードできるモデル(GGUF)",
     "runs.no_files": "GGUF ファイルはまだありません。段階 `export` で作られます。",

@@ -74,13 +74,17 @@ def _of(folder: Path, say: Say) -> list[str]:
     if found["headline"]:
         lead = f'<p class="ltf-lead">{escape(headline_sentence(found["headline"]))}</p>'
         headline = lead + cards.figure(headline_figure(found["results"]), say("runs.headline"))
-        tables.append(f"### {say('runs.retention')}\n{markdown.retention_table(folder)}")
+        tables += [
+            f"### {say('runs.difference')}\n{markdown.difference_table(folder)}",
+            markdown.pass_section(folder),
+            f"### {say('runs.retention')}\n{markdown.retention_table(folder)}",
+        ]
     return [
         cards.part(say("runs.headline"), headline),
         markdown.success_table(found["results"]) if found["results"] else "",
         f'<div class="ltf-two">{top}</div>',
         kinds,
-        "\n\n".join(tables),
+        "\n\n".join(filter(None, tables)),
     ]
 
 
