@@ -12,7 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +66,11 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     """
     check(preset)
     _heed_interrupts()
-    with locked(folder), signed(folder):
+    with locked(folder), ExitStack() as work:
         run = Run.prepare(folder, preset, force_new)
         began = time.monotonic()
-        finish(run, STAGES)
+        # Signed only where there is work: who starts a run waits for this, or for its end.
+        finish(run, STAGES, lambda: work.enter_context(signed(folder)))
         say(f"All stages done in {duration(time.monotonic() - began)}.")
         return run
 
@@ -84,8 +86,11 @@ def _heed_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def finish(run: Run, stages: Sequence[Stage]) -> None:
-    """Run those of the stages that are not done; raises RunError."""
+def finish(run: Run, stages: Sequence[Stage], begin: Callable[[], Any] = lambda: None) -> None:
+    """Run those of the stages that are not done; raises RunError.
+
+    `begin` is called before the first of them, and not at all where every stage is done.
+    """
     checked = False
     for number, stage in enumerate(stages, 1):
         wanted = run.input_hash(stage.parts, stage.upstream)
@@ -93,6 +98,7 @@ def finish(run: Run, stages: Sequence[Stage]) -> None:
             say(f"[{number}/{len(stages)}] {stage.title}: done before")
             continue
         if not checked:
+            begin()
             _preflight(run)
             checked = True
         say(f"[{number}/{len(stages)}] {stage.title}")
