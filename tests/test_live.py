@@ -279,7 +279,7 @@ def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
     real = pool.open_engine
 
     def slow(model):
-        time.sleep(0.5)
+        time.sleep(1.5)
         return real(model)
 
     monkeypatch.setattr(pool, "open_engine", slow)
