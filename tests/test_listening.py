@@ -176,7 +176,7 @@ def test_a_server_that_is_slow_is_left_within_a_second():
     began = time.perf_counter()
     with pytest.raises(Stopped):
         engine.generate(["quick", "slow"], Sampling())
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 1.5
     assert ear.heards[-1] == (2, ["quick", ""])
     engine.listener = ear = Ear()
     assert [row[0].text for row in engine.generate(["a", "b"], Sampling())] == ["a", "b"]
@@ -240,7 +240,9 @@ def test_a_large_search_without_a_model_is_looked_at_again_and_again():
     )
     assert len(found.tree) > 10_000
     assert len(looks) > 5
-    assert median(b - a for a, b in pairwise(looks)) < 0.5  # one may fall on a busy moment
+    gaps = [b - a for a, b in pairwise(looks)]
+    assert median(gaps) < 0.5
+    assert max(gaps) < 1  # what Stop promises
 
 
 def test_a_tree_read_while_it_grows_is_whole_afterwards():

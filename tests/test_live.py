@@ -168,7 +168,7 @@ def test_a_search_is_stopped_within_a_second_and_keeps_what_it_found(models, sid
         if not pressed and snapshot.state == "running" and snapshot.seconds > 0.3:
             pressed = time.perf_counter()
             stop.set()
-    assert time.perf_counter() - pressed < 2  # a second, and a busy machine
+    assert time.perf_counter() - pressed < 1
     assert snapshot.state == "stopped"
     assert len(snapshot.tree) > 1 or snapshot.text
     assert (snapshot.verdict, snapshot.chosen, snapshot.error) == (None, None, "")
@@ -289,7 +289,7 @@ def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
     assert states[-1] == "done"
     own.close()
     own = Pool()
-    assert ended(SINGLE, own).seconds < 1
+    assert ended(SINGLE, own).seconds < 0.4
     own.close()
 
 
@@ -342,7 +342,7 @@ def test_a_batch_ends_at_once_when_stopped_and_says_why_it_cannot_go_on(models, 
     threading.Timer(0.5, stop.set).start()
     began = time.perf_counter()
     assert list(live.batch([PROBLEM] * 9, TASK, SINGLE, ENDLESS, models, stop)) == []
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 1.5
     none = Side(str(tmp_path / "none.gguf"), "single-pass")
     with pytest.raises(EngineError, match=r"none\.gguf"):
         list(live.batch([PROBLEM], TASK, none, SINGLE, models, threading.Event()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +78,25 @@ class Shelf:
 
     def _of_run(self, folder: Path) -> Iterator[Model]:
         """The GGUF files of a run (the smallest first), its merged model, a base beside them."""
-        try:
-            preset = Run.load(folder).preset
-        except (RunError, PresetError, OSError, ValueError, KeyError):
+        manifest = folder / "manifest.json"
+        task = _tuned_on(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+        if task is None:
             return
-        task = preset.task.model_dump(exclude_none=True, mode="json")
         files = sorted(_inside(folder, folder, "gguf/*.gguf"), key=lambda f: f.stat().st_size)
         for file in files:
             yield Model(f"{folder.name}/{file.name}", str(file), True, task)
         for config in _inside(folder, folder, "model/config.json"):
             yield Model(f"{folder.name}/model", str(config.parent), True, task)
+
+
+@lru_cache(maxsize=256)
+def _tuned_on(folder: Path, changed: int) -> dict[str, Any] | None:
+    """The task of a run, read once as long as its manifest stays the same; None if it has none."""
+    try:
+        preset = Run.load(folder).preset
+    except (RunError, PresetError, OSError, ValueError, KeyError):
+        return None
+    return preset.task.model_dump(exclude_none=True, mode="json")
 
 
 def _inside(root: Path, folder: Path, pattern: str) -> list[Path]:
