@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from ltf_lite import presets
 from ltf_lite.engines import Engine, Stopped, Usage
 from ltf_lite.pool import Pool
-from ltf_lite.preset_schema import ReasonerSection
+from ltf_lite.preset_reasoners import ReasonerSection
 from ltf_lite.reasoners import (
     REASONERS,
     TREES,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from ltf_lite.preset_reasoners import AnyReasoner, Section
 
 
 class TaskSection(Section):
@@ -42,99 +40,6 @@ class ProblemsSection(Section):
     test: int = Field(gt=0)
 
 
-class Budget(Section):
-    """The most tokens that a reasoner may generate a problem."""
-
-    tokens: int = Field(gt=0)
-
-
-class ReasonerSection(Section):
-    """A reasoner and its settings; `problems` limits it to the first so many."""
-
-    name: str
-    problems: int | None = Field(None, gt=0)
-
-    def settings(self) -> dict[str, Any]:
-        """What the reasoner is made with."""
-        own = self.model_dump(exclude={"name", "problems"}, exclude_none=True)
-        return {k: v["tokens"] if k == "budget" else v for k, v in own.items()}
-
-    @property
-    def single_pass(self) -> bool:
-        """Whether this is one greedy chain of thought, as long as it likes."""
-        return False
-
-    @property
-    def label(self) -> str:
-        return " ".join([self.name, *(f"{k}={v}" for k, v in self.settings().items())])
-
-
-class CotSection(ReasonerSection):
-    name: Literal["cot"]
-    n: int | None = Field(None, gt=0, le=1024)
-    temperature: float | None = Field(None, ge=0, le=5)
-    top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int | None = Field(None, gt=0)
-    budget: Budget | None = None
-
-    @model_validator(mode="after")
-    def _samples_differ(self) -> CotSection:
-        if (self.n or 1) > 1 and not self.temperature:
-            raise ValueError("cot with n above 1 needs a temperature above 0")
-        return self
-
-    @property
-    def single_pass(self) -> bool:
-        return (self.n or 1) == 1 and not self.temperature and self.budget is None
-
-
-class TreeSection(ReasonerSection):
-    """What tree of thoughts and RAP share."""
-
-    expand: Literal["propose", "sample"] | None = None
-    samples: int | None = Field(None, gt=0, le=256)
-    votes: int | None = Field(None, gt=0, le=256)
-    temperature: float | None = Field(None, ge=0, le=5)
-    top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int | None = Field(None, gt=0)
-    transitions: Literal["checked", "faithful"] | None = None
-    oracle: bool | None = None
-    budget: Budget | None = None
-
-
-class TotSection(TreeSection):
-    name: Literal["tot"]
-    order: Literal["breadth", "depth"] | None = None
-    beam: int | None = Field(None, gt=0, le=1024)
-    value: Literal["prompt", "logprob", "rollout"] | None = None
-    threshold: float | None = Field(None, ge=0, le=1)
-    expansions: int | None = Field(None, gt=0)
-
-
-class RapSection(TreeSection):
-    name: Literal["rap"]
-    iterations: int | None = Field(None, gt=0)
-    exploration: float | None = Field(None, ge=0)
-    likelihood: float | None = Field(None, ge=0, le=1)
-    depth: int | None = Field(None, gt=0)
-
-
-class ExactSection(ReasonerSection):
-    name: Literal["bfs", "dfs"]
-    paths: int | None = Field(None, ge=0)
-    failures: int | None = Field(None, ge=0)
-
-
-class RandomSection(ReasonerSection):
-    name: Literal["random"]
-
-
-AnyReasoner = Annotated[
-    CotSection | TotSection | RapSection | ExactSection | RandomSection,
-    Field(discriminator="name"),
-]
-
-
 class TorchSection(Section):
     """The base itself, in process."""
 
@@ -160,11 +65,28 @@ class ServerSection(Section):
 AnyEngine = Annotated[TorchSection | LlamaCppSection | ServerSection, Field(discriminator="name")]
 
 
-class HarvestSection(Section):
-    """Which harvested paths are trained on: at most so many a problem and side."""
+class NegativesSection(Section):
+    """How the failures to forget are drawn: which groups in equal parts, how many beside a success.
 
+    `per_success` None takes all that `failures_per_problem` leaves.
+    """
+
+    balance: Literal["none", "kind", "reasoner", "kind_and_reasoner"] = "none"
+    per_success: float | None = Field(None, ge=0, le=64)
+
+
+class HarvestSection(Section):
+    """Which harvested paths are trained on: at most so many a problem and side.
+
+    `reasoners` names those whose paths are taken at all (None: every one's), `successes` the most
+    successes over all problems.
+    """
+
+    reasoners: tuple[str, ...] | None = Field(None, min_length=1)
+    successes: int | None = Field(None, gt=0)
     successes_per_problem: int = Field(4, gt=0)
     failures_per_problem: int = Field(4, ge=0)
+    negatives: NegativesSection = NegativesSection()
 
 
 Method = Literal["sft", "uft", "gradient_ascent", "npo", "simpo", "cpo_simpo"]
@@ -232,6 +154,45 @@ class ExportSection(Section):
     success_points: float = Field(2.0, gt=0)
 
 
+class RetentionSection(Section):
+    """What tuning must not forget: the least that is kept of each ability, relative to the base.
+
+    Measured on the first `problems` validation problems at every checkpoint. Rates must not fall
+    below their floor; `heldout_nll`, on the text file `heldout` (None: the one that comes with the
+    base), must not rise above its.
+    """
+
+    problems: int = Field(100, gt=0)
+    heldout: str | None = None
+    single_pass: float | None = Field(None, gt=0, le=10)
+    sample: float | None = Field(None, gt=0, le=10)
+    tot: float | None = Field(None, gt=0, le=10)
+    rap: float | None = Field(None, gt=0, le=10)
+    sibling: float | None = Field(None, gt=0, le=10)
+    heldout_nll: float | None = Field(None, gt=0, le=100)
+
+    def floors(self) -> dict[str, float]:
+        """Ability → floor, of those that have one."""
+        return self.model_dump(exclude={"problems", "heldout"}, exclude_none=True)
+
+
+class BudgetsSection(Section):
+    """Token budgets a problem at which single pass, samples and searches are compared.
+
+    Searches are asked the first `problems` test problems, None being all, at each budget.
+    """
+
+    tokens: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
+    problems: int | None = Field(None, gt=0)
+
+
+class SweepSection(Section):
+    """What `ltf sweep` tunes when it is not told: grids by name, each a list of values a setting."""
+
+    seeds: int = Field(1, gt=0, le=1000)
+    grids: dict[str, dict[str, list[Any]]] = Field(min_length=1)
+
+
 class Preset(Section):
     """A whole run; every random choice comes from `seed`."""
 
@@ -247,6 +208,9 @@ class Preset(Section):
     harvest: HarvestSection = HarvestSection()
     tuning: TuningSection
     evaluation: tuple[AnyReasoner, ...] = Field(min_length=1)
+    budgets: BudgetsSection | None = None
+    retention: RetentionSection = RetentionSection()
+    sweep: SweepSection | None = None
     export: ExportSection = ExportSection()
 
     @field_validator("evaluation")
@@ -255,3 +219,22 @@ class Preset(Section):
         if not any(section.single_pass for section in sections):
             raise ValueError("a run is judged by its single pass: add {name: cot, n: 1}")
         return sections
+
+    @model_validator(mode="after")
+    def _measures_its_floors(self) -> Preset:
+        names = {section.name for section in self.evaluation}
+        if any(not s.single_pass for s in self.evaluation if s.name == "cot"):
+            names.add("sample")
+        for name in {"tot", "rap", "sample"} & self.retention.floors().keys() - names:
+            raise ValueError(f"retention.{name} needs such a reasoner among the evaluation's")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_what_it_harvests(self) -> Preset:
+        names = {section.name for section in self.search}
+        for name in self.harvest.reasoners or ():
+            if name not in names:
+                raise ValueError(
+                    f"harvest.reasoners: no {name} among the search ({', '.join(sorted(names))})"
+                )
+        return self

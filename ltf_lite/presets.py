@@ -11,7 +11,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from ltf_lite.preset_schema import AnyReasoner, Preset, ReasonerSection, Section
+from ltf_lite.preset_reasoners import AnyReasoner, ReasonerSection, Section
+from ltf_lite.preset_schema import Preset
 
 FOLDERS = (Path("presets"), Path(__file__).resolve().parent.parent / "presets")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ltf_lite.engines import Engine, open_engine
-from ltf_lite.preset_schema import ReasonerSection
+from ltf_lite.preset_reasoners import ReasonerSection
 from ltf_lite.reasoners import TREES, CoT, Reasoner, Solution, Watch, attempt_of, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem, TaskError
 
