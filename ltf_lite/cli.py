@@ -66,8 +66,10 @@ def parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("sweep", help="tune with many settings on one search, and compare")
     verb.add_argument("preset", help="a name that `ltf presets` lists, or a YAML file")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE,VALUE",
-                      help="values of a tuning or harvest.NAME setting, all crossed")  # fmt: skip
-    verb.add_argument("--seeds", type=_count, default=1, help="seeds of each (default 1)")
+                      help="values of a tuning or harvest.NAME setting, all crossed "
+                      "(default: the preset's sweep.grids)")  # fmt: skip
+    verb.add_argument("--seeds", type=_count,
+                      help="seeds of each (default: the preset's sweep.seeds, else 1)")  # fmt: skip
     verb.add_argument("--out", type=Path, help="the sweep's folder (default: runs/<preset>.sweep)")
     add_json(verb)
     verb.set_defaults(run=sweep)
@@ -140,13 +142,15 @@ def _port(text: str) -> int:
 
 
 def sweep(args: argparse.Namespace) -> int:
-    from ltf_lite.pipeline.grid import grid
+    from ltf_lite.pipeline.grid import grid, grids
     from ltf_lite.pipeline.sweep import sweep as run_sweep
     from ltf_lite.report.sweep import as_markdown
 
     preset = presets.load(args.preset)
     folder = args.out or Path("runs") / f"{preset.name}.sweep"
-    found = run_sweep(preset, grid(preset, args.set), args.seeds, folder)
+    named = {} if args.set else grids(preset)
+    seeds = args.seeds or (preset.sweep.seeds if preset.sweep else 1)
+    found = run_sweep(preset, named or {"": grid(preset, args.set)}, seeds, folder)
     print_json({"sweep": str(folder), **found}) if args.json else print(as_markdown(found))
     failed = [row["cell"] for row in found["rows"] if row["failed"]]
     if failed:

@@ -74,6 +74,12 @@ class NegativesSection(Section):
     balance: Literal["none", "kind", "reasoner", "kind_and_reasoner"] = "none"
     per_success: float | None = Field(None, ge=0, le=64)
 
+    @model_validator(mode="after")
+    def _has_parts(self) -> NegativesSection:
+        if self.balance != "none" and self.per_success is None:
+            raise ValueError("balance needs per_success: of all failures there are no equal parts")
+        return self
+
 
 class HarvestSection(Section):
     """Which harvested paths are trained on: at most so many a problem and side.
@@ -187,7 +193,7 @@ class BudgetsSection(Section):
 
 
 class SweepSection(Section):
-    """What `ltf sweep` tunes when it is not told: grids by name, each a list of values a setting."""
+    """What `ltf sweep` tunes if it is not told: grids by name, each with values by setting."""
 
     seeds: int = Field(1, gt=0, le=1000)
     grids: dict[str, dict[str, list[Any]]] = Field(min_length=1)
@@ -222,7 +228,7 @@ class Preset(Section):
 
     @model_validator(mode="after")
     def _measures_its_floors(self) -> Preset:
-        names = {section.name for section in self.evaluation}
+        names: set[str] = {section.name for section in self.evaluation}
         if any(not s.single_pass for s in self.evaluation if s.name == "cot"):
             names.add("sample")
         for name in {"tot", "rap", "sample"} & self.retention.floors().keys() - names:

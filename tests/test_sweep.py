@@ -113,7 +113,7 @@ def test_the_table_has_means_and_intervals_over_seeds_and_what_is_kept_of_search
               {0: result(0.4, 0.3), 1: result(0.8, 0.1), 2: result(0.6, 0.2)}, {}),
         Group("one", {"method": "npo"}, "gone", {1: result(0.5, 0.4)}, {0: "stage x | stopped"}),
     ]  # fmt: skip
-    found = sweep_table("p", BASE, groups)
+    found = sweep_table("p", BASE, groups, {"": []})
     base, sft, uft, one = found["rows"]
     assert (base["abilities"][TOT]["low"], base["abilities"][TOT]["high"]) == (0.2, 0.9)
     # two seeds: 12.706 standard errors, cut at 0; three: 4.303 of 0.2 / sqrt(3)
@@ -240,7 +240,8 @@ def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept
 
     def shown(data: dict) -> list[str]:
         preset = parse(data, "test")
-        return [line["cell"] for line in sweep(preset, grid(preset, unfit), 1, folder)["rows"]]
+        cells = {"": grid(preset, unfit)}
+        return [line["cell"] for line in sweep(preset, cells, 1, folder)["rows"]]
 
     assert shown(SMALLER) == ["base", "max_length-9", GOOD]
     assert before == stamps(folder)
@@ -256,13 +257,13 @@ def test_what_cannot_be_is_refused_before_anything_is_written(file, tmp_path):
     folder.mkdir()
     (folder / "letters.txt").write_text("dear")
     with pytest.raises(RunError, match="is no sweep"):
-        sweep(PRESET, grid(PRESET, []), 1, folder)
+        sweep(PRESET, {"": grid(PRESET, [])}, 1, folder)
     assert not (folder / "shared").exists()
     with locked(folder), pytest.raises(RunError, match="another process"):
-        sweep(PRESET, grid(PRESET, []), 1, folder)
+        sweep(PRESET, {"": grid(PRESET, [])}, 1, folder)
 
 
 def test_the_sweep_of_another_preset_is_refused(swept):
     other = parse({**SMALLER, "name": "other"}, "test")
     with pytest.raises(RunError, match=r"'smaller', not 'other'"):
-        sweep(other, grid(other, []), 1, swept[0])
+        sweep(other, {"": grid(other, [])}, 1, swept[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,16 @@ def shard(folder: Path, part: int) -> Path:
     return folder / f"part-{part:05d}.parquet"
 
 
-def read(folder: Path) -> Iterable[Row]:
-    """Every row of the harvest, a path that several reasoners found only once (the first)."""
+def read(folder: Path, reasoners: Sequence[str] | None = None) -> Iterable[Row]:
+    """Every row of the harvest, a path that several reasoners found only once (the first).
+
+    `reasoners` names those whose rows are read at all (None: every one's).
+    """
     seen: set[tuple[str, str]] = set()
     for file in sorted(folder.glob("part-*.parquet")):
         for row in pq.read_table(file).to_pylist():
+            if reasoners is not None and row["reasoner"].partition(" ")[0] not in reasoners:
+                continue
             key = row["problem_id"], row["text"]
             if key not in seen:
                 seen.add(key)

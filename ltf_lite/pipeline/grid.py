@@ -48,7 +48,29 @@ def grid(preset: Preset, pairs: Sequence[str]) -> list[Cell]:
     A name without a dot is a tuning setting. Raises PresetError for what no preset could say, and
     for a setting that no method of the grid knows.
     """
-    asked = _values(pairs)
+    return _crossed(preset, _values(pairs))
+
+
+def grids(preset: Preset) -> dict[str, list[Cell]]:
+    """The cells of each grid that the preset itself names; none where it names none.
+
+    Raises PresetError as `grid` does.
+    """
+    named = preset.sweep.grids if preset.sweep else {}
+    found = {}
+    for name, asked in named.items():
+        for setting in asked:
+            _check_name(setting)
+        try:
+            found[name] = _crossed(preset, {_short(k): v for k, v in asked.items()})
+        except PresetError as error:
+            reason = str(error).removeprefix("--set ").removeprefix("--set: ")
+            raise PresetError(f"sweep.grids.{name}: {reason}") from error
+    return found
+
+
+def _crossed(preset: Preset, asked: dict[str, list[Any]]) -> list[Cell]:
+    """A cell for each combination of the values, equal ones once."""
     found: dict[str, Cell] = {}
     for values in itertools.product(*asked.values()):
         cell = cell_of(preset, dict(zip(asked, values, strict=True)))
@@ -95,26 +117,35 @@ def _way(name: str) -> tuple[str, str]:
     return (section, key) if dot else ("tuning", section)
 
 
+def _short(name: str) -> str:
+    return name.removeprefix("tuning.")
+
+
+def _check_name(name: str) -> None:
+    """PresetError for a setting that the cells of a sweep can't differ in."""
+    section, key = _way(name)
+    if section not in SECTIONS:
+        raise PresetError(
+            f"--set {name}: a sweep varies the settings of {' and '.join(SECTIONS)} only; "
+            "what depends on others is not shared: run `ltf train` with another preset"
+        )
+    if (section, key) == ("tuning", "seed"):
+        raise PresetError("--set seed: the seeds of a sweep are given by --seeds")
+
+
 def _values(pairs: Sequence[str]) -> dict[str, list[Any]]:
     """Name → values, `tuning.` left out of the names."""
     found: dict[str, list[Any]] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        name = name.removeprefix("tuning.")
-        section, key = _way(name)
-        if section not in SECTIONS:
-            raise PresetError(
-                f"--set {name}: a sweep varies the settings of {' and '.join(SECTIONS)} only; "
-                "what depends on others is not shared: run `ltf train` with another preset"
-            )
-        if (section, key) == ("tuning", "seed"):
-            raise PresetError("--set seed: the seeds of a sweep are given by --seeds")
+        name = _short(name)
+        _check_name(name)
         if name in found:
             raise PresetError(f"--set {name}: given twice; write all its values in one")
         try:
             found[name] = yaml.safe_load(f"[{text}]")
         except yaml.YAMLError:
             found[name] = []
-        if not key or not found[name]:
+        if not _way(name)[1] or not found[name]:
             raise PresetError(f"--set takes NAME=VALUE,VALUE,..., not {pair!r}")
     return found

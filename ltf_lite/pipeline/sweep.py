@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,18 @@ PARTS = tuple(sorted({part for stage in (*SHARED, *OWN) for part in stage.parts}
 DROPPED = ("model", "tuning/checkpoints")  # large, and made again from the adapter
 
 
-def sweep(preset: Preset, cells: Sequence[Cell], seeds: int, folder: Path) -> dict[str, Any]:
-    """Run what is not done of cells × seeds; returns the table, which is on disk then.
+def sweep(
+    preset: Preset, grids: Mapping[str, Sequence[Cell]], seeds: int, folder: Path
+) -> dict[str, Any]:
+    """Run what is not done of the grids' cells × seeds; returns the table, which is on disk then.
 
-    The table also has the cells of earlier grids in this folder, where their results still hold.
-    A cell that fails says so in its row and stops no other. Raises RunError if the sweep cannot
-    start or go on, or TaskError before anything is written.
+    A cell of several grids is run once. The table also has the cells of earlier grids in this
+    folder, where their results still hold. A cell that fails says so in its row and stops no other.
+    Raises RunError if the sweep cannot start or go on, or TaskError before anything is written.
     """
     check(preset)
+    cells = list({cell.id: cell for cells in grids.values() for cell in cells}.values())
+    names = {name: [cell.id for cell in cells] for name, cells in grids.items()}
     with locked(folder):
         _claim(folder, preset)
         say("Shared by all cells:")
@@ -46,8 +51,8 @@ def sweep(preset: Preset, cells: Sequence[Cell], seeds: int, folder: Path) -> di
             {"preset": shared.manifest["preset"], "seeds": seeds,
              "cells": {cell.id: cell.settings for cell in cells}},
         )  # fmt: skip
-        failures = _run_cells(folder, shared, cells, seeds)
-        return _write_table(folder, shared, cells, failures)
+        table = partial(_write_table, folder, shared, cells, names)
+        return table(_run_cells(folder, shared, cells, seeds, table))
 
 
 def _claim(folder: Path, preset: Preset) -> None:
@@ -70,8 +75,9 @@ def _run(folder: Path, preset: Preset) -> Run:
 
 
 def _run_cells(
-    folder: Path, shared: Run, cells: Sequence[Cell], seeds: int
-) -> dict[str, dict[int, str]]:
+    folder: Path, shared: Run, cells: Sequence[Cell], seeds: int,
+    table: Callable[[dict[str, dict[int, str]]], Any],
+) -> dict[str, dict[int, str]]:  # fmt: skip
     """Run what has no result yet, every cell with one seed first; why each that failed did."""
     work = [(cell, seed) for seed in range(seeds) for cell in cells]
     todo = [
@@ -93,7 +99,7 @@ def _run_cells(
         except RunError as error:
             say(f"  failed: {error}")
             failures.setdefault(cell.id, {})[seed] = str(error)
-        _write_table(folder, shared, cells, failures)
+        table(failures)
     return failures
 
 
@@ -163,11 +169,12 @@ def _link(source: str, target: str) -> None:
 
 
 def _write_table(
-    folder: Path, shared: Run, cells: Sequence[Cell], failures: dict[str, dict[int, str]]
-) -> dict[str, Any]:
+    folder: Path, shared: Run, cells: Sequence[Cell], names: dict[str, list[str]],
+    failures: dict[str, dict[int, str]],
+) -> dict[str, Any]:  # fmt: skip
     """Write sweep.md and results.csv from the results that hold."""
     groups = _groups(folder, shared, cells, failures)
-    found = sweep_table(shared.preset.name, rows(shared.folder), groups)
+    found = sweep_table(shared.preset.name, rows(shared.folder), groups, names)
     write_text(folder / "results.csv", as_csv(found))
     write_text(folder / "sweep.md", as_markdown(found))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -41,8 +41,11 @@ class Group(NamedTuple):
     failures: dict[int, str]
 
 
-def sweep_table(preset: str, base: list[dict[str, Any]], groups: list[Group]) -> dict[str, Any]:
-    """The table as JSON data: the base's row, then one a cell.
+def sweep_table(
+    preset: str, base: list[dict[str, Any]], groups: list[Group],
+    grids: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:  # fmt: skip
+    """The table as JSON data: the base's row, then one a cell; `grids` has their names by grid.
 
     `base` and each result's `rows` are rows as report.results makes them. Abilities are the single
     pass and every search that asks no verifier.
@@ -63,6 +66,7 @@ def sweep_table(preset: str, base: list[dict[str, Any]], groups: list[Group]) ->
         "abilities": {n: {"n": row["n"], "search": is_search(row)} for n, row in before.items()},
         "rows": [first, *(_row(group, names, before) for group in groups)],
         "beside_sft": _beside_sft(groups, names),
+        "grids": {name: list(cells) for name, cells in grids.items() if name},
     }
 
 
@@ -164,9 +168,12 @@ def as_markdown(found: dict[str, Any]) -> str:
     head += ["valid steps", "tuning"]
     if any(row["failed"] for row in found["rows"]):
         head.append("failed")
-    body = [_line(row, found)[: len(head)] for row in found["rows"]]
     title = f"# Sweep of {found['preset']}: what is solved of {n} test problems\n"
-    page = [title, padded(head, body), ABOUT + "\n"]
+    page = [title]
+    for name, rows in _parts(found).items():
+        body = [_line(row, found)[: len(head)] for row in rows]
+        page += [*([f"## {name}\n"] if name else []), padded(*_without_blanks(head, body))]
+    page.append(ABOUT + "\n")
     if found["beside_sft"]:
         page += [
             "## Beside sft\n",
@@ -178,6 +185,26 @@ def as_markdown(found: dict[str, Any]) -> str:
             BESIDE + "\n",
         ]  # fmt: skip
     return "\n".join(page)
+
+
+def _parts(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each grid after the base's, then those of no grid."""
+    base, *rows = found["rows"]
+    named = {cell for cells in found["grids"].values() for cell in cells}
+    others = [row for row in rows if row["cell"] not in named]
+    parts = {
+        name: [base, *(row for row in rows if row["cell"] in cells)]
+        for name, cells in found["grids"].items()
+    }
+    return {**parts, **({"earlier": [base, *others]} if others and parts else {})} or {
+        "": found["rows"]
+    }
+
+
+def _without_blanks(head: list[str], body: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table without the columns that say nothing in any row."""
+    kept = [i for i in range(len(head)) if any(line[i] != "–" for line in body)]
+    return [head[i] for i in kept], [[line[i] for i in kept] for line in body]
 
 
 def padded(head: list[str], body: Iterable[list[str]]) -> str:

@@ -10,7 +10,7 @@ from ltf_lite.engines import model_path
 from ltf_lite.engines.torch_engine import TorchEngine, read_style
 from ltf_lite.evaluation import record
 from ltf_lite.files import write_json
-from ltf_lite.harvest import Example, examples, read
+from ltf_lite.harvest import Example, Limits, examples, read
 from ltf_lite.pipeline import fit
 from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of, threads_of
 from ltf_lite.pipeline.run import Run
@@ -22,12 +22,12 @@ from ltf_lite.tuning import TuneSettings, TuningError, tune
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
     preset, folder = run.preset, run.folder / "tuning"
+    harvest = preset.harvest
     chosen, counts = examples(
-        read(run.folder / "harvest"),
+        read(run.folder / "harvest", harvest.reasoners),
         task_of(run),
         preset.tuning.credit,
-        preset.harvest.successes_per_problem,
-        preset.harvest.failures_per_problem,
+        Limits(**harvest.model_dump(exclude={"reasoners", "negatives"}), **dict(harvest.negatives)),
         seed_of(_seed(run), "examples"),
     )
     settings = fitting(settings_of(run), chosen, run)
