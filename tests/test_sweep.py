@@ -16,7 +16,7 @@ import yaml
 
 from ltf_lite.files import read_json
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.grid import grid
+from ltf_lite.pipeline.grid import grid, grids
 from ltf_lite.pipeline.run import locked
 from ltf_lite.pipeline.sweep import sweep
 from ltf_lite.presets import PresetError, parse
@@ -89,6 +89,36 @@ def test_a_grid_that_cannot_be_is_refused_by_name(pairs, words):
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_preset_may_name_the_grids_of_its_sweep():
+    named = {"loss": {"method": ["sft", "uft"], "alpha": [0.1]},
+             "data": {"tuning.method": ["sft"], "harvest.reasoners": [["dfs"]]}}  # fmt: skip
+    found = grids(parse({**SMALLER, "sweep": {"grids": named}}, "test"))
+    assert {name: [cell.label for cell in cells] for name, cells in found.items()} == {
+        "loss": ["method=sft", "method=uft alpha=0.1"],
+        "data": ["method=sft harvest.reasoners=dfs"],
+    }
+    assert grids(PRESET) == {}
+    for wrong, word in (({"alhpa": [1]}, "alpha"), ({"problems.train": [1]}, "tuning and harvest")):
+        with pytest.raises(PresetError, match=f"sweep.grids.mine.*{word}"):
+            grids(parse({**SMALLER, "sweep": {"grids": {"mine": wrong}}}, "test"))
+
+
+def test_the_page_has_a_table_for_each_grid_with_its_own_settings():
+    groups = [
+        Group("a", {"method": "sft"}, None, {0: result(0.3, 0.2)}, {}),
+        Group("b", {"alpha": 0.1}, None, {0: result(0.4, 0.2)}, {}),
+        Group("c", {"alpha": 0.2}, None, {0: result(0.5, 0.2)}, {}),
+    ]
+    named = {"first": ["a"], "second": ["a", "b"]}
+    page = as_markdown(sweep_table("p", BASE, groups, named))
+    first, second, earlier = (page.split(f"## {name}\n")[1] for name in (*named, "earlier"))
+    assert "method" in first.splitlines()[1]
+    assert "alpha" not in first.splitlines()[1]
+    assert [second.count("| base "), second.split("##")[0].count("| tuned ")] == [2, 2]
+    assert "50.0 %" in earlier
+    assert "50.0 %" not in second.split("##")[0]
 
 
 def row(model: str, choice: str, rate: float) -> dict:

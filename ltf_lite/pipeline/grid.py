@@ -59,9 +59,9 @@ def grids(preset: Preset) -> dict[str, list[Cell]]:
     named = preset.sweep.grids if preset.sweep else {}
     found = {}
     for name, asked in named.items():
-        for setting in asked:
-            _check_name(setting)
         try:
+            for setting in asked:
+                _check_name(setting)
             found[name] = _crossed(preset, {_short(k): v for k, v in asked.items()})
         except PresetError as error:
             reason = str(error).removeprefix("--set ").removeprefix("--set: ")
