@@ -1,0 +1,174 @@
+"""What the figures of a run share: their words, their looks, and how they become inline SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import pairwise
+from math import log10
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from ltf_lite.report.tree import printable
+from ltf_lite.tasks.base import KINDS
+
+WORDS: dict[str, str] = {
+    "step": "training step", "loss": "loss", "learning": "learning",
+    "forgetting": "forgetting", "validation": "validation, %", "solved": "problems solved",
+    "valid_steps": "valid steps", "best": "best: {success} % at step {step}",
+    "no_points": "nothing yet", "share": "share of the paths, %", "base": "base",
+    "tuned": "tuned", "success": "success", "asked": "problems asked",
+    "rates": "solved, % (95 % interval)", "single": "single pass", "search": "search",
+    "ratio": "time, search / single pass", "kept": "kept of the base: tuned / base",
+    "kept_step": "kept: step {step}", "below_floor": "kept: step {step}, below a floor",
+    "floor": "floor {value}", "ceiling": "ceiling {value}",
+    "no_ratio": "no ratio, the base has 0: {names}", "sample": "samples, mean",
+    "tot": "tree of thoughts", "rap": "RAP", "sibling": "sibling task",
+    "heldout_nll": "NLL of other text", "self_consistency": "self-consistency",
+    "best_of_n": "best of n by likelihood", "tokens": "tokens a problem (log scale)",
+    "change": "change in the share of the paths, points",
+    "questions": "questions asked (log scale)", "cost": "total cost (log scale)",
+    "trained": "training and single pass", "paid": "training has paid for itself",
+    "unequal": "hollow: not as good as this search, no break-even at equal quality",
+    "unsure": "hollow: not shown to be as good as this search",
+    **{kind: kind for kind in KINDS},
+}  # fmt: skip
+# Hatches tell the kinds apart where the colours do not.
+LOOKS = {
+    "success": ("#1b9e77", ""), "dead_end": ("#8d86c9", "//"), "wrong_answer": ("#e7298a", "xx"),
+    "arithmetic": ("#d95f02", "\\\\\\"), "bookkeeping": ("#e6ab02", "|||"),
+    "illegal": ("#a6761d", "++"), "incomplete": ("#7a7a7a", "---"), "format": ("#1f78b4", "///"),
+}  # fmt: skip
+WIDTH = 5.6  # inches: 538 pixels, and fonts of 10 points are still 9 pixels on a phone
+FONT = "system-ui,'Segoe UI',Roboto,'Hiragino Sans','Noto Sans JP','DejaVu Sans',sans-serif"
+TEXT = 10.6  # points: 9 pixels where a phone shrinks a figure most
+SMALLEST = 0.85  # pixels that a point may shrink to: below it a narrow page scrolls
+
+DRAWING = threading.Lock()  # matplotlib's settings and warnings are the process's
+
+
+def as_svg(figure: Figure, label: str) -> str:
+    """A figure as one transparent `<svg>` with ids of its own, as wide as the page allows.
+
+    Black becomes `currentColor`, white `--ltf-paper` (else transparent), and every other colour is
+    mixed with the text's, so that it reads on light and dark alike. Text stays text; `label` is the
+    picture's title.
+    """
+    out = io.StringIO()
+    with DRAWING, matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")  # the browser has the letters
+        figure.savefig(out, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.06)
+    text = out.getvalue()
+    body = text[text.index(">", text.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    own = f"f{uuid.uuid4().hex[:8]}-"
+    body = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{own}", body)
+    body = re.sub(r"((?:fill|stroke)(?:: |=\"))(#[0-9a-f]{6})\b", _adapting, body)
+    body = re.sub(r"(font: [^;\"]*?px) [^;\"]*", rf"\g<1> {FONT}", body)
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    width, height = (float(found[1]), float(found[2])) if found else (1.0, 1.0)
+    name = escape(printable(label))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'class="ltf-figure" width="100%" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="{name}" fill="currentColor" stroke-linejoin="round" style="height:auto;'
+        f'min-width:{SMALLEST * width:.0f}px;max-width:{width * 4 / 3:.0f}px">'
+        f"<title>{name}</title>{body}"
+    )
+
+
+def _adapting(found: re.Match[str]) -> str:
+    """A fixed colour as one that follows the theme."""
+    color = found[2]
+    if color == "#000000":
+        return f"{found[1]}currentColor"
+    if color == "#ffffff":
+        return f"{found[1]}var(--ltf-paper,transparent)"
+    return f"{found[1]}color-mix(in srgb,{color} 72%,currentColor)"
+
+
+def blank(height: float) -> Figure:
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasAgg(figure)  # no pyplot: it keeps every figure, and is not for threads
+    return figure
+
+
+def panels(height: float, shares: tuple[float, float]) -> tuple[Figure, tuple[Axes, Axes]]:
+    """Two axes above each other over the same x."""
+    figure = blank(height)
+    above, below = figure.subplots(
+        2, sharex=True, gridspec_kw={"height_ratios": shares, "hspace": 0.24}
+    )
+    return figure, (above, below)
+
+
+def finish(
+    axes: Axes, y: str, x: str | None, data: Sequence[Any], words: Mapping[str, str]
+) -> None:
+    """Labels, legend and frame; whole numbers on the x axis."""
+    axes.set_title(y, loc="left", fontsize=10.5)
+    if x:
+        axes.set_xlabel(x, fontsize=10.5)
+    axes.tick_params(labelsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9.5)
+    if not data:
+        nothing(axes, words)
+
+
+def nothing(axes: Axes, words: Mapping[str, str]) -> None:
+    axes.text(0.5, 0.5, words["no_points"], transform=axes.transAxes, ha="center", va="center",
+              fontsize=11, color="#555555")  # fmt: skip
+
+
+def log_axis(axis: Axis, low: float, high: float) -> None:
+    """Ticks in whole numbers, few enough for a phone: 1, 2, 5 over few decades, else every one."""
+    decades = log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.2 else (1, 3), numticks=20))
+    if decades > 3.5:
+        axis.set_major_locator(LogLocator(numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def plain(value: float) -> str:
+    """`0.02`, `500`, `20k`, `3M`: a number of two digits at most, short enough for an axis."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def legend_below(axes: Axes, columns: int, handles: Sequence[Any] | None = None) -> None:
+    """The legend under the axes and their label, where it hides nothing."""
+    if handles is None:
+        handles = axes.get_legend_handles_labels()[0]
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(-0.08, -46 / axes.bbox.height),
+        ncol=columns, frameon=False, fontsize=TEXT, borderaxespad=0, handlelength=3.2,
+        columnspacing=1.4,
+    )  # fmt: skip
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Sorted places moved as little as needed to be at least so far from each other."""
+    found = list(places)
+    for _ in range(50):
+        for i, (a, b) in enumerate(pairwise(found)):
+            if b - a < gap:
+                found[i], found[i + 1] = (a + b - gap) / 2, (a + b + gap) / 2
+    return found

@@ -1,0 +1,195 @@
+"""Figures of what tuning kept and of what it changed: abilities over the steps, failure kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
+
+from ltf_lite.report.drawing import (
+    LOOKS,
+    TEXT,
+    WORDS,
+    apart,
+    blank,
+    finish,
+    legend_below,
+    nothing,
+)
+from ltf_lite.report.picture import COLORS
+
+# Ability → colour, line and marker, each of which tells it alone.
+ABILITIES: dict[str, tuple[str, Any, str]] = {
+    "single_pass": (COLORS["tuned"], "-", "*"), "valid_steps": ("#7a7a7a", (0, (1, 1.2)), "^"),
+    "sample": ("#2a6fb0", (0, (5, 1.5)), "s"), "tot": (COLORS["base"], (0, (6, 1.5, 1, 1.5)), "D"),
+    "rap": ("#7b52c7", (0, (2.5, 1.2)), "v"), "sibling": ("#c2571a", (0, (8, 1.5)), "P"),
+    "heldout_nll": ("#b3246b", (0, (5, 1.2, 1, 1.2, 1, 1.2)), "X"),
+}  # fmt: skip
+CEILINGS = {"heldout_nll"}  # abilities of which less is better
+TICKS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)
+FEWER = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
+LETTERS = 0.062  # of the axes' height, that a line of text takes
+
+
+def retention_figure(
+    base: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], floors: Mapping[str, float],
+    words: Mapping[str, str] = WORDS,
+) -> Figure:  # fmt: skip
+    """What every checkpoint kept of each of the base's abilities: tuned over base, step 0 being 1.
+
+    `base` is a run's `tuning/base.json`, `lines` the rows of its `tuning/log.jsonl`, `floors` those
+    of the preset. Linear up to 1 and logarithmic above. An ability that the base has not has no
+    ratio and is named under the picture.
+    """
+    figure = blank(4.0)
+    axes = figure.subplots()
+    shown = [line for line in lines if "kept" in line]
+    lost = []
+    for name in base.get("abilities", {}):
+        points = [(line["step"], line["kept"][name]) for line in shown
+                  if line["kept"].get(name) is not None]  # fmt: skip
+        if points:
+            _kept(axes, name, points, words)
+        elif shown:
+            lost.append(_ability(name, words))
+    finish(axes, words["kept"], words["step"], shown, words)
+    if shown:
+        _scale(axes, shown, floors)
+        _floors(axes, floors, words)
+        _kept_step(axes, best_line(shown), words)
+        if lost:  # a line of the legend without a line
+            axes.plot([], [], " ", label=words["no_ratio"].format(names=", ".join(lost)))
+        legend_below(axes, 2)
+    return figure
+
+
+def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The checkpoint that is kept: the least below its floors, then the most success, the later."""
+    return max(lines, key=lambda line: (-line.get("shortfall", 0.0), line["success"], line["step"]))
+
+
+def _look(name: str) -> tuple[str, Any, str]:
+    """A second tree search has its reasoner's look, and its settings in the name."""
+    return ABILITIES.get(name.partition(" ")[0], ("#555555", "-", "o"))
+
+
+def _ability(name: str, words: Mapping[str, str]) -> str:
+    first, _, settings = name.partition(" ")
+    word = {"single_pass": "single"}.get(first, first)
+    return f"{words.get(word, first)} {settings}".strip()
+
+
+def _kept(
+    axes: Axes, name: str, points: Sequence[tuple[int, float]], words: Mapping[str, str]
+) -> None:
+    color, style, marker = _look(name)
+    steps, ratios = zip((0, 1.0), *points, strict=True)
+    axes.plot(
+        steps, ratios, color=color, linestyle=style, linewidth=1.6, marker=marker,
+        markersize=9 if marker == "*" else 6, markeredgecolor="white", markeredgewidth=0.5,
+        markevery=max(1, len(steps) // 14), label=_ability(name, words), clip_on=False,
+    )  # fmt: skip
+
+
+def _scale(axes: Axes, lines: Sequence[Mapping[str, Any]], floors: Mapping[str, float]) -> None:
+    """Ratios from 0 on, where floors are; what became many times better doesn't press them flat."""
+    ratios = [ratio for line in lines for ratio in line["kept"].values() if ratio is not None]
+    top = 1.12 * max([1.15, *ratios, *floors.values()])
+    axes.set_yscale("symlog", linthresh=1, linscale=1.3)
+    axes.set_ylim(0, top)
+    ticks = TICKS if top < 4 else FEWER
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if tick <= top]))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(0, 1.02 * max(line["step"] for line in lines))
+    axes.axhline(1, color="#7a7a7a", linewidth=0.8, zorder=0)
+
+
+def _floors(axes: Axes, floors: Mapping[str, float], words: Mapping[str, str]) -> None:
+    """Floors as dotted lines, named at the right; those at one height take turns."""
+    for index, (name, value) in enumerate(floors.items()):
+        axes.axhline(value, color=_look(name)[0], linestyle=(1.8 * index, (1.2, 2.4)),
+                     linewidth=1.7, zorder=1)  # fmt: skip
+    named = {(value, "ceiling" if name in CEILINGS else "floor") for name, value in floors.items()}
+    to_axes = (axes.transData + axes.transAxes.inverted()).transform
+    heights = [to_axes((0, value))[1] for value, _ in sorted(named)]
+    for (value, word), at in zip(sorted(named), apart(heights, LETTERS), strict=True):
+        axes.text(1.015, at, words[word].format(value=f"{value:g}"), fontsize=TEXT, va="center",
+                  transform=axes.transAxes)  # fmt: skip
+
+
+def _kept_step(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None:
+    """A line at the step that was kept, named in red and in words where it is below a floor."""
+    bad = best.get("shortfall", 0.0) > 0
+    color = "#b3261e" if bad else COLORS["tuned"]
+    axes.axvline(best["step"], color=color, linewidth=1.4, linestyle="-", alpha=0.8, zorder=0)
+    late = best["step"] > sum(axes.get_xlim()) / 2
+    axes.annotate(
+        words["below_floor" if bad else "kept_step"].format(step=best["step"]),
+        (best["step"], 1), (-5 if late else 5, -2), xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points", ha="right" if late else "left", va="top", fontsize=TEXT,
+        color=color, weight="bold" if bad else "normal",
+    )  # fmt: skip
+
+
+def _changes(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, float]]]:
+    """Reasoner → change of the share of each failure kind that it had, in points."""
+    shares: dict[str, dict[str, dict[str, float]]] = {}
+    for record in records:
+        if total := sum(record["kinds"].values()):
+            counted = {kind: 100 * n / total for kind, n in record["kinds"].items()}
+            shares.setdefault(record["label"], {})[record["model"]] = counted
+    return {
+        label: [
+            (kind, own["tuned"].get(kind, 0.0) - own["base"].get(kind, 0.0))
+            for kind in LOOKS
+            if kind != "success" and (kind in own["base"] or kind in own["tuned"])
+        ]
+        for label, own in shares.items()
+        if {"base", "tuned"} <= own.keys()
+    }
+
+
+def kinds_change_figure(
+    records: Sequence[Mapping[str, Any]], words: Mapping[str, str] = WORDS
+) -> Figure:
+    """Which failures went away (to the left) and which came (to the right), by reasoner, in points.
+
+    `records` are those of `report.results.records`.
+    """
+    changes = _changes(records)
+    bars = sum(map(len, changes.values()))
+    figure = blank(1.0 + 0.27 * max(bars + 1.3 * len(changes), 4))
+    axes = figure.subplots()
+    most = max((abs(points) for row in changes.values() for _, points in row), default=0) or 1
+    ticks, at = [], 0.0
+    for label, row in changes.items():
+        axes.text(-1.45 * most, at, label, fontsize=TEXT, weight="bold", va="center",
+                  parse_math=False)  # fmt: skip
+        for kind, points in row:
+            at += 1
+            ticks.append((at, words.get(kind, kind)))
+            _change(axes, at, kind, points, most)
+        at += 1.3
+    axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks], fontsize=TEXT)
+    axes.set_xlim(-1.45 * most, 1.45 * most)
+    axes.set_ylim(max(at - 0.6, 1), -0.8)
+    axes.axvline(0, color="#555555", linewidth=0.9)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=TEXT)
+    axes.spines[["left", "top", "right"]].set_visible(False)
+    axes.set_xlabel(words["change"], fontsize=TEXT)
+    if not changes:
+        nothing(axes, words)
+    return figure
+
+
+def _change(axes: Axes, at: float, kind: str, points: float, most: float) -> None:
+    color, hatch = LOOKS[kind]
+    axes.barh(at, points, 0.78, color=color, hatch=hatch, edgecolor="black", linewidth=0.4)
+    right = points >= 0
+    axes.text(points + (0.03 if right else -0.03) * most, at, f"{points:+.1f}", fontsize=TEXT,
+              va="center", ha="left" if right else "right")  # fmt: skip
