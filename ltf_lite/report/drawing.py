@@ -9,7 +9,6 @@ import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import pairwise
 from math import log10
 from typing import Any
 
@@ -32,8 +31,8 @@ WORDS: dict[str, str] = {
     "rates": "solved, % (95 % interval)", "single": "single pass", "search": "search",
     "ratio": "time, search / single pass", "kept": "kept of the base: tuned / base",
     "kept_step": "kept: step {step}", "below_floor": "kept: step {step}, below a floor",
-    "floor": "floor {value}", "ceiling": "ceiling {value}",
-    "no_ratio": "no ratio, the base has 0: {names}", "sample": "samples, mean",
+    "floor": "{name}, at least {value}", "ceiling": "{name}, at most {value}",
+    "no_ratio": "{names}: the base has 0", "sample": "samples, mean",
     "tot": "tree of thoughts", "rap": "RAP", "sibling": "sibling task",
     "heldout_nll": "NLL of other text", "self_consistency": "self-consistency",
     "best_of_n": "best of n by likelihood", "tokens": "tokens a problem (log scale)",
@@ -117,15 +116,15 @@ def finish(
     axes: Axes, y: str, x: str | None, data: Sequence[Any], words: Mapping[str, str]
 ) -> None:
     """Labels, legend and frame; whole numbers on the x axis."""
-    axes.set_title(y, loc="left", fontsize=10.5)
+    axes.set_title(y, loc="left", fontsize=TEXT)
     if x:
-        axes.set_xlabel(x, fontsize=10.5)
-    axes.tick_params(labelsize=10)
+        axes.set_xlabel(x, fontsize=TEXT)
+    axes.tick_params(labelsize=TEXT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9.5)
+        axes.legend(frameon=False, fontsize=TEXT)
     if not data:
         nothing(axes, words)
 
@@ -159,16 +158,6 @@ def legend_below(axes: Axes, columns: int, handles: Sequence[Any] | None = None)
         handles = axes.get_legend_handles_labels()[0]
     axes.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(-0.08, -46 / axes.bbox.height),
-        ncol=columns, frameon=False, fontsize=TEXT, borderaxespad=0, handlelength=3.2,
-        columnspacing=1.4,
+        ncol=columns, frameon=False, fontsize=TEXT, borderaxespad=0, handlelength=3,
+        columnspacing=1.1,
     )  # fmt: skip
-
-
-def apart(places: Sequence[float], gap: float) -> list[float]:
-    """Sorted places moved as little as needed to be at least so far from each other."""
-    found = list(places)
-    for _ in range(50):
-        for i, (a, b) in enumerate(pairwise(found)):
-            if b - a < gap:
-                found[i], found[i + 1] = (a + b - gap) / 2, (a + b + gap) / 2
-    return found

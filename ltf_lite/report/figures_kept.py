@@ -13,7 +13,6 @@ from ltf_lite.report.drawing import (
     LOOKS,
     TEXT,
     WORDS,
-    apart,
     blank,
     finish,
     legend_below,
@@ -29,9 +28,9 @@ ABILITIES: dict[str, tuple[str, Any, str]] = {
     "heldout_nll": ("#b3246b", (0, (5, 1.2, 1, 1.2, 1, 1.2)), "X"),
 }  # fmt: skip
 CEILINGS = {"heldout_nll"}  # abilities of which less is better
-TICKS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)
-FEWER = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 50, 100)
-LETTERS = 0.062  # of the axes' height, that a line of text takes
+# Of the vertical axis, the dearest first, and the share of it that a number needs.
+TICKS = (1, 0, 2, 0.5, 5, 10, 20, 50, 100, 0.75, 1.5, 3, 0.25, 0.9, 0.8, 1.25, 1.1, 0.7, 0.6)
+ROOM = 0.07
 
 
 def retention_figure(
@@ -52,18 +51,26 @@ def retention_figure(
         points = [(line["step"], line["kept"][name]) for line in shown
                   if line["kept"].get(name) is not None]  # fmt: skip
         if points:
-            _kept(axes, name, points, words)
+            _kept(axes, name, points, _label(name, floors, words))
         elif shown:
             lost.append(_ability(name, words))
     finish(axes, words["kept"], words["step"], shown, words)
     if shown:
         _scale(axes, shown, floors)
-        _floors(axes, floors, words)
+        _floors(axes, floors)
+        axes.set_title(words["kept"], loc="left", fontsize=TEXT, pad=22)
         _kept_step(axes, best_line(shown), words)
         if lost:  # a line of the legend without a line
             axes.plot([], [], " ", label=words["no_ratio"].format(names=", ".join(lost)))
         legend_below(axes, 2)
     return figure
+
+
+def _floors(axes: Axes, floors: Mapping[str, float]) -> None:
+    """Floors as dotted lines; those at one height take turns."""
+    for index, (name, value) in enumerate(floors.items()):
+        axes.axhline(value, color=_look(name)[0], linestyle=(1.8 * index, (1.2, 2.4)),
+                     linewidth=1.7, zorder=1)  # fmt: skip
 
 
 def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -76,61 +83,65 @@ def _look(name: str) -> tuple[str, Any, str]:
     return ABILITIES.get(name.partition(" ")[0], ("#555555", "-", "o"))
 
 
+def _label(name: str, floors: Mapping[str, float], words: Mapping[str, str]) -> str:
+    """An ability's word, with its floor."""
+    kind = name.partition(" ")[0]
+    if kind not in floors:
+        return _ability(name, words)
+    word = words["ceiling" if kind in CEILINGS else "floor"]
+    return word.format(name=_ability(name, words), value=f"{floors[kind]:g}")
+
+
 def _ability(name: str, words: Mapping[str, str]) -> str:
     first, _, settings = name.partition(" ")
     word = {"single_pass": "single"}.get(first, first)
     return f"{words.get(word, first)} {settings}".strip()
 
 
-def _kept(
-    axes: Axes, name: str, points: Sequence[tuple[int, float]], words: Mapping[str, str]
-) -> None:
+def _kept(axes: Axes, name: str, points: Sequence[tuple[int, float]], label: str) -> None:
     color, style, marker = _look(name)
     steps, ratios = zip((0, 1.0), *points, strict=True)
     axes.plot(
         steps, ratios, color=color, linestyle=style, linewidth=1.6, marker=marker,
         markersize=9 if marker == "*" else 6, markeredgecolor="white", markeredgewidth=0.5,
-        markevery=max(1, len(steps) // 14), label=_ability(name, words), clip_on=False,
+        markevery=max(1, len(steps) // 14), label=label, clip_on=False,
     )  # fmt: skip
 
 
 def _scale(axes: Axes, lines: Sequence[Mapping[str, Any]], floors: Mapping[str, float]) -> None:
-    """Ratios from 0 on, where floors are; what became many times better doesn't press them flat."""
+    """Linear up to 1 and then logarithmic, as high and low as there is something to see."""
     ratios = [ratio for line in lines for ratio in line["kept"].values() if ratio is not None]
-    top = 1.12 * max([1.15, *ratios, *floors.values()])
     axes.set_yscale("symlog", linthresh=1, linscale=1.3)
-    axes.set_ylim(0, top)
-    ticks = TICKS if top < 4 else FEWER
-    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if tick <= top]))
+    bottom, top = min([0.9, *ratios, *floors.values()]), max([1.1, *ratios, *floors.values()])
+    axes.set_ylim(max(0, bottom - 0.05), 1.05 * top)
+    axes.yaxis.set_major_locator(FixedLocator(_ticks(axes)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlim(0, 1.02 * max(line["step"] for line in lines))
     axes.axhline(1, color="#7a7a7a", linewidth=0.8, zorder=0)
 
 
-def _floors(axes: Axes, floors: Mapping[str, float], words: Mapping[str, str]) -> None:
-    """Floors as dotted lines, named at the right; those at one height take turns."""
-    for index, (name, value) in enumerate(floors.items()):
-        axes.axhline(value, color=_look(name)[0], linestyle=(1.8 * index, (1.2, 2.4)),
-                     linewidth=1.7, zorder=1)  # fmt: skip
-    named = {(value, "ceiling" if name in CEILINGS else "floor") for name, value in floors.items()}
-    to_axes = (axes.transData + axes.transAxes.inverted()).transform
-    heights = [to_axes((0, value))[1] for value, _ in sorted(named)]
-    for (value, word), at in zip(sorted(named), apart(heights, LETTERS), strict=True):
-        axes.text(1.015, at, words[word].format(value=f"{value:g}"), fontsize=TEXT, va="center",
-                  transform=axes.transAxes)  # fmt: skip
+def _ticks(axes: Axes) -> list[float]:
+    """The dearest of `TICKS` that leave room for each other."""
+    height = (axes.transData + axes.transAxes.inverted()).transform
+    found: dict[float, float] = {}
+    for tick in TICKS:
+        at = height((0, tick))[1]
+        if 0 <= at <= 1 and all(abs(at - other) > ROOM for other in found.values()):
+            found[tick] = at
+    return sorted(found)
 
 
 def _kept_step(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None:
-    """A line at the step that was kept, named in red and in words where it is below a floor."""
+    """A line at the step that was kept, named above it; bold where it is below a floor."""
     bad = best.get("shortfall", 0.0) > 0
     color = "#b3261e" if bad else COLORS["tuned"]
-    axes.axvline(best["step"], color=color, linewidth=1.4, linestyle="-", alpha=0.8, zorder=0)
+    axes.axvline(best["step"], color=color, linewidth=1.4, alpha=0.8, zorder=0)
     late = best["step"] > sum(axes.get_xlim()) / 2
     axes.annotate(
         words["below_floor" if bad else "kept_step"].format(step=best["step"]),
-        (best["step"], 1), (-5 if late else 5, -2), xycoords=axes.get_xaxis_transform(),
-        textcoords="offset points", ha="right" if late else "left", va="top", fontsize=TEXT,
+        (best["step"], 1), (6 if late else -6, 3), xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points", ha="right" if late else "left", va="bottom", fontsize=TEXT,
         color=color, weight="bold" if bad else "normal",
     )  # fmt: skip
 
@@ -167,6 +178,7 @@ def kinds_change_figure(
     most = max((abs(points) for row in changes.values() for _, points in row), default=0) or 1
     ticks, at = [], 0.0
     for label, row in changes.items():
+        axes.vlines(0, at + 0.5, at + len(row) + 0.5, colors="#555555", linewidth=0.9)
         axes.text(-1.45 * most, at, label, fontsize=TEXT, weight="bold", va="center",
                   parse_math=False)  # fmt: skip
         for kind, points in row:
@@ -177,7 +189,6 @@ def kinds_change_figure(
     axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks], fontsize=TEXT)
     axes.set_xlim(-1.45 * most, 1.45 * most)
     axes.set_ylim(max(at - 0.6, 1), -0.8)
-    axes.axvline(0, color="#555555", linewidth=0.9)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=TEXT)
     axes.spines[["left", "top", "right"]].set_visible(False)
@@ -191,5 +202,6 @@ def _change(axes: Axes, at: float, kind: str, points: float, most: float) -> Non
     color, hatch = LOOKS[kind]
     axes.barh(at, points, 0.78, color=color, hatch=hatch, edgecolor="black", linewidth=0.4)
     right = points >= 0
-    axes.text(points + (0.03 if right else -0.03) * most, at, f"{points:+.1f}", fontsize=TEXT,
-              va="center", ha="left" if right else "right")  # fmt: skip
+    said = f"{points:+.1f}".replace("-", "−")
+    axes.text(points + (0.03 if right else -0.03) * most, at, said, fontsize=TEXT, va="center",
+              ha="left" if right else "right")  # fmt: skip
