@@ -28,7 +28,10 @@ UPLOAD = "1kb"  # gradio takes uploads at an address of its own; no part of the 
 QUEUE = 64  # requests that may wait
 # A page elsewhere may name this address as its own and have a browser here talk to the app.
 ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
-STATIC = {"Content-Security-Policy": "default-src 'none'"}
+STATIC = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
+# A report is one file with its styles and pictures in it; no script of it runs, nothing is loaded.
+PAGE = {**STATIC, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"}  # fmt: skip
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -54,17 +57,32 @@ def _text(name: str) -> str:
     return (files("ltf_lite") / "ui" / name).read_text(encoding="utf-8")
 
 
-def download(shelf: Shelf) -> Callable[[Request], Any]:
-    """Answers `gguf/RUN/FILE` with a GGUF file that the shelf lists, and with nothing else."""
+def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Request], Any]:
+    """Answers RUN/NAME with the file that the shelf lists under them, and with nothing else.
+
+    The file named `shown` is a page to look at and not to keep.
+    """
 
     async def answer(request: Request) -> Response:
+        run, name = request.path_params["run"], request.path_params.get("name", shown)
         try:
-            file = shelf.gguf(request.path_params["run"], request.path_params["name"])
+            file = find(run, name)
         except TaskError as error:
             return PlainTextResponse(str(error), 404)
+        if name == shown:
+            return FileResponse(file, headers=PAGE)
         return FileResponse(file, filename=file.name, headers=STATIC)
 
     return answer
+
+
+def routes(shelf: Shelf) -> list[Route]:
+    """What can be had besides the page: a run's GGUF files, its report, and the report's CSV."""
+    return [
+        Route("/gguf/{run}/{name}", download(shelf.gguf)),
+        Route("/report/{run}", download(shelf.report, "index.html")),
+        Route("/report/{run}/{name}", download(shelf.report, "index.html")),
+    ]
 
 
 def warm(desk: Desk) -> None:
@@ -98,7 +116,7 @@ def open_app(
             max_file_size=UPLOAD, footer_links=[], head=head, ssr_mode=False, pwa=False,
             enable_monitoring=False, css=_text("style.css"),
             theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
-            app_kwargs={"routes": [Route("/gguf/{run}/{name}", download(desk.shelf))],
+            app_kwargs={"routes": routes(desk.shelf),
                         "middleware": [] if open_to_others else [ONLY_HERE]},
         )  # fmt: skip
     except OSError as error:

@@ -18,6 +18,8 @@ from ltf_lite.pipeline import Run, RunError, jobs
 from ltf_lite.presets import PresetError
 from ltf_lite.tasks import TaskError
 
+REPORT = ("index.html", "results.csv")  # files of a run's report that a browser may have
+
 
 @dataclass(frozen=True)
 class Model:
@@ -75,6 +77,16 @@ class Shelf:
     def gguf(self, run: str, name: str) -> Path:
         """A GGUF file of a run; raises TaskError if there is none."""
         return _choose(self.ggufs(run), name, "GGUF file")
+
+    def reports(self, run: str) -> dict[str, Path]:
+        """Name → file of a run's report; raises TaskError if there is no such run."""
+        folder = self.run(run)
+        found = [file for name in REPORT for file in _inside(folder, folder, f"report/{name}")]
+        return {file.name: file for file in found}
+
+    def report(self, run: str, name: str) -> Path:
+        """A file of a run's report; raises TaskError if there is none."""
+        return _choose(self.reports(run), name, "report")
 
     def _of_run(self, folder: Path) -> Iterator[Model]:
         """The GGUF files of a run (the smallest first), its merged model, a base beside them."""
