@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from itertools import combinations
 from math import comb
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +17,7 @@ from ltf_lite.evaluation import compared, record
 from ltf_lite.evaluation.significance import mcnemar, paired_interval, pass_at_k
 from ltf_lite.files import read_json, write_json
 from ltf_lite.reasoners import get_reasoner
-from ltf_lite.report.markdown import difference_table, report
+from ltf_lite.report.markdown import difference_table
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -213,15 +211,6 @@ def test_only_problems_that_both_answered_are_compared_whatever_their_order():
     assert compared([tuned, base]) == []
 
 
-def without_solved(run: Path, to: Path) -> Path:
-    """The run as it was recorded before records told what they tell now."""
-    shutil.copytree(run, to, ignore=shutil.ignore_patterns("*.parquet", "*.gguf"))
-    for file in to.rglob("*.test.json"):
-        new = ("solved", "problems", "pass_at")
-        write_json(file, {k: v for k, v in read_json(file).items() if k not in new})
-    return to
-
-
 def cells(text: str, start: str) -> list[str]:
     line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
     return [cell.strip() for cell in line.strip("|").split("|")]
@@ -263,21 +252,6 @@ def test_the_report_has_a_table_of_pass_at_k(small_run):
         assert [cell.split(" %")[0] for cell in row[2:]] == [
             f"{100 * rates[k]['rate']:.1f}" for k in ("1", "2", "4")
         ]
-
-
-def test_an_older_run_is_still_reported(small_run, tmp_path):
-    old = without_solved(small_run, tmp_path / "old")
-    text = report(old, read_json(old / "manifest.json"))
-    now = (small_run / "report" / "report.md").read_text()
-    part = text.split("## Is the difference real?")[1].split("\n## ")[0]
-    # one path a problem leaves no doubt; of the searches nobody wrote down what they chose
-    assert cells(part, "single pass") == cells(now.split("## Is the difference real?")[1],
-                                               "single pass")  # fmt: skip
-    assert "self-consistency" not in part
-    assert "tree of thoughts" not in part
-    assert "## pass@k" not in text
-    for head in ("## Success on the test problems", "## What the tuning kept"):
-        assert text.split(head)[1].split("\n## ")[0] == now.split(head)[1].split("\n## ")[0]
 
 
 def test_few_problems_conclude_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""The tuned single pass against what the base does on the same problems, problem by problem."""
+"""What the tuned model answers against what the base does, problem by problem."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def compared(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     `records` are a run's evaluation records as they lie on disk. A row has `first` (tuned) and
     `second`, each with model, choice, label and rate over the `n` problems that both answered; the
     difference first - second in `points` and its 95 % interval `low` and `high` in points; `b` and
-    `c`, the problems that only the first and only the second solved; and McNemar's `p`. An answer
-    of an older record that doesn't say which problems it solved has no row.
+    `c`, the problems that only the first and only the second solved; and McNemar's `p`.
     """
-    sides = [side for record in records for side in _sides(record)]
+    sides = _sides(records)
     tuned = next((s for s in sides if s.model == "tuned" and s.choice == "greedy"), None)
     if tuned is None:
         return []
@@ -43,25 +42,32 @@ def compared(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_row(tuned, side) for side in others if tuned.right.keys() & side.right.keys()]
 
 
-def _sides(record: dict[str, Any]) -> list[Side]:
-    """What a record tells of each choice; an oracle is no way of answering."""
-    if "solved" in record:
-        names = [_name(problem) for problem in record["problems"]]
-        told = {
-            choice: dict(zip(names, (mark == "1" for mark in marks), strict=True))
-            for choice, marks in record["solved"].items()
-            if not choice.startswith("oracle")
-        }
-    elif "greedy" in record["rates"]:  # older, but with one path a problem there is no doubt
-        paths = record.get("paths", ())
-        told = {"greedy": {_name(path["problem"]): path["correct"] for path in paths}}
-    else:
-        told = {}
-    model, label = record["model"], record["label"]
-    return [Side(model, choice, label, right) for choice, right in told.items()]
+def same_reasoner(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the tuned model answers against what the base answers in the very same way.
+
+    A row for each reasoner, settings and choice that both were asked with, single pass among them,
+    of the same shape as those of `compared`. The mean over samples chooses nothing and has no row.
+    """
+    sides = _sides(records)
+    base = {(side.label, side.choice): side for side in sides if side.model == "base"}
+    pairs = ((s, base.get((s.label, s.choice))) for s in sides if s.model == "tuned")
+    return [_row(s, other) for s, other in pairs if other and s.right.keys() & other.right.keys()]
 
 
-def _name(problem: dict[str, Any]) -> str:
+def _sides(records: Iterable[dict[str, Any]]) -> list[Side]:
+    """What records tell of each choice; an oracle is no way of answering."""
+    found = []
+    for record in records:
+        names = [key(problem) for problem in record["problems"]]
+        for choice, marks in record["solved"].items():
+            if not choice.startswith("oracle"):
+                right = dict(zip(names, (mark == "1" for mark in marks), strict=True))
+                found.append(Side(record["model"], choice, record["label"], right))
+    return found
+
+
+def key(problem: dict[str, Any]) -> str:
+    """What a record's problem is known by in others."""
     return json.dumps(problem, sort_keys=True)
 
 

@@ -42,14 +42,14 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("problems", "problems", ("task", "problems"), (), "problems", ("problems",)),
-    Stage("baseline", "evaluate the base", ("task", "model", "evaluation"), ("problems",),
-          "evaluation/base", ("evaluation/base",)),
+    Stage("baseline", "evaluate the base", ("task", "model", "evaluation", "budgets"),
+          ("problems",), "evaluation/base", ("evaluation/base",)),
     Stage("search", "search and harvest", ("task", "model", "engine", "search"), ("problems",),
           "harvest", ("harvest",)),
     Stage("tune", "tune", ("task", "model", "harvest", "tuning"), ("problems", "search"),
           "tuning", ("tuning/adapter", "tuning/result.json")),
     Stage("merge", "merge", ("model",), ("tune",), "model", ("model",)),
-    Stage("evaluate", "evaluate the tuned model", ("task", "model", "evaluation"),
+    Stage("evaluate", "evaluate the tuned model", ("task", "model", "evaluation", "budgets"),
           ("problems", "merge"), "evaluation/tuned", ("evaluation/tuned",)),
     Stage("export", "export GGUF and prove parity", ("name", "task", "export", "evaluation"),
           ("problems", "baseline", "search", "merge", "evaluate"), "gguf", ("gguf",)),

@@ -67,7 +67,7 @@ class CoT:
     def _choices(self, attempts: list[Attempt]) -> dict[str, int | None]:
         if self.n == 1:
             return {"greedy" if self.temperature == 0 else "sample": 0 if attempts else None}
-        ranked = sorted(range(len(attempts)), key=lambda k: -(attempts[k].logprob or 0.0))
+        ranked = likeliest([attempt.logprob for attempt in attempts])
         size = f"{self.budget} tokens" if self.budget else str(self.n)
         return {
             "sample": None,
@@ -108,6 +108,11 @@ def answer_of(path: Path) -> str | None:
         first, second = sorted((a, b)) if op in "+*" else (a, b)
         texts.append(f"{first}{op}{second}")
     return " ".join(sorted(texts))
+
+
+def likeliest(logprobs: Sequence[float | None]) -> list[int]:
+    """Indices of samples, the one that the model itself finds likeliest first."""
+    return sorted(range(len(logprobs)), key=lambda k: -(logprobs[k] or 0.0))
 
 
 def majority(answers: list[str | None], ranked: list[int]) -> int | None:

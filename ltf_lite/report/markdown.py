@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.evaluation import compared, retention
+from ltf_lite.evaluation.success import FEW
 from ltf_lite.files import read_json
 from ltf_lite.progress import duration
 from ltf_lite.report.results import (
@@ -17,8 +18,6 @@ from ltf_lite.report.results import (
     records,
     rows,
 )
-
-FEW = 30  # problems: with fewer, even a large difference is within chance
 
 
 def table(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
@@ -44,7 +43,7 @@ def success_table(results: list[dict[str, Any]]) -> str:
 def difference_table(folder: Path) -> str:
     """The tuned single pass against the base's answers to the same problems, and how to read it."""
     files = sorted(folder.glob("evaluation/*/*.test.json"))
-    found = compared(map(read_json, files))  # with the paths: an older record tells less without
+    found = compared(map(read_json, files))
     if not found:
         return "The records of this run don't say which problems each answer solved.\n"
     return table(
