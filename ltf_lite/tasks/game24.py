@@ -82,6 +82,10 @@ class Game24(NumbersGame):
             raise TaskError(f"game24: the {split} split has {len(pool)} problems, not {n}")
         return random.Random(f"game24:{split}:{seed}").sample(pool, n)
 
+    def up_to(self, split: Split, n: int, seed: int) -> list[Problem]:
+        """`n` different problems of a split, or all if it has fewer."""
+        return self.problems(split, min(n, len(self._splits[split])), seed)
+
     def _ranked_rows(self) -> list[tuple[int, ...]]:
         rows: dict[tuple[int, ...], None] = {}
         try:

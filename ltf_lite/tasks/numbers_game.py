@@ -74,6 +74,10 @@ class NumbersGame(ABC):
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
         """`n` different solvable problems of a split; raises TaskError if it has not so many."""
 
+    def up_to(self, split: Split, n: int, seed: int) -> list[Problem]:
+        """`n` different solvable problems of a split, or all if it has fewer."""
+        return self.problems(split, n, seed)
+
     @property
     def rules(self) -> Rules:
         return Rules(integers=False)

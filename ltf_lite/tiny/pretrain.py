@@ -25,6 +25,7 @@ from ltf_lite.tiny import corpus, tokenizer
 PERIODS = (2, 4, 5, 7, 10, 11, 13, 20, 25, 50, 100, 200, 500, 1000, 2000)
 SCALE = 0.08
 CONTEXT = 128
+HELDOUT, HELDOUT_SEED = 200, 24_000_001  # documents to measure on; pretraining has other seeds
 
 
 def config(hidden: int, layers: int, mlp: int) -> LlamaConfig:
@@ -123,6 +124,12 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     (out / "ltf.json").write_text(json.dumps({"name": "tiny-base", "style": "compact"}) + "\n")
 
 
+def write_heldout(out: Path) -> None:
+    """A text from a seed that pretraining does not use, a blank line between documents: prompt, completion."""
+    found = islice(corpus.documents(HELDOUT_SEED), HELDOUT)
+    (out / "heldout.txt").write_text("\n".join(prompt + completion for prompt, completion in found))
+
+
 @dataclass
 class Progress:
     """Where a pretraining run is: its next step, tokens read, seconds spent."""
@@ -192,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
+    write_heldout(args.out)
     pretrain(args)
     return 0
 
