@@ -1,13 +1,33 @@
-"""Writing so that a kill at any instant leaves the old file or the new one, never half of one."""
+"""Writing so that a kill at any instant leaves the old file or the new one, never half of one.
+
+What was broken by other means is told apart from what is whole, and set aside under another name.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+BROKEN = ".broken"
+PASSING = (".tmp", BROKEN)  # suffixes of files that are nobody's output
+
+
+class BrokenFile(ValueError):
+    """A file that is truncated or damaged, with a sentence that names it and the way out."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is truncated or damaged: `ltf train` (for a sweep, `ltf sweep`) sets it aside "
+            "and does its work again"
+        )
+
+
+class ForeignFile(ValueError):
+    """A whole file that does not belong where it lies, with a sentence that names it."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -30,11 +50,35 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises BrokenFile where it holds no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise BrokenFile(path) from None
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Raises BrokenFile where a line is no JSON."""
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, RecursionError):
+        raise BrokenFile(path) from None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder to NAME.broken beside it; earlier ones of that name stay."""
+    aside, n = path.with_name(path.name + BROKEN), 1
+    while aside.exists():
+        n += 1
+        aside = path.with_name(f"{path.name}.{n}{BROKEN}")
+    os.replace(path, aside)
+    return aside
+
+
+def keep_broken(old: Path, new: Path) -> None:
+    """Take what was set aside in a folder over to the one that replaces it."""
+    for path in old.glob(f"*{BROKEN}"):
+        os.replace(path, new / path.name)
 
 
 def hash_of(data: Any) -> str:
@@ -42,14 +86,30 @@ def hash_of(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def hash_file(path: Path) -> str:
+    """A short hash of a file's content."""
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    return digest.hexdigest()[:16]
+
+
 def hash_files(paths: Iterable[Path]) -> str:
-    """A short hash of the names and contents of files, folders taken with all they hold."""
+    """A short hash of the names and contents of files, folders taken with all they hold.
+
+    It is what stages were recorded with before the hash of each of their files was.
+    """
     digest = hashlib.sha256()
     for path in sorted(paths):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             digest.update(str(file.relative_to(path.parent)).encode())
-            with open(file, "rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            for block in _blocks(file):
+                digest.update(block)
     return digest.hexdigest()[:16]
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            yield block

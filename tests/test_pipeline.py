@@ -152,11 +152,11 @@ def test_a_changed_setting_runs_only_what_depends_on_it(small_run, tmp_path):
     changed = Run(small_run, data)
     done = {
         s.name for s in STAGES
-        if changed.finished(s.name, changed.input_hash(s.parts, s.upstream), s.outputs)
+        if changed.finished(s, changed.input_hash(s.parts, s.upstream))
     }  # fmt: skip
     assert {"problems", "baseline", "search"} <= done
     assert "tune" not in done
-    assert all(run.finished(s.name, run.input_hash(s.parts, s.upstream), s.outputs) for s in STAGES)
+    assert all(run.finished(s, run.input_hash(s.parts, s.upstream)) for s in STAGES)
 
 
 def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> None:

@@ -23,6 +23,7 @@ from ltf_lite.export.architecture import empty_model, read_config, read_object, 
 from ltf_lite.export.errors import ExportError
 from ltf_lite.export.merged_weights import merged_tensors, read, save_tensors
 from ltf_lite.export.preflight import local
+from ltf_lite.files import keep_broken
 
 TOLERANCE = 1e-3  # of a layer's outputs, fp32: beyond this the merge itself is wrong
 ROUNDING = 1.0  # logits: 16-bit weights move them by hundredths, a lost tensor by whole nats
@@ -56,6 +57,7 @@ def merge(
         rounded = difference(logits(streamed(partial), rows), wanted)
         if not rounded <= ROUNDING:  # a NaN is no success either
             raise ExportError(f"saving the merged model in 16 bits moved logits by {rounded:.3g}")
+        keep_broken(out_dir, partial)
         shutil.rmtree(out_dir, ignore_errors=True)
         os.replace(partial, out_dir)
     finally:

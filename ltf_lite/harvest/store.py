@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltf_lite.files import BrokenFile, ForeignFile
 from ltf_lite.reasoners import Solution
 from ltf_lite.tasks import NumbersGame
 
@@ -87,17 +88,37 @@ def shard(folder: Path, part: int) -> Path:
     return folder / f"part-{part:05d}.parquet"
 
 
-def read(folder: Path, reasoners: Sequence[str] | None = None) -> Iterable[Row]:
+def read(
+    folder: Path, reasoners: Sequence[str] | None = None, task: str | None = None
+) -> Iterable[Row]:
     """Every row of the harvest, a path that several reasoners found only once (the first).
 
-    `reasoners` names those whose rows are read at all (None: every one's).
+    `reasoners` names those whose rows are read at all (None: every one's). Raises BrokenFile where
+    a shard can't be read, and ForeignFile where it is not of `task`.
     """
     seen: set[tuple[str, str]] = set()
     for file in sorted(folder.glob("part-*.parquet")):
-        for row in pq.read_table(file).to_pylist():
+        for row in _rows(file):
+            if task is not None and row["task"] != task:
+                raise ForeignFile(
+                    f"{file} is of the task {row['task']}, not {task}: it is of another run's "
+                    "harvest; delete it or move it there"
+                )
             if reasoners is not None and row["reasoner"].partition(" ")[0] not in reasoners:
                 continue
             key = row["problem_id"], row["text"]
             if key not in seen:
                 seen.add(key)
                 yield row
+
+
+def _rows(file: Path) -> list[Row]:
+    try:
+        with pq.ParquetFile(file) as shard:
+            return shard.read().to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise BrokenFile(file) from None
+    except OSError as error:
+        if error.errno is not None:  # not pyarrow's own
+            raise
+        raise BrokenFile(file) from None

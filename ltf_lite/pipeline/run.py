@@ -10,18 +10,44 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from ltf_lite import doctor
-from ltf_lite.files import hash_files, hash_of, read_json, write_json
+from ltf_lite.files import (
+    BROKEN,
+    PASSING,
+    BrokenFile,
+    hash_file,
+    hash_files,
+    hash_of,
+    read_json,
+    set_aside,
+    write_json,
+)
 from ltf_lite.presets import Preset, parse
+from ltf_lite.progress import say
 
+MANIFEST = "manifest.json"
 LOCK, WORK, STARTING, PID = ".lock", ".work", ".starting", ".pid"
 LOG, PROGRESS = "train.log", "progress.json"
 # What lies in a run's folder and belongs to whoever works on it, not to the run.
 AROUND = (LOCK, WORK, STARTING, PID, f"{PID}.tmp", LOG, PROGRESS, f"{PROGRESS}.tmp")
+
+
+CHECKPOINTS = "checkpoints"  # only a stage that is not done has any use for them
+
+
+class Stage(NamedTuple):
+    """What a stage reads of the preset and builds on, its folder, and what of it others read."""
+
+    name: str
+    title: str
+    parts: tuple[str, ...]
+    upstream: tuple[str, ...]
+    folder: str
+    outputs: tuple[str, ...]
 
 
 class RunError(RuntimeError):
@@ -37,28 +63,19 @@ class Run:
 
     @classmethod
     def load(cls, folder: Path) -> Run:
-        """The run in a folder; raises RunError if it holds none."""
-        if not (folder / "manifest.json").is_file():
-            raise RunError(f"{folder} is no run: it has no manifest.json")
-        return cls(folder, read_json(folder / "manifest.json"))
+        """The run in a folder; raises RunError if it holds none, BrokenFile if it can't be read."""
+        return cls(folder, read_manifest(folder))
 
     @classmethod
     def prepare(cls, folder: Path, preset: Preset, force_new: bool) -> Run:
-        """A new run, or the one that is there if it is this preset's; raises RunError."""
+        """A new run, or the one that is there if it is this preset's; raises RunError.
+
+        A manifest that can't be read is set aside, and all that it told of moved out of the way.
+        """
         manifest = _new_manifest(preset)
-        if (folder / "manifest.json").is_file():
-            old = cls.load(folder)
-            if force_new:
-                _set_aside(folder)
-            elif old.preset.name != preset.name:
-                raise RunError(
-                    f"{folder} holds a run of the preset {old.preset.name!r}, not "
-                    f"{preset.name!r}: name another folder with --out, or give --force-new to set "
-                    "the old run aside and start anew"
-                )
-            else:
-                manifest["stages"] = old.manifest["stages"]
-        elif any(p.name not in AROUND for p in folder.iterdir()):
+        if (folder / MANIFEST).is_file():
+            manifest["stages"] = _old_stages(folder, preset.name, force_new)
+        elif any(not _around(path) for path in folder.iterdir()):
             raise RunError(f"{folder} is not empty and is no run: name another folder with --out")
         run = cls(folder, manifest)
         run.save()
@@ -74,36 +91,119 @@ class Run:
     def input_hash(self, parts: tuple[str, ...], upstream: tuple[str, ...]) -> str:
         """What a stage depends on: parts of the preset, and the outputs of earlier stages."""
         preset = self.manifest["preset"]
+        told = {part: preset.get(part) for part in ("seed", *parts)}
+        if "evaluation" in parts:  # it makes records: those of another schema it makes again
+            from ltf_lite.evaluation.success import SCHEMA  # scipy's import takes a second
+
+            told["schema"] = SCHEMA
         return hash_of(
-            [{part: preset.get(part) for part in ("seed", *parts)},
+            [told,
              [self.stages.get(name, {}).get("output") for name in upstream]]
         )  # fmt: skip
 
-    def finished(self, stage: str, wanted: str, outputs: tuple[str, ...]) -> bool:
-        """Whether a stage ran on this very input and its outputs are still there, unchanged."""
-        entry = self.stages.get(stage, {})
-        return (
-            entry.get("status") == "done"
-            and entry.get("input") == wanted
-            and all((self.folder / name).exists() for name in outputs)
-            and entry.get("output") == self.output_hash(outputs)
+    def finished(self, stage: Stage, wanted: str) -> bool:
+        """Whether a stage ran on this very input and its files are still there, unchanged."""
+        return self.changes(stage, wanted) == {}
+
+    def changes(self, stage: Stage, wanted: str) -> dict[str, str] | None:
+        """Every file that is `changed`, `missing` or `new` since the stage ran on this very input.
+
+        None if it did not. Reads all files of the stage.
+        """
+        entry = self.stages.get(stage.name, {})
+        if entry.get("status") != "done" or entry.get("input") != wanted:
+            return None
+        if "files" not in entry:  # of an earlier version
+            if entry["output"] != self._output_of_old(stage):
+                return None
+            entry["files"] = self.files(stage)
+            return {}
+        known, now = entry["files"], self.files(stage)
+        found = {name: "changed" for name in known if name in now and known[name] != now[name]}
+        found |= {name: "missing" for name in known if name not in now}
+        return found | {name: "new" for name in now if name not in known}
+
+    def files(self, stage: Stage) -> dict[str, str]:
+        """Path within the run → short hash of every file of a stage, but for its checkpoints."""
+        return {
+            path.relative_to(self.folder).as_posix(): hash_file(path)
+            for path in sorted((self.folder / stage.folder).rglob("*"))
+            if path.suffix not in PASSING and path.is_file()
+            and CHECKPOINTS not in path.relative_to(self.folder).parts
+        }  # fmt: skip
+
+    def record(self, stage: Stage) -> None:
+        """Put what a stage has written into its entry: each file, and what others build on."""
+        entry = self.stages[stage.name]
+        entry["files"] = self.files(stage)
+        entry["output"] = hash_of(
+            {name: content for name, content in entry["files"].items() if _is_of(name, stage)}
         )
 
-    def output_hash(self, outputs: tuple[str, ...]) -> str:
-        return hash_files(self.folder / name for name in outputs)
+    def _output_of_old(self, stage: Stage) -> str | None:
+        paths = [self.folder / name for name in stage.outputs]
+        return hash_files(paths) if all(path.exists() for path in paths) else None
+
+
+def _is_of(name: str, stage: Stage) -> bool:
+    return any(name == output or name.startswith(f"{output}/") for output in stage.outputs)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run; raises RunError if there is none, BrokenFile if it can't be read."""
+    file = folder / MANIFEST
+    try:
+        found = read_json(file)
+    except FileNotFoundError:
+        raise RunError(f"{folder} is no run: it has no manifest.json") from None
+    whole = isinstance(found, dict) and all(
+        isinstance(found.get(part), dict) for part in ("preset", "stages")
+    )
+    if not whole:
+        raise BrokenFile(file)
+    return found
+
+
+def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, Any]:
+    """The stages of the run in a folder; none if it is set aside. Raises RunError."""
+    if force_new:
+        _set_aside(folder)
+        return {}
+    try:
+        old = read_manifest(folder)
+    except BrokenFile:
+        aside = _set_aside(folder, spared=MANIFEST)
+        broken = set_aside(folder / MANIFEST)  # last: until then it is known to be a run
+        say(
+            f"{folder / MANIFEST} is truncated or damaged: set aside as {broken.name}, "
+            f"the rest of the run as {aside}; the run starts anew"
+        )
+        return {}
+    if old["preset"].get("name") != name:
+        raise RunError(
+            f"{folder} holds a run of the preset {old['preset'].get('name')!r}, not {name!r}: name "
+            "another folder with --out, or give --force-new to set the old run aside and start anew"
+        )
+    return old["stages"]
 
 
 def _new_manifest(preset: Preset) -> dict[str, Any]:
     return {"preset": preset.model_dump(mode="json"), **doctor.machine(), "stages": {}}
 
 
-def _set_aside(folder: Path) -> None:
-    """Move the old run to a folder beside this one, so that nothing is lost."""
+def _around(path: Path) -> bool:
+    """Whether a file in a run's folder is no part of the run."""
+    return path.name in AROUND or (path.name.startswith(MANIFEST) and path.suffix == BROKEN)
+
+
+def _set_aside(folder: Path, spared: str = "") -> Path:
+    """Move the old run to a folder beside this one, so that nothing is lost; returns that."""
     aside = folder.with_name(f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
     aside.mkdir()
     for path in folder.iterdir():
-        if path.name not in AROUND:
+        if not _around(path) and path.name != spared:
             shutil.move(str(path), str(aside / path.name))
+    return aside
 
 
 def make_writable(folder: Path) -> None:

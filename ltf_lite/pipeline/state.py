@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.files import read_json
-from ltf_lite.pipeline.run import LOG, PROGRESS, Run, working
+from ltf_lite.files import BrokenFile, read_json
+from ltf_lite.pipeline.run import LOG, PROGRESS, Run, RunError, read_manifest, working
 from ltf_lite.pipeline.train import STAGES
 from ltf_lite.presets import PresetError
 
@@ -45,14 +45,11 @@ def state(folder: Path) -> dict[str, Any]:
 def _manifest(folder: Path) -> tuple[dict[str, Any], str | None]:
     """The manifest, or an empty one and a sentence."""
     try:
-        found = read_json(folder / "manifest.json")
-    except FileNotFoundError:
-        return {}, f"{folder} is no run: it has no manifest.json"
-    except (OSError, ValueError, RecursionError):
+        return read_manifest(folder), None
+    except (RunError, BrokenFile) as error:
+        return {}, str(error)
+    except OSError:
         return {}, f"the manifest.json of {folder} can't be read"
-    if not isinstance(found, dict) or not isinstance(found.get("stages"), dict):
-        return {}, f"the manifest.json of {folder} is none of a run"
-    return found, None
 
 
 def _stages(folder: Path, manifest: dict[str, Any], alive: bool) -> list[dict[str, Any]]:

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.files import read_json, write_json, write_text
+from ltf_lite.files import BROKEN, BrokenFile, read_json, set_aside, write_json, write_text
 from ltf_lite.pipeline.grid import Cell, cell_of
-from ltf_lite.pipeline.run import Run, RunError, locked
-from ltf_lite.pipeline.train import STAGES, check, finish, remove
+from ltf_lite.pipeline.mend import remove
+from ltf_lite.pipeline.run import Run, RunError, locked, read_manifest
+from ltf_lite.pipeline.train import STAGES, check, finish
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.progress import duration, say
 from ltf_lite.report.results import rows
@@ -57,9 +58,11 @@ def sweep(
 
 def _claim(folder: Path, preset: Preset) -> None:
     """RunError if the folder holds anything but a sweep of this preset."""
-    manifest = folder / "shared" / "manifest.json"
-    if manifest.is_file():
-        name = read_json(manifest)["preset"]["name"]
+    if (folder / "shared" / "manifest.json").is_file():
+        try:
+            name = read_manifest(folder / "shared")["preset"]["name"]
+        except BrokenFile:
+            return  # it is set aside before the run of what is shared begins anew
         if name != preset.name:
             raise RunError(
                 f"{folder} holds a sweep of the preset {name!r}, not {preset.name!r}: name another "
@@ -117,11 +120,21 @@ def _input(shared: Run, cell: Cell, seed: int) -> str:
 
 def _holds(folder: Path, wanted: str) -> bool:
     """Whether a cell has a result of this very input; what it kept too long is let go of."""
-    file = folder / "result.json"
-    holds = file.is_file() and read_json(file)["input"] == wanted
+    result = _result(folder / "result.json")
+    holds = result is not None and result["input"] == wanted
     if holds:
         _drop(folder)
     return holds
+
+
+def _result(file: Path) -> dict[str, Any] | None:
+    """The result of a cell, None if there is none; what can't be read of it is set aside."""
+    try:
+        return read_json(file) if file.is_file() else None
+    except BrokenFile:
+        aside = set_aside(file)
+        say(f"{file} is truncated or damaged: set aside as {aside.name}")
+        return None
 
 
 def _run_cell(folder: Path, shared: Run, cell: Cell, seed: int) -> None:
@@ -150,13 +163,14 @@ def _adopt(run: Run, shared: Run) -> None:
     """Take over what the shared stages wrote, with their entries, unless it is there already."""
     for stage in SHARED:
         entry = shared.stages[stage.name]
-        if run.stages.get(stage.name) == entry and run.finished(
-            stage.name, entry["input"], stage.outputs
-        ):
+        if run.stages.get(stage.name) == entry and run.finished(stage, entry["input"]):
             continue
         target = run.folder / stage.folder
         remove(target)
-        shutil.copytree(shared.folder / stage.folder, target, copy_function=_link)
+        shutil.copytree(
+            shared.folder / stage.folder, target,
+            ignore=shutil.ignore_patterns(f"*{BROKEN}"), copy_function=_link,
+        )  # fmt: skip
         run.stages[stage.name] = dict(entry)
         run.save()
 
@@ -187,7 +201,9 @@ def _groups(
     known = {cell.id: cell for cell in cells}
     results: dict[str, dict[int, dict[str, Any]]] = {cell.id: {} for cell in cells}
     for file in sorted((folder / "cells").glob("*/seed-*/result.json")):
-        result = read_json(file)
+        result = _result(file)
+        if result is None:
+            continue
         try:
             cell = cell_of(shared.preset, result["settings"])
         except PresetError:  # of an earlier grid, and the preset's schema is another now

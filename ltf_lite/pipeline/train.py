@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import os
 import resource
-import shutil
 import signal
 import sys
 import threading
@@ -15,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock
 
-from ltf_lite.pipeline.run import PROGRESS, WORK, Run, RunError, locked, signed
+from ltf_lite.pipeline.mend import clear, mend
+from ltf_lite.pipeline.run import PROGRESS, WORK, Run, RunError, Stage, locked, signed
 from ltf_lite.presets import Preset
 from ltf_lite.progress import duration, forget, record_to, say
 from ltf_lite.tasks import SPLITS, get_task
@@ -27,18 +27,6 @@ from ltf_lite.tasks import SPLITS, get_task
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 ORPHANED = 0.2  # seconds after which a stage notices that its parent is gone
 GIVE_UP = 20.0  # seconds to wait for the orphan of a killed run
-
-
-class Stage(NamedTuple):
-    """What a stage reads of the preset and builds on, its folder, and what of it others read."""
-
-    name: str
-    title: str
-    parts: tuple[str, ...]
-    upstream: tuple[str, ...]
-    folder: str
-    outputs: tuple[str, ...]
-
 
 STAGES = (
     Stage("problems", "problems", ("task", "problems"), (), "problems", ("problems",)),
@@ -94,7 +82,8 @@ def finish(run: Run, stages: Sequence[Stage], begin: Callable[[], Any] = lambda:
     checked = False
     for number, stage in enumerate(stages, 1):
         wanted = run.input_hash(stage.parts, stage.upstream)
-        if run.finished(stage.name, wanted, stage.outputs):
+        changes = run.changes(stage, wanted)
+        if changes == {}:
             say(f"[{number}/{len(stages)}] {stage.title}: done before")
             continue
         if not checked:
@@ -102,6 +91,7 @@ def finish(run: Run, stages: Sequence[Stage], begin: Callable[[], Any] = lambda:
             _preflight(run)
             checked = True
         say(f"[{number}/{len(stages)}] {stage.title}")
+        mend(run, stage, wanted, changes)
         _run_stage(run, stage, wanted)
 
 
@@ -126,7 +116,7 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
     entry = run.stages.get(stage.name, {})
     if entry.get("input") != wanted:
         entry = {"input": wanted, "seconds": 0.0}
-        remove(run.folder / stage.folder)
+        clear(run.folder / stage.folder)
     entry["status"] = "running"
     entry.pop("error", None)
     run.stages[stage.name] = entry
@@ -136,7 +126,7 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
     try:
         entry |= _in_process(run, stage.name)
         entry["status"] = "done"
-        entry["output"] = run.output_hash(stage.outputs)
+        run.record(stage)
     except RunError as error:
         entry["status"], entry["error"] = "failed", str(error)
         raise
@@ -145,14 +135,6 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
         entry["seconds"] = round(entry["seconds"] + time.monotonic() - began, 2)
         run.save()
     say(f"      {duration(entry['seconds'])}, peak {entry['peak_bytes'] / 2**20:.0f} MiB")
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder with all it holds, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _in_process(run: Run, name: str) -> dict[str, Any]:

@@ -23,18 +23,25 @@ TREE_NAMES = {"tot": "tree of thoughts", "rap": "RAP"}
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Every evaluation record of a run, base before tuned, without the paths it was made from."""
+    """Every evaluation record of a run, base before tuned, without the paths it was made from.
+
+    Raises BrokenFile, and ForeignFile where one is of another schema or of another task.
+    """
+    manifest = folder / "manifest.json"
+    task = read_json(manifest)["preset"]["task"]["name"] if manifest.is_file() else None
     files = [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]
-    found = [_record(file, file.stat().st_mtime_ns) for file in sorted(files)]
+    found = [_record(file, file.stat().st_mtime_ns, task) for file in sorted(files)]
     return sorted(
         found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else len(MODELS)
     )
 
 
 @lru_cache(maxsize=256)
-def _record(file: Path, changed: int) -> dict[str, Any]:
+def _record(file: Path, changed: int, task: str | None) -> dict[str, Any]:
     """A record, read once as long as it stays the same: its paths may be megabytes."""
-    return {key: value for key, value in read_json(file).items() if key != "paths"}
+    from ltf_lite.evaluation.records import read_record  # scipy's import takes a second
+
+    return {key: value for key, value in read_record(file, task).items() if key != "paths"}
 
 
 def name_of(choice: str, label: str) -> str:

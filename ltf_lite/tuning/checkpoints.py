@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.files import BROKEN, keep_broken
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.settings import TuneSettings, TuningError
 
@@ -45,22 +46,24 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; whatever is not complete is deleted."""
-    complete = {}
+    """The newest complete checkpoint; whatever is not complete, nor set aside, is deleted."""
+    complete = [path for path in named(folder) if (path / TALLY).exists()]
     for path in folder.iterdir() if folder.exists() else ():
-        name, _, step = path.name.partition("-")
-        if name == "checkpoint" and step.isdigit() and (path / TALLY).exists():
-            complete[int(step)] = path
-        elif path.is_dir():
+        if path.is_dir() and path not in complete and path.suffix != BROKEN:
             shutil.rmtree(path)
-    return complete[max(complete)] if complete else None
+    return complete[-1] if complete else None
+
+
+def named(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest last."""
+    found = {path.name.partition("-")[2]: path for path in folder.glob("checkpoint-*")}
+    return [found[step] for step in sorted(filter(str.isdigit, found), key=int)]
 
 
 def commit(written: Path, folder: Path) -> None:
     """Give a written checkpoint its name, and let go of all but the newest."""
     os.replace(written, folder / written.name)
-    older = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.partition("-")[2]))
-    for path in older[:-KEPT]:
+    for path in named(folder)[:-KEPT]:
         os.replace(path, folder / PARTIAL / path.name)  # half deleted, it must not look complete
     shutil.rmtree(folder / PARTIAL)
 
@@ -72,6 +75,7 @@ def swap(folder: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     write(new)
     if folder.exists():
+        keep_broken(folder, new)
         os.replace(folder, old)
     os.replace(new, folder)
     shutil.rmtree(old, ignore_errors=True)

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from ltf_lite.engines import EngineError
+from ltf_lite.files import BrokenFile, ForeignFile
 from ltf_lite.live import Pool
 from ltf_lite.pipeline import RunError
 from ltf_lite.presets import PresetError
@@ -21,7 +22,14 @@ from ltf_lite.ui.cards import notice
 from ltf_lite.ui.shelf import Shelf
 from ltf_lite.ui.words import Say
 
-OURS = (TaskError, PresetError, EngineError, RunError)  # their text is a sentence for the user
+OURS = (
+    TaskError,
+    PresetError,
+    EngineError,
+    RunError,
+    BrokenFile,
+    ForeignFile,
+)  # their text is a sentence for the user
 
 
 def choice(choices: Sequence[Any], **options: Any) -> gr.Dropdown:

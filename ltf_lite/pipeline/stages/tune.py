@@ -24,7 +24,7 @@ def main(run: Run) -> dict[str, Any]:
     preset, folder = run.preset, run.folder / "tuning"
     harvest = preset.harvest
     chosen, counts = examples(
-        read(run.folder / "harvest", harvest.reasoners),
+        read(run.folder / "harvest", harvest.reasoners, preset.task.name),
         task_of(run),
         preset.tuning.credit,
         Limits(**harvest.model_dump(exclude={"reasoners", "negatives"}), **dict(harvest.negatives)),

@@ -1,0 +1,159 @@
+"""Before a stage is run again: what is broken of its files is named, and set aside as *.broken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ltf_lite.engines import EngineError
+from ltf_lite.files import BROKEN, PASSING, BrokenFile, read_json, read_jsonl, set_aside
+from ltf_lite.pipeline.run import CHECKPOINTS, Run, Stage
+from ltf_lite.progress import say
+
+# Whose files are made one by one, so that those which are there need not be made again.
+SINGLY = ("baseline", "search", "evaluate")
+REPORT = "report"  # made of the other stages' files in seconds, and by `ltf report` too
+# Of a tuning that is not done: what was written at several validations can't be made up for later.
+GATHERED = ("tuning/adapter/", "tuning/log.jsonl")
+PARTIAL = (".new", ".partial")  # folders that a kill leaves half written; each is written anew
+NAMED = 3  # missing files that are named in one line
+
+
+def mend(run: Run, stage: Stage, wanted: str, changes: dict[str, str] | None) -> None:
+    """Make a stage fit to be run again on what is whole of its files.
+
+    `changes` is what `Run.changes` told of it. Where the files that are left are of no use without
+    the broken ones, the stage is forgotten, to begin from nothing.
+    """
+    entry = run.stages.get(stage.name, {})
+    if entry.get("input") != wanted:
+        return  # all of it is made again
+    if changes is None:
+        broken = [path.relative_to(run.folder).as_posix() for path in unreadable(run, stage)]
+        anew = any(name.startswith(GATHERED) for name in broken)
+    else:
+        _tell_missing(stage, [name for name, what in changes.items() if what == "missing"])
+        broken = [name for name, what in changes.items() if what == "changed"]
+        anew = stage.name not in SINGLY and set(changes.values()) != {"new"}
+    if stage.name != REPORT:
+        for name in broken:
+            _put_aside(run.folder, name)
+    if anew:
+        run.stages[stage.name] = {}
+
+
+def _tell_missing(stage: Stage, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        say(f"  missing, made again: {', '.join(names[:NAMED])}{more}")
+
+
+def _put_aside(folder: Path, name: str) -> None:
+    file = folder / name
+    why = "was changed since it was written" if is_whole(file) else "is truncated or damaged"
+    place = file.parent.name.startswith("checkpoint-")
+    aside = set_aside(file.parent if place else file)
+    say(f"  {name} {why}: set aside as {aside.relative_to(folder)}, its work is done again")
+
+
+def clear(folder: Path) -> None:
+    """Delete all that is in a folder but what was set aside in it."""
+    if not any(folder.rglob(f"*{BROKEN}")):
+        remove(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and path.suffix != BROKEN:
+            clear(path)
+        elif path.suffix != BROKEN:
+            path.unlink()
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all it holds, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def unreadable(run: Run, stage: Stage) -> Iterator[Path]:
+    """The files of a stage that can't be read; of a checkpoint only the first."""
+    seen = set()
+    for path in sorted((run.folder / stage.folder).rglob("*")):
+        parts = path.relative_to(run.folder).parts
+        passing = any(Path(part).suffix in (*PASSING, *PARTIAL) or part == "partial"
+                      for part in parts)  # fmt: skip
+        if passing or path.parent in seen or not path.is_file() or is_whole(path):
+            continue
+        if CHECKPOINTS in parts:
+            seen.add(path.parent)
+        yield path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is whole, as far as its kind shows; one of another kind counts as whole.
+
+    Raises OSError where it can't be read for reasons of the machine's.
+    """
+    if path.suffix not in CHECKS:
+        return True
+    try:
+        CHECKS[path.suffix](path)
+    except OSError as error:  # pyarrow's own have no number
+        if error.errno is not None:
+            raise
+        return False
+    except (ValueError, NotImplementedError, RecursionError, zipfile.BadZipFile, EngineError):
+        return False
+    return True
+
+
+def _jsonl(path: Path) -> None:
+    """A log's last line may be cut off: a kill does that, and who goes on with it knows."""
+    if path.name != "log.jsonl":
+        read_jsonl(path)
+        return
+    for line in path.read_text(encoding="utf-8").splitlines()[:-1]:
+        json.loads(line)
+
+
+def _parquet(path: Path) -> None:
+    """The footer, and every row group one by one."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+
+
+def _safetensors(path: Path) -> None:
+    """The header, and that the tensors it tells of fill the file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError:
+        raise BrokenFile(path) from None
+
+
+def _gguf(path: Path) -> None:
+    from ltf_lite.engines.gguf_check import check_gguf
+
+    check_gguf(path)
+
+
+def _archive(path: Path) -> None:
+    """What torch.save writes is a zip archive, with checksums."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip() is not None:
+            raise BrokenFile(path)
+
+
+CHECKS: dict[str, Callable[[Path], object]] = {
+    ".json": read_json, ".jsonl": _jsonl, ".parquet": _parquet, ".safetensors": _safetensors,
+    ".gguf": _gguf, ".pt": _archive, ".pth": _archive, ".bin": _archive,
+}  # fmt: skip
