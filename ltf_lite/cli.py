@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
                       help="let anyone use it, through Gradio's public tunnel")  # fmt: skip
     verb.set_defaults(run=open_app)
 
-    verb = verbs.add_parser("report", help="show the report of a run")
+    verb = verbs.add_parser("report", help="write the report of a run, and say what it came to")
     verb.add_argument("folder", type=Path, help="the run's folder")
     add_json(verb)
     verb.set_defaults(run=show_report)
@@ -170,6 +170,10 @@ def show_report(args: argparse.Namespace) -> int:
     from ltf_lite import pipeline
 
     run = pipeline.Run.load(args.folder)
+    if pipeline.missing(run) is None:
+        from ltf_lite.pipeline.stages.report import rewrite
+
+        run = rewrite(args.folder)
     if args.json:
         print_json(pipeline.summary(run))
     else:

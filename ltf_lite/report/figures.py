@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from ltf_lite.report.drawing import LOOKS, WORDS, as_svg, blank, finish, nothing, panels
-from ltf_lite.report.markdown import percent, table
 from ltf_lite.report.picture import COLORS
+from ltf_lite.report.tables import grid, percent
 
 __all__ = ["WORDS", "as_svg", "batch_figure", "batch_table", "curves_figure", "curves_table",
            "kinds_figure"]  # fmt: skip
@@ -77,7 +77,7 @@ def curves_table(lines: Sequence[Mapping[str, Any]]) -> str:
     if not lines:
         return "No validation yet.\n"
     best = _best(lines)
-    return table(
+    return grid(
         ("step", "learning", "forgetting", "validation success", "valid steps"),
         (
             (f"{line['step']}{' (best)' if line is best else ''}", f"{line['learning']:.4f}",
@@ -177,7 +177,7 @@ def batch_table(points: Sequence[Mapping[str, Any]]) -> str:
     if not points:
         return "No problem asked yet.\n"
     last = points[-1]
-    rows = table(
+    rows = grid(
         ("answer", "solved [95 %]", "n", "tokens", "ms"),
         (
             (name, percent(last[side]), last["n"], f"{last[side]['tokens']:.0f}",

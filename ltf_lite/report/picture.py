@@ -1,4 +1,4 @@
-"""The headline picture: success against seconds, models × ways of answering."""
+"""Pictures as files, and the headline: success against seconds, models × ways of answering."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def short_name(row: dict[str, Any]) -> str:
     return f"{row['model']}: {SHORT.get(choice, choice)}"
 
 
-def picture(table: list[dict[str, Any]], file: Path) -> None:
-    """Write the headline figure as a PNG."""
-    figure = headline_figure(table)
-    figure.savefig(file.with_suffix(".tmp"), format="png", bbox_inches="tight")
-    os.replace(file.with_suffix(".tmp"), file)
+def write_png(figure: Figure, file: Path) -> None:
+    """Write a figure as a PNG on white, 150 pixels an inch."""
+    part = file.with_suffix(".tmp")
+    figure.savefig(part, format="png", dpi=150, bbox_inches="tight", facecolor="white")
+    os.replace(part, file)
 
 
 def headline_figure(table: list[dict[str, Any]]) -> Figure:
@@ -35,7 +35,7 @@ def headline_figure(table: list[dict[str, Any]]) -> Figure:
     `table` is the rows of `report.results.rows`. Without pyplot, which keeps every figure and is
     not for threads.
     """
-    figure = Figure(figsize=(9, 5.4), dpi=150)
+    figure = Figure(figsize=(9, 5.4))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     # The paths that a tree explored are in the tables; here their oracle would only hide its tree.

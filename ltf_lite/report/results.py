@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ltf_lite.files import read_json
 from ltf_lite.reasoners import TREES
+from ltf_lite.report.tables import percent
 
-COLUMNS = ("model", "answer", "rate", "low", "high", "n", "tokens", "seconds", "valid_steps")
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
 NAMES = {
     "greedy": "single pass",
@@ -68,10 +66,11 @@ def name_of(choice: str, label: str) -> str:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """One row a model and choice; seconds and tokens are a problem's, in bulk."""
+    """One row a model and choice; seconds and tokens are a problem's, in bulk, calls the set's."""
     return [
         {"model": r["model"], "answer": name_of(choice, r["label"]), "choice": choice,
-         "reasoner": r["reasoner"], "label": r["label"], "valid_steps": r["valid_steps"], **rate}
+         "reasoner": r["reasoner"], "label": r["label"], "calls": r["calls"],
+         "valid_steps": r["valid_steps"], **rate}
         for r in records(folder)
         for choice, rate in r["rates"].items()
     ]  # fmt: skip
@@ -106,15 +105,3 @@ def headline_sentence(facts: dict[str, Any]) -> str:
             f"{percent(search)}, at {facts['speedup']:.0f} times the tuned single pass's seconds"
         )
     return text + f" (n = {tuned['n']})."
-
-
-def percent(row: dict[str, Any]) -> str:
-    return f"{100 * row['rate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-
-
-def as_csv(table: list[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()

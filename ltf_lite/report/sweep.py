@@ -14,7 +14,8 @@ from scipy.stats import t
 
 from ltf_lite.evaluation import wilson
 from ltf_lite.progress import duration
-from ltf_lite.report.results import is_search, percent
+from ltf_lite.report.results import is_search
+from ltf_lite.report.tables import percent
 
 Key = tuple[str, str]  # a reasoner with its settings, and how it chooses
 

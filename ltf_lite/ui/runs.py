@@ -12,9 +12,13 @@ import gradio as gr
 from ltf_lite import pipeline
 from ltf_lite.pipeline import jobs
 from ltf_lite.progress import duration
-from ltf_lite.report import figures, markdown
+from ltf_lite.report import figures
+from ltf_lite.report.kept_tables import retention_table
+from ltf_lite.report.kinds_tables import kinds_table
 from ltf_lite.report.picture import headline_figure
 from ltf_lite.report.results import headline_sentence, records
+from ltf_lite.report.success_tables import difference_table, pass_table, success_table
+from ltf_lite.report.tables import as_markdown
 from ltf_lite.ui import cards
 from ltf_lite.ui.desk import Desk, answered, choice
 from ltf_lite.ui.words import Say
@@ -70,18 +74,18 @@ def _of(folder: Path, say: Say) -> list[str]:
     if made:
         picture = cards.figure(figures.kinds_figure(made, words), say("runs.kinds"))
         kinds = cards.part(say("runs.kinds"), picture)
-        tables.append(f"### {say('runs.kinds')}\n{markdown.kinds_table(folder)}")
+        tables.append(f"### {say('runs.kinds')}\n{as_markdown(kinds_table(folder))}")
     if found["headline"]:
         lead = f'<p class="ltf-lead">{escape(headline_sentence(found["headline"]))}</p>'
         headline = lead + cards.figure(headline_figure(found["results"]), say("runs.headline"))
         tables += [
-            f"### {say('runs.difference')}\n{markdown.difference_table(folder)}",
-            markdown.pass_section(folder),
-            f"### {say('runs.retention')}\n{markdown.retention_table(folder)}",
+            f"### {say('runs.difference')}\n{as_markdown(difference_table(folder))}",
+            *(f"### {table.title}\n{as_markdown(table)}"
+              for table in (pass_table(folder), retention_table(folder)) if table),
         ]
     return [
         cards.part(say("runs.headline"), headline),
-        markdown.success_table(found["results"]) if found["results"] else "",
+        as_markdown(success_table(found["results"])) if found["results"] else "",
         f'<div class="ltf-two">{top}</div>',
         kinds,
         "\n\n".join(filter(None, tables)),

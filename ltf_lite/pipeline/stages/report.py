@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from ltf_lite.files import write_text
-from ltf_lite.pipeline.run import Run
-from ltf_lite.report.markdown import report
-from ltf_lite.report.picture import picture
-from ltf_lite.report.results import as_csv, rows
+from pathlib import Path
+
+from ltf_lite.pipeline.common import task_of
+from ltf_lite.pipeline.run import Run, locked
+from ltf_lite.pipeline.train import STAGES
+from ltf_lite.report.page import write
 
 
 def main(run: Run) -> None:
-    folder = run.folder / "report"
-    folder.mkdir(exist_ok=True)
-    results = rows(run.folder)
-    picture(results, folder / "headline.png")
-    write_text(folder / "results.csv", as_csv(results))
-    write_text(folder / "report.md", report(run.folder, run.manifest))
+    write(run.folder, run.manifest, task_of(run))
+
+
+def rewrite(folder: Path) -> Run:
+    """Write the report of a run whose other stages are done anew.
+
+    Raises RunError where another process works on it.
+    """
+    with locked(folder):
+        run = Run.load(folder)
+        write(folder, run.manifest, task_of(run))
+        stage = next(stage for stage in STAGES if stage.name == "report")
+        if run.stages.get(stage.name, {}).get("status") == "done":
+            run.record(stage)  # else `ltf train` would take it for damaged
+            run.save()
+        return run
