@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltf_lite import __version__, cli_ask, presets
-from ltf_lite.cli_common import DONE, FAILED, USAGE, UsageError, add_json, print_json
+from ltf_lite.cli_common import DONE, FAILED, FALLEN, USAGE, UsageError, add_json, print_json
 from ltf_lite.tasks import TaskError
 from ltf_lite.threads import wait_briefly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 failed, 2 usage."""
+    """Run one command; returns 0 done, 1 failed, 2 usage, 3 done but fallen."""
     wait_briefly()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -117,7 +117,7 @@ def train(args: argparse.Namespace) -> int:
         print_json(pipeline.summary(run))
     else:
         print(pipeline.closing(run))
-    return DONE
+    return FALLEN if pipeline.below(run) else DONE
 
 
 def dry_run(preset: presets.Preset, args: argparse.Namespace) -> int:

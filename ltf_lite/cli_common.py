@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 DONE, FAILED, USAGE = 0, 1, 2
+FALLEN = 3  # done, but the model has lost an ability
 
 
 class UsageError(ValueError):

@@ -1,28 +1,42 @@
-"""What tuning kept of the base's abilities: every rate after it over the same rate before it."""
+"""What tuning kept of the base's abilities: every measure after it over the same before it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ltf_lite.files import read_json
+
 VALID_STEPS = "valid steps"
+HELDOUT_NLL = "heldout_nll"  # the one measure that is better when it is lower
+NOISE = 1e-9  # of a division
+
+RETENTION = "retention.json"  # of evaluation/<model>: what the run does not tune on
 
 
-def retention(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a way of answering that base and tuned model share: both rates, and their ratio.
+def retention(
+    records: Sequence[dict[str, Any]], elsewhere: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """One row an ability that base and tuned model were both measured for, and their ratio.
 
-    The share of valid steps of each reasoner is among them. `ratio` is None where the base has 0.
+    `records` are of reasoners: the rate of every way of answering, and the share of valid steps.
+    `elsewhere` are those of retention.json: the rate on the sibling task, whose name stands as
+    `reasoner`, and the NLL of the held-out text (`heldout_nll`, nats a token; a ratio above 1 is a
+    loss). `ratio` is None where the base has 0.
     """
-    before, after = (_abilities(records, model) for model in ("base", "tuned"))
+    before, after = (
+        _abilities(records, model) | _elsewhere(elsewhere, model) for model in ("base", "tuned")
+    )
     return [
         {
             "reasoner": label,
             "ability": ability,
-            "base": rate,
+            "base": value,
             "tuned": after[label, ability],
-            "ratio": after[label, ability] / rate if rate else None,
+            "ratio": after[label, ability] / value if value else None,
         }
-        for (label, ability), rate in before.items()
+        for (label, ability), value in before.items()
         if (label, ability) in after
     ]
 
@@ -37,3 +51,55 @@ def _abilities(records: Sequence[dict[str, Any]], model: str) -> dict[tuple[str,
             if record["valid_steps"] is not None:
                 found[label, VALID_STEPS] = record["valid_steps"]
     return found
+
+
+def _elsewhere(records: Sequence[dict[str, Any]], model: str) -> dict[tuple[str, str], float]:
+    return {
+        (ability["label"], name): value_of(ability)
+        for record in records
+        if record["model"] == model
+        for name, ability in record["abilities"].items()
+    }
+
+
+def read_elsewhere(folder: Path) -> list[dict[str, Any]]:
+    """A run's records of what it does not tune on, as many as there are."""
+    files = (folder / "evaluation" / model / RETENTION for model in ("base", "tuned"))
+    return [read_json(file) for file in files if file.is_file()]
+
+
+def value_of(ability: Mapping[str, Any]) -> float:
+    """The number of an ability: its rate, or its NLL in nats a token."""
+    return ability["nll"] if "nll" in ability else ability["rate"]
+
+
+def kept(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float | None]:
+    """Each ability over the base's; None where the base has 0, and so nothing to lose."""
+    return {name: now[name] / value if value else None for name, value in base.items()}
+
+
+def missed(kept: Mapping[str, float | None], floors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The abilities that were not kept, the worst first: each with its floor and its shortfall.
+
+    A floor holds for every ability of its kind: that of `tot` also for `tot beam=8`. `shortfall` is
+    relative to the floor; the NLL's floor is a ceiling.
+    """
+    found = []
+    for ability, ratio in kept.items():
+        floor = floors.get(ability.partition(" ")[0])
+        if floor is None or ratio is None:
+            continue
+        shortfall = (ratio / floor - 1) * (1 if ability == HELDOUT_NLL else -1)
+        if shortfall > NOISE:
+            found.append(
+                {"ability": ability, "kept": ratio, "floor": floor, "shortfall": shortfall}
+            )
+    return sorted(found, key=lambda row: -row["shortfall"])
+
+
+def said(row: Mapping[str, Any]) -> str:
+    """A missed floor in words."""
+    kept, floor = f"{row['kept']:.2f}", f"{row['floor']:g}"
+    if row["ability"] == HELDOUT_NLL:
+        return f"the NLL of the held-out text is {kept} times the base's (at most {floor})"
+    return f"{row['ability']} is {kept} of the base's (at least {floor})"

@@ -8,17 +8,19 @@ from typing import Any
 
 from ltf_lite.engines import Engine, model_path
 from ltf_lite.evaluation import record
-from ltf_lite.evaluation.heldout import NAME, nll, paragraphs
-from ltf_lite.evaluation.success import mean_interval
+from ltf_lite.evaluation.heldout import NAME, HeldoutError, nll, paragraphs
+from ltf_lite.evaluation.retention import HELDOUT_NLL, RETENTION, missed, value_of
+from ltf_lite.evaluation.success import SCHEMA, mean_interval
+from ltf_lite.files import read_json, write_json
 from ltf_lite.pipeline.common import problems_of, seed_of, task_of
 from ltf_lite.pipeline.run import Run
-from ltf_lite.presets import Preset, ReasonerSection
+from ltf_lite.presets import Preset, PresetError, ReasonerSection
 from ltf_lite.reasoners import Solution, get_reasoner
 from ltf_lite.tasks import NumbersGame, Problem, Split, sibling_of
 from ltf_lite.tasks.steps import valid_steps
 
 SINGLE_PASS, VALID_STEPS, SAMPLE = "single_pass", "valid_steps", "sample"
-SIBLING, HELDOUT_NLL = "sibling", "heldout_nll"
+SIBLING = "sibling"
 
 Ability = dict[str, Any]
 
@@ -34,11 +36,38 @@ def measure(
     and `solved`, one character a problem (None for a mean); `nll` is nats a token. Raises
     EngineError.
     """
-    task, problems = task_of(run), problems_of(run, split)[:count]
-    found: dict[str, Ability] = {}
-    for name, section in named(run.preset.evaluation if sections is None else sections).items():
-        found |= _by_reasoner(run, engine, name, section, task, problems[: section.problems])
+    asked = run.preset.evaluation if sections is None else sections
+    found = _by_reasoners(run, engine, asked, problems_of(run, split)[:count])
     return found | elsewhere(run, engine, split, count)
+
+
+def validate(run: Run, engine: Engine) -> dict[str, Ability]:
+    """What a checkpoint is judged by: every ability, and the single pass by which it is chosen.
+
+    That is asked every validation problem, all others the first `retention.problems`.
+    """
+    single = [s for s in run.preset.evaluation if s.single_pass]
+    others = [s for s in run.preset.evaluation if not s.single_pass]
+    return {
+        **_by_reasoners(run, engine, single, problems_of(run, "validation")),
+        **measure(run, engine, "validation", run.preset.retention.problems, others),
+    }
+
+
+def write_elsewhere(run: Run, engine: Engine, model: str) -> None:
+    """Write evaluation/<model>/retention.json: what the run does not tune on; not once more."""
+    file = run.folder / "evaluation" / model / RETENTION
+    if not file.is_file():
+        found = elsewhere(run, engine, "test", run.preset.problems.test)
+        write_json(file, {"schema": SCHEMA, "task": run.preset.task.name, "model": model,
+                          "abilities": found})  # fmt: skip
+
+
+def below(run: Run) -> list[dict[str, Any]]:
+    """The floors that the kept checkpoint misses, the worst first; none before tuning is done."""
+    file = run.folder / "tuning" / "result.json"
+    kept = read_json(file)["validation"].get("kept", {}) if file.is_file() else {}
+    return missed(kept, run.preset.retention.floors())
 
 
 def named(sections: Sequence[ReasonerSection]) -> dict[str, ReasonerSection]:
@@ -75,16 +104,42 @@ def elsewhere(run: Run, engine: Engine, split: Split, count: int) -> dict[str, A
 
 
 def heldout_file(preset: Preset) -> Path | None:
-    """The held-out text: the preset's, else the one that lies with the base, else None."""
+    """The held-out text: the preset's, else the one that lies with the base, if there is one."""
     if preset.retention.heldout is not None:
         return Path(preset.retention.heldout)
     own = Path(model_path(preset.model.base)) / NAME
     return own if own.is_file() else None
 
 
+def check(preset: Preset) -> None:
+    """Refuse a floor without anything to measure it on; raises PresetError."""
+    floors, file = preset.retention.floors(), heldout_file(preset)
+    if file is not None:
+        try:
+            paragraphs(file)
+        except HeldoutError as error:
+            raise PresetError(f"retention.heldout: {error}") from error
+    elif HELDOUT_NLL in floors:
+        raise PresetError(
+            f"retention.heldout_nll needs a text, and {preset.model.base} brings none: name one as "
+            "retention.heldout"
+        )
+    if SIBLING in floors and sibling_of(preset.task.name) is None:
+        raise PresetError(f"retention.sibling: the task {preset.task.name} has no sibling task")
+
+
 def values(abilities: Mapping[str, Ability]) -> dict[str, float]:
-    """The number of each ability: its rate, or its NLL."""
-    return {name: a["nll"] if "nll" in a else a["rate"] for name, a in abilities.items()}
+    """The number of each ability: its rate, or its NLL in nats a token."""
+    return {name: value_of(ability) for name, ability in abilities.items()}
+
+
+def _by_reasoners(
+    run: Run, engine: Engine, sections: Sequence[ReasonerSection], problems: Sequence[Problem]
+) -> dict[str, Ability]:
+    task, found = task_of(run), dict[str, Ability]()
+    for name, section in named(sections).items():
+        found |= _by_reasoner(run, engine, name, section, task, problems[: section.problems])
+    return found
 
 
 def _by_reasoner(

@@ -91,7 +91,7 @@ class Run:
     def input_hash(self, parts: tuple[str, ...], upstream: tuple[str, ...]) -> str:
         """What a stage depends on: parts of the preset, and the outputs of earlier stages."""
         preset = self.manifest["preset"]
-        told = {part: preset.get(part) for part in ("seed", *parts)}
+        told = {part: _part(preset, part) for part in ("seed", *parts)}
         if "evaluation" in parts:  # it makes records: those of another schema it makes again
             from ltf_lite.evaluation.success import SCHEMA  # scipy's import takes a second
 
@@ -185,6 +185,13 @@ def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, Any]:
             "another folder with --out, or give --force-new to set the old run aside and start anew"
         )
     return old["stages"]
+
+
+def _part(preset: dict[str, Any], name: str) -> Any:
+    """A section of the preset, or with a dot one setting of it."""
+    section, _, setting = name.partition(".")
+    found = preset.get(section)
+    return (found or {}).get(setting) if setting else found
 
 
 def _new_manifest(preset: Preset) -> dict[str, Any]:

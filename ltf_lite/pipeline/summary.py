@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.evaluation.retention import said
 from ltf_lite.files import read_json
+from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.run import Run, RunError
 from ltf_lite.pipeline.train import STAGES
 from ltf_lite.report.results import headline, headline_sentence, rows
@@ -13,7 +15,7 @@ from ltf_lite.report.tables import percent
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Stage status, results, headline, parity and report of a run, as JSON data."""
+    """Stage status, results, headline, missed floors, parity and report of a run, as JSON data."""
     table, page = rows(run.folder), page_of(run)
     parity = run.folder / "gguf" / "parity.json"
     return {
@@ -22,6 +24,7 @@ def summary(run: Run) -> dict[str, Any]:
         "stages": run.stages,
         "headline": headline(table) if _answered(table) else None,
         "results": table,
+        "below": below(run),
         "parity": read_json(parity) if parity.is_file() else None,
         "report": str(page) if page.is_file() else None,
     }
@@ -58,6 +61,7 @@ def closing(run: Run) -> str:
     files = sorted(str(file) for file in (run.folder / "gguf").glob("*.gguf"))
     report = page_of(run) if stage is None else waits
     return "\n".join(
-        ["", headline_sentence(headline(table)), "", *lines, "",
+        ["", headline_sentence(headline(table)),
+         *(f"BELOW ITS FLOOR: {said(row)}." for row in below(run)), "", *lines, "",
          f"Report: {report}", *(f"Model:  {file}" for file in files)]
     )  # fmt: skip

@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.mend import clear, mend
 from ltf_lite.pipeline.run import PROGRESS, WORK, Run, RunError, Stage, locked, signed
 from ltf_lite.presets import Preset
@@ -30,15 +31,17 @@ GIVE_UP = 20.0  # seconds to wait for the orphan of a killed run
 
 STAGES = (
     Stage("problems", "problems", ("task", "problems"), (), "problems", ("problems",)),
-    Stage("baseline", "evaluate the base", ("task", "model", "evaluation", "budgets"),
+    Stage("baseline", "evaluate the base",
+          ("task", "model", "evaluation", "budgets", "retention.heldout"),
           ("problems",), "evaluation/base", ("evaluation/base",)),
     Stage("search", "search and harvest", ("task", "model", "engine", "search"), ("problems",),
           "harvest", ("harvest",)),
-    Stage("tune", "tune", ("task", "model", "harvest", "tuning"), ("problems", "search"),
-          "tuning", ("tuning/adapter", "tuning/result.json")),
+    Stage("tune", "tune", ("task", "model", "harvest", "tuning", "retention"),
+          ("problems", "search"), "tuning", ("tuning/adapter", "tuning/result.json")),
     Stage("merge", "merge", ("model",), ("tune",), "model", ("model",)),
-    Stage("evaluate", "evaluate the tuned model", ("task", "model", "evaluation", "budgets"),
-          ("problems", "merge"), "evaluation/tuned", ("evaluation/tuned",)),
+    Stage("evaluate", "evaluate the tuned model",
+          ("task", "model", "evaluation", "budgets", "retention.heldout"), ("problems", "merge"),
+          "evaluation/tuned", ("evaluation/tuned",)),
     Stage("export", "export GGUF and prove parity", ("name", "task", "export", "evaluation"),
           ("problems", "baseline", "search", "merge", "evaluate"), "gguf", ("gguf",)),
     Stage("report", "report", ("name", "about"), ("baseline", "evaluate", "export"),
@@ -49,8 +52,8 @@ STAGES = (
 def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     """Run what is not done; returns the finished run.
 
-    Raises RunError, or TaskError before anything is written, with a sentence for the user; what
-    was finished before stays finished.
+    Raises RunError, or TaskError or PresetError before anything is written, with a sentence for the
+    user; what was finished before stays finished.
     """
     check(preset)
     _heed_interrupts()
@@ -106,10 +109,14 @@ def _preflight(run: Run) -> None:
 
 
 def check(preset: Preset) -> None:
-    """What can be known to be impossible before anything is written; raises TaskError."""
+    """What can be known to be impossible before anything is written.
+
+    Raises TaskError, PresetError.
+    """
     task = get_task(preset.task.name, **preset.task.settings())
     for split in SPLITS:
         task.problems(split, 1, preset.seed)
+    abilities.check(preset)
 
 
 def _run_stage(run: Run, stage: Stage, wanted: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,6 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 from ltf_lite.report.drawing import LOOKS, WORDS, as_svg, blank, finish, nothing, panels
 from ltf_lite.report.picture import COLORS
 from ltf_lite.report.tables import grid, percent
+from ltf_lite.tuning import checkpoints
 
 __all__ = ["WORDS", "as_svg", "batch_figure", "batch_table", "curves_figure", "curves_table",
            "kinds_figure"]  # fmt: skip
@@ -40,7 +41,7 @@ def curves_figure(lines: Sequence[Mapping[str, Any]], words: Mapping[str, str] =
     finish(below, words["validation"], words["step"], lines, words)
     if lines:
         below.set_xlim(0, 1.05 * lines[-1]["step"])
-        _mark(below, _best(lines), words)
+        _mark(below, checkpoints.best(lines), words)
     return figure
 
 
@@ -76,7 +77,7 @@ def curves_table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The learning curves as a Markdown table, the best step named."""
     if not lines:
         return "No validation yet.\n"
-    best = _best(lines)
+    best = checkpoints.best(lines)
     return grid(
         ("step", "learning", "forgetting", "validation success", "valid steps"),
         (
@@ -86,10 +87,6 @@ def curves_table(lines: Sequence[Mapping[str, Any]]) -> str:
             for line in lines
         ),
     )  # fmt: skip
-
-
-def _best(lines: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return max(lines, key=lambda line: line["success"])
 
 
 def kinds_figure(records: Sequence[Mapping[str, Any]], words: Mapping[str, str] = WORDS) -> Figure:

@@ -125,7 +125,7 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
 
 
 def write_heldout(out: Path) -> None:
-    """A text from a seed that pretraining does not use, a blank line between documents: prompt, completion."""
+    """Documents of a seed that pretraining does not use, with a blank line between them."""
     found = islice(corpus.documents(HELDOUT_SEED), HELDOUT)
     (out / "heldout.txt").write_text("\n".join(prompt + completion for prompt, completion in found))
 

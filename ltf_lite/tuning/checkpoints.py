@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,19 @@ def commit(written: Path, folder: Path) -> None:
     for path in named(folder)[:-KEPT]:
         os.replace(path, folder / PARTIAL / path.name)  # half deleted, it must not look complete
     shutil.rmtree(folder / PARTIAL)
+
+
+def rank(validation: Mapping[str, Any]) -> tuple[float, float]:
+    """What the kept adapter has most of: nothing lost below a floor, then success.
+
+    `shortfall` is by how much the worst ability misses its floor, 0 where none does.
+    """
+    return -validation.get("shortfall", 0.0), validation["success"]
+
+
+def best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The log's line of the adapter that was kept: of equals the later one."""
+    return max(reversed(lines), key=rank)
 
 
 def swap(folder: Path, write: Callable[[Path], None]) -> None:

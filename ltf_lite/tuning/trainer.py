@@ -35,9 +35,10 @@ def tune(
 ) -> dict[str, Any]:
     """Tune an adapter for the model on the examples and keep the one that validates best.
 
-    `validate(model, tokenizer)` gives the metrics, `success` among them; the best adapter is in
-    out_dir/adapter, a line a validation in out_dir/log.jsonl. Killed at any instant and called
-    again with the same arguments it goes on from its last checkpoint and ends at the same weights.
+    `validate(model, tokenizer)` gives the metrics: `success`, and `shortfall` where there are
+    floors to keep; the best adapter, in out_dir/adapter, falls shortest of none and has the most
+    success. A line a validation is in out_dir/log.jsonl. Killed at any instant and called again
+    with the same arguments it goes on from its last checkpoint and ends at the same weights.
     Raises TuningError if it cannot start or the losses explode.
     """
     out = Path(out_dir)

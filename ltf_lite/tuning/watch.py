@@ -21,7 +21,7 @@ from ltf_lite.tuning.settings import TuneSettings, TuningError
 
 EVERY = 20  # steps between two looks at the losses: each look waits for the device
 
-Validate = Callable[[Any, Any], dict[str, float]]
+Validate = Callable[[Any, Any], dict[str, Any]]
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -125,12 +125,12 @@ def guard(
             )
 
 
-def keep_if_best(folder: Path, model: Any, step: int, metrics: dict[str, float]) -> None:
-    """Keep the adapter unless an earlier one had more success; of equals the later stays."""
+def keep_if_best(folder: Path, model: Any, step: int, metrics: dict[str, Any]) -> None:
+    """Keep the adapter unless an earlier one ranks higher; of equals the later stays."""
     record = folder / checkpoints.BEST
     if record.exists():
-        best = json.loads(record.read_text())["validation"]["success"]
-        if best > metrics["success"]:
+        best = json.loads(record.read_text())["validation"]
+        if checkpoints.rank(best) > checkpoints.rank(metrics):
             return
 
     def write(new: Path) -> None:

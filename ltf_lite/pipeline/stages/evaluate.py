@@ -13,6 +13,7 @@ from ltf_lite.engines import Engine
 from ltf_lite.evaluation import record
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.files import read_json, write_json
+from ltf_lite.pipeline.abilities import write_elsewhere
 from ltf_lite.pipeline.common import engine_of, problems_of, seed_of, set_threads, task_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.preset_reasoners import Budget
@@ -51,6 +52,7 @@ def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, 
             for section in limited:
                 evaluate(run, engine, model, section, folder / "budgets", alone=0)
                 advance(1, section.label)
+        write_elsewhere(run, engine, model)
         return {"tokens_in": engine.usage.tokens_in, "tokens_out": engine.usage.tokens_out}
     finally:
         engine.close()

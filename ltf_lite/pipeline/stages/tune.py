@@ -1,4 +1,7 @@
-"""Follow the successes, forget the failures; keep the checkpoint that validates best."""
+"""Follow the successes, forget the failures; keep the checkpoint that validates best.
+
+That is the one with the most success among those that kept the base's abilities above the floors.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,13 @@ from typing import Any
 
 from ltf_lite.engines import model_path
 from ltf_lite.engines.torch_engine import TorchEngine, read_style
-from ltf_lite.evaluation import record
-from ltf_lite.files import write_json
+from ltf_lite.evaluation.retention import kept, missed, said
+from ltf_lite.files import read_json, write_json
 from ltf_lite.harvest import Example, Limits, examples, read
-from ltf_lite.pipeline import fit
-from ltf_lite.pipeline.common import problems_of, seed_of, set_threads, task_of, threads_of
+from ltf_lite.pipeline import abilities, fit
+from ltf_lite.pipeline.common import engine_of, seed_of, set_threads, task_of, threads_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.progress import bar, say
-from ltf_lite.reasoners import CoT
 from ltf_lite.tuning import TuneSettings, TuningError, tune
 
 
@@ -32,7 +34,7 @@ def main(run: Run) -> dict[str, Any]:
     )
     settings = fitting(settings_of(run), chosen, run)
     write_json(folder / "examples.json", counts)
-    path = model_path(preset.model.base)
+    base = abilities.values(_base(run))
     with bar("tune: steps", settings.steps) as advance:
         shown = 0
 
@@ -42,7 +44,10 @@ def main(run: Run) -> dict[str, Any]:
             advance(facts["step"] - shown, note)
             shown = facts["step"]
 
-        result = tune(path, chosen, folder, settings, _validation(run, path), progress)
+        path = model_path(preset.model.base)
+        result = tune(path, chosen, folder, settings, _validation(run, path, base), progress)
+    for row in abilities.below(run):
+        say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
     return {"best_step": result["step"], "examples": len(chosen),
             "tokens_per_second": round(result["tokens_per_second"], 1)}  # fmt: skip
 
@@ -84,15 +89,33 @@ def solved_by_reasoner(run: Run) -> str:
     return "; ".join(counts) or "no path at all"
 
 
-def _validation(run: Run, path: str):
-    """Single pass on the validation problems: success and valid steps."""
-    task, problems = task_of(run), problems_of(run, "validation")
-    section = next(s for s in run.preset.evaluation if s.single_pass)
-    reasoner = CoT(**section.settings())
+def _base(run: Run) -> dict[str, abilities.Ability]:
+    """The base's own abilities on the validation problems, measured before the first step."""
+    file = run.folder / "tuning" / "base.json"
+    asked = [section.model_dump(mode="json") for section in run.preset.evaluation]
+    if file.is_file() and (known := read_json(file))["asked"] == asked:
+        return known["abilities"]
+    say("  measuring what the base can do")
+    engine = engine_of(run, "base")
+    try:
+        found = abilities.validate(run, engine)
+    finally:
+        engine.close()
+    write_json(file, {"abilities": found, "asked": asked})
+    return found
 
-    def validate(model, tokenizer) -> dict[str, float]:
+
+def _validation(run: Run, path: str, base: dict[str, float]):
+    """How a checkpoint did: its success, its abilities, what of the base's it kept."""
+    floors = run.preset.retention.floors()
+
+    def validate(model, tokenizer) -> dict[str, Any]:
         engine = TorchEngine(model, tokenizer, read_style(path))
-        found = record(list(reasoner.solve(problems, task, engine, 0)), task, 0.0, 0)
-        return {"success": found["rates"]["greedy"]["rate"], "valid_steps": found["valid_steps"]}
+        now = abilities.values(abilities.validate(run, engine))
+        share = kept(base, now)
+        lost = missed(share, floors)
+        return {"success": now["single_pass"], "valid_steps": now["valid_steps"],
+                "abilities": now, "kept": share,
+                "shortfall": lost[0]["shortfall"] if lost else 0.0}  # fmt: skip
 
     return validate
