@@ -287,8 +287,8 @@ def test_samples_are_drawn_while_they_fit():
     longest = max(a.tokens for s in unlimited.solve(PROBLEMS, TASK, engine(), 0)
                   for a in s.attempts)  # fmt: skip
     for solution in reasoner.solve(PROBLEMS, TASK, engine(), 0):
-        assert 200 - longest < solution.tokens <= 200
-        assert sum(a.tokens for a in solution.attempts) == solution.tokens
+        assert 200 - longest < sum(a.tokens for a in solution.attempts) <= 200
+        assert solution.tokens == 200  # what the last one got no further with was generated as well
         assert "best-of-n@200 tokens" in solution.choices
 
 

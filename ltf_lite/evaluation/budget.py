@@ -39,8 +39,7 @@ def curve(
     point, for more tokens change nothing. Of samples there are k = 1, 2, 4, … and all of them, at k
     times a sample's mean tokens, and for each budget the most that fit it; their rate is the mean
     over problems of the mean over disjoint blocks of k. A budget that all samples do not use up has
-    no point of theirs. Tokens of a search's last answer, which its budget did not allow, are not
-    among its `tokens`.
+    no point of theirs.
     """
     used = [*filter(_unlimited, records)]
     used += [r for r in budget_records if r["settings"]["budget"] in tokens]

@@ -25,7 +25,7 @@ def too_few(n: int) -> str | None:
     """The warning that a result on n test problems needs; None where they are enough."""
     if n >= FEW:
         return None
-    return f"Only {n} test problems: with fewer than {FEW}, nothing can be concluded."
+    return f"only {n} test problems: with fewer than {FEW}, nothing can be concluded"
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
@@ -62,10 +62,9 @@ def record(
     `seconds`, `calls` and `tokens_in` are of the whole set, asked in bulk; `alone` tells what a
     problem takes that is asked by itself: `n` of them, the median `seconds`, `low` and `high`. The
     mean over samples (`sample`) costs one sample's share, and nobody asked it alone; every other
-    choice costs all. Tokens of an answer that a budget did not allow are not counted. `spent` has
-    the generated tokens of each of `problems`, and `solved` for every choice but `sample` one
-    character each, 1 where it was right. Samples also give `pass_at`: for 1, 2, 4, … and as many
-    as every problem has, the mean of pass@k over problems with its interval.
+    choice costs all. `spent` has the generated tokens of each of `problems`, and `solved` for every
+    choice but `sample` one character each, 1 where it was right. Samples also give `pass_at`: for
+    1, 2, 4, … and as many as every problem has, the mean of pass@k over problems with its interval.
     """
     paths, valid = _paths(solutions, task)
     verdicts = [[attempt.verdict.correct for attempt in s.attempts] for s in solutions]

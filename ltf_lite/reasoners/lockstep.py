@@ -68,8 +68,8 @@ def lockstep(
     """Run all searches to their end, one engine call a round for all that wish for the same.
 
     With a `budget` no problem uses more generated tokens: the first answer that would pass it is
-    not used, and the search ends there. `watch` is called after each round for each tree in it;
-    what it raises, and what the engine does, ends all searches.
+    not used, costs what was left of it, and ends the search. `watch` is called after each round for
+    each tree in it; what it raises, and what the engine does, ends all searches.
     """
     try:
         for turn in turns:
@@ -122,17 +122,21 @@ def _seeds(turn: Turn, seed: int) -> list[int]:
 
 def _answer(turn: Turn, answer: list[Any], seconds: float, budget: int | None) -> None:
     """Charge the nodes that asked and let the search go on, or end it where the budget ends."""
-    wish = turn.wish
+    wish, over = turn.wish, False
     assert wish is not None
     costs = [0] * len(answer)
     if isinstance(wish, Generate):
         costs = [sum(completion.tokens for completion in row) for row in answer]
+        left = budget - turn.spent if budget else sum(costs)
+        over = sum(costs) > left
+        if over:
+            costs = [min(cost, max(0, left - sum(costs[:k]))) for k, cost in enumerate(costs)]
         turn.spent += sum(costs)
-        if budget and turn.spent > budget:
-            turn.search.close()
-            turn.wish = None
-            return
     for index, cost in zip(wish.nodes, costs, strict=True):
         turn.tree[index].tokens += cost
         turn.tree[index].seconds += seconds
-    turn.go_on(answer)
+    if over:
+        turn.search.close()
+        turn.wish = None
+    else:
+        turn.go_on(answer)

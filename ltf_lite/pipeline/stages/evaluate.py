@@ -38,9 +38,7 @@ def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, 
     """
     set_threads(run)
     folder, limited = run.folder / "evaluation" / model, _limited(run, sections)
-    test = run.preset.problems.test
-    if warning := too_few(min(min(test, s.problems or test) for s in [*sections, *limited])):
-        say(f"  {warning}")
+    _warn(run, [*sections, *limited])
     engine = engine_of(run, model)
     try:
         with bar(f"evaluate {model}", len(sections) + len(limited)) as advance:
@@ -56,6 +54,17 @@ def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, 
         return {"tokens_in": engine.usage.tokens_in, "tokens_out": engine.usage.tokens_out}
     finally:
         engine.close()
+
+
+def _warn(run: Run, sections: Sequence[ReasonerSection]) -> None:
+    """Say which answers no conclusion can be drawn from, a line for each number of problems."""
+    asked: dict[int, list[str]] = {}
+    for section in sections:
+        test = run.preset.problems.test
+        asked.setdefault(min(test, section.problems or test), []).append(section.label)
+    for n, labels in sorted(asked.items()):
+        if warning := too_few(n):
+            say(f"  {', '.join(labels)}: {warning}")
 
 
 def _limited(run: Run, sections: Sequence[ReasonerSection]) -> list[ReasonerSection]:
