@@ -102,7 +102,7 @@ def test_a_method_that_forgets_nothing_has_one_loss():
     lines = [{**line, "forgetting": 0.0, "success": 0.0} for line in LINES]
     said = texts(figures.as_svg(figures.curves_figure(lines), "curves"))
     assert "forgetting" not in said
-    assert {"learning", "best: 0.0 % at step 100"} <= set(said)
+    assert {"learning", "best: 0.0 % at step 300"} <= set(said)
 
 
 def test_the_kinds_stand_under_their_reasoner():

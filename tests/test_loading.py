@@ -84,7 +84,7 @@ def reference(run: Run, tuned: bool):
 
 @pytest.mark.parametrize("which", ["base", "tuned"])
 def test_a_run_in_four_bits_is_evaluated_in_four_bits(run, which):
-    (file,) = (run.folder / "evaluation" / which).glob("*.json")
+    (file,) = (run.folder / "evaluation" / which).glob("*.test.json")
     paths = read_json(file)["paths"]
     task, tokenizer = task_of(run), AutoTokenizer.from_pretrained(model_path("tiny-base"))
     model = reference(run, which == "tuned")

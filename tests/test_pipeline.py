@@ -30,7 +30,7 @@ TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 def rates(folder: Path) -> dict[str, dict[str, float]]:
     """Every success rate and failure count of a run, without the seconds."""
     found = {}
-    for file in [*folder.glob("evaluation/*/*.json"), *folder.glob("gguf/*.test.json")]:
+    for file in [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]:
         record = read_json(file)
         found[file.name] = {c: r["rate"] for c, r in record["rates"].items()} | record["kinds"]
     return found
@@ -96,7 +96,7 @@ def test_the_report_shows_what_was_recorded(small_run):
     assert "RAP (oracle=True iterations=2), the verifier picks and stops it (upper bound)" in text
     csv = (small_run / "report" / "results.csv").read_text().splitlines()
     assert len(csv) == 1 + sum(len(read_json(f)["rates"]) for f in
-                               [*small_run.glob("evaluation/*/*.json"),
+                               [*small_run.glob("evaluation/*/*.test.json"),
                                 *small_run.glob("gguf/*.test.json")])  # fmt: skip
     assert (small_run / "report" / "headline.png").read_bytes().startswith(b"\x89PNG")
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +32,18 @@ def steady(model, tok):
     torch.rand(3)
     assert not model.training
     return {"success": 0.5}
+
+
+def choosy(out):
+    """Metrics that keep the second checkpoint: not the last, nor the most successful."""
+    metrics = ((0.9, 0.3), (0.5, 0.1), (0.8, 0.2))
+
+    def validate(model, tok):
+        steady(model, tok)
+        done = len(checkpoints.lines(Path(out) / "log.jsonl"))
+        return dict(zip(("success", "shortfall"), metrics[done], strict=True))
+
+    return validate
 
 
 def weights(folder):
@@ -239,6 +252,17 @@ def test_tuning_learns_successes_and_forgets_failures(wavering, tmp_path, load_i
     assert result["trainable_parameters"] < 100_000
 
 
+def test_the_best_is_above_the_floors_or_else_the_nearest_to_them():
+    def kept(*pairs):
+        lines = [{"step": k, "success": s, "shortfall": f} for k, (s, f) in enumerate(pairs)]
+        return checkpoints.best(lines)["step"]
+
+    assert kept((0.9, 0.3), (0.5, 0.0), (0.6, 0.0), (0.8, 0.1)) == 2
+    assert kept((0.6, 0.0), (0.6, 0.0), (0.5, 0.0)) == 1
+    assert kept((0.9, 0.3), (0.1, 0.2), (0.3, 0.2), (0.8, 0.25)) == 2
+    assert checkpoints.best([{"success": 0.2}, {"success": 0.1}]) == {"success": 0.2}
+
+
 def test_the_best_adapter_is_kept_and_of_equals_the_later(base, tmp_path):
     successes = iter([0.1, 0.7, 0.7, 0.2])
     told = replace(SETTINGS, steps=8, eval_every=2)
@@ -271,7 +295,7 @@ where, calls = sys.argv[1], []
 def validate(model, tok):
     calls.append(1)
     if where == "validation" and len(calls) == 2: die()
-    return t.steady(model, tok)
+    return t.choosy(sys.argv[3])(model, tok)
 real = os.replace
 def replace(source, target):
     name = str(target)
@@ -286,7 +310,7 @@ t.tune(sys.argv[2], [*t.GOOD, *t.BAD], sys.argv[3], t.SETTINGS, validate)
 
 def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    tune(base, [*GOOD, *BAD], whole, SETTINGS, steady)
+    tune(base, [*GOOD, *BAD], whole, SETTINGS, choosy(whole))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     child = CHILD.format(here=os.path.dirname(__file__))
     for where in ("validation", "adapter", "checkpoint"):
@@ -296,8 +320,8 @@ def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
     (killed / "checkpoints" / "checkpoint-99").mkdir()  # not complete, so not resumed from
     with (killed / "log.jsonl").open("a") as log:
         log.write('{"step": 12, "lear')
-    again = tune(base, [*GOOD, *BAD], killed, SETTINGS, steady)
-    assert again["step"] == 12
+    again = tune(base, [*GOOD, *BAD], killed, SETTINGS, choosy(killed))
+    assert again["step"] == 8
     assert same(weights(whole / "adapter"), weights(killed / "adapter"))
     logs = [checkpoints.lines(out / "log.jsonl") for out in (whole, killed)]
     for line in (line for log in logs for line in log):
