@@ -17,7 +17,8 @@ from ltf_lite.progress import say
 SINGLY = ("baseline", "search", "evaluate")
 REPORT = "report"  # made of the other stages' files in seconds, and by `ltf report` too
 # Of a tuning that is not done: what was written at several validations can't be made up for later.
-GATHERED = ("tuning/adapter/", "tuning/log.jsonl")
+LOG = "log.jsonl"
+GATHERED = ("tuning/adapter/", f"tuning/{LOG}")
 PARTIAL = (".new", ".partial")  # folders that a kill leaves half written; each is written anew
 NAMED = 3  # missing files that are named in one line
 
@@ -86,11 +87,23 @@ def unreadable(run: Run, stage: Stage) -> Iterator[Path]:
         parts = path.relative_to(run.folder).parts
         passing = any(Path(part).suffix in (*PASSING, *PARTIAL) or part == "partial"
                       for part in parts)  # fmt: skip
-        if passing or path.parent in seen or not path.is_file() or is_whole(path):
+        if passing or path.parent in seen or not path.is_file():
+            continue
+        if is_whole(path) or (path.name == LOG and _half_a_line(path)):
             continue
         if CHECKPOINTS in parts:
             seen.add(path.parent)
         yield path
+
+
+def _half_a_line(log: Path) -> bool:
+    """Whether only the last line is broken: a kill does that, and who goes on with it knows."""
+    try:
+        for line in log.read_text(encoding="utf-8").splitlines()[:-1]:
+            json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def is_whole(path: Path) -> bool:
@@ -109,15 +122,6 @@ def is_whole(path: Path) -> bool:
     except (ValueError, NotImplementedError, RecursionError, zipfile.BadZipFile, EngineError):
         return False
     return True
-
-
-def _jsonl(path: Path) -> None:
-    """A log's last line may be cut off: a kill does that, and who goes on with it knows."""
-    if path.name != "log.jsonl":
-        read_jsonl(path)
-        return
-    for line in path.read_text(encoding="utf-8").splitlines()[:-1]:
-        json.loads(line)
 
 
 def _parquet(path: Path) -> None:
@@ -154,6 +158,6 @@ def _archive(path: Path) -> None:
 
 
 CHECKS: dict[str, Callable[[Path], object]] = {
-    ".json": read_json, ".jsonl": _jsonl, ".parquet": _parquet, ".safetensors": _safetensors,
+    ".json": read_json, ".jsonl": read_jsonl, ".parquet": _parquet, ".safetensors": _safetensors,
     ".gguf": _gguf, ".pt": _archive, ".pth": _archive, ".bin": _archive,
 }  # fmt: skip
