@@ -15,10 +15,9 @@ from ltf_lite.progress import say
 
 # Whose files are made one by one, so that those which are there need not be made again.
 SINGLY = ("baseline", "search", "evaluate")
-REPORT = "report"  # made of the other stages' files in seconds, and by `ltf report` too
 # Of a tuning that is not done: what was written at several validations can't be made up for later.
 LOG = "log.jsonl"
-GATHERED = ("tuning/adapter/", f"tuning/{LOG}")
+GATHERED = ("tuning/adapter", f"tuning/{LOG}")
 PARTIAL = (".new", ".partial")  # folders that a kill leaves half written; each is written anew
 NAMED = 3  # missing files that are named in one line
 
@@ -39,11 +38,11 @@ def mend(run: Run, stage: Stage, wanted: str, changes: dict[str, str] | None) ->
         _tell_missing(stage, [name for name, what in changes.items() if what == "missing"])
         broken = [name for name, what in changes.items() if what == "changed"]
         anew = stage.name not in SINGLY and set(changes.values()) != {"new"}
-    if stage.name != REPORT:
-        for name in broken:
-            _put_aside(run.folder, name)
-    if anew:
+    if anew:  # first: a kill after it finds a stage that is all made again
         run.stages[stage.name] = {}
+        run.save()
+    for name in broken:
+        _put_aside(run.folder, name)
 
 
 def _tell_missing(stage: Stage, names: list[str]) -> None:
