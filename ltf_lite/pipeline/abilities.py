@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ltf_lite.engines import Engine, model_path
@@ -11,7 +12,7 @@ from ltf_lite.evaluation import record
 from ltf_lite.evaluation.heldout import NAME, HeldoutError, nll, paragraphs
 from ltf_lite.evaluation.retention import HELDOUT_NLL, RETENTION, missed, value_of
 from ltf_lite.evaluation.success import SCHEMA, mean_interval
-from ltf_lite.files import read_json, write_json
+from ltf_lite.files import hash_of, read_json, write_json
 from ltf_lite.pipeline.common import problems_of, seed_of, task_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.presets import Preset, PresetError, ReasonerSection
@@ -27,18 +28,19 @@ Ability = dict[str, Any]
 
 def measure(
     run: Run, engine: Engine, split: Split, count: int,
-    sections: Sequence[ReasonerSection] | None = None,
+    sections: Sequence[ReasonerSection] | None = None, heldout: bool = True,
 ) -> dict[str, Ability]:  # fmt: skip
     """Every ability of the engine's model by name, on the first `count` problems of a split.
 
     `sections` are the reasoners asked (None: those of the preset's evaluation that ask a model);
     the sibling task and the held-out text come on top. A rate has its 95 % interval `low`..`high`
-    and `solved`, one character a problem (None for a mean); `nll` is nats a token. Raises
-    EngineError.
+    and `solved`, one character a problem; where that is None, `each` has what the mean is of.
+    `nll` is nats a token, and left out with `heldout` False: not every server can score.
+    `problems` is a hash of what was asked. Raises EngineError.
     """
     asked = run.preset.evaluation if sections is None else sections
     found = _by_reasoners(run, engine, asked, problems_of(run, split)[:count])
-    return found | elsewhere(run, engine, split, count)
+    return found | elsewhere(run, engine, split, count, heldout)
 
 
 def validate(run: Run, engine: Engine) -> dict[str, Ability]:
@@ -88,7 +90,9 @@ def named(sections: Sequence[ReasonerSection]) -> dict[str, ReasonerSection]:
     return found
 
 
-def elsewhere(run: Run, engine: Engine, split: Split, count: int) -> dict[str, Ability]:
+def elsewhere(
+    run: Run, engine: Engine, split: Split, count: int, heldout: bool = True
+) -> dict[str, Ability]:
     """What the run does not tune on: single pass on the sibling task, and the held-out text."""
     found: dict[str, Ability] = {}
     if (sibling := sibling_of(run.preset.task.name)) is not None:
@@ -97,9 +101,10 @@ def elsewhere(run: Run, engine: Engine, split: Split, count: int) -> dict[str, A
         solutions = _solve(run, engine, single, sibling, problems)
         rate = _rate(SIBLING, solutions, sibling, "greedy")
         found[SIBLING] = {**rate, "label": sibling.name}
-    if (file := heldout_file(run.preset)) is not None:
-        scored = nll(engine, paragraphs(file))
-        found[HELDOUT_NLL] = {"ability": HELDOUT_NLL, "label": file.name, **scored}
+    if heldout and (file := heldout_file(run.preset)) is not None:
+        texts = paragraphs(file)
+        found[HELDOUT_NLL] = {"ability": HELDOUT_NLL, "label": file.name, **nll(engine, texts),
+                              "problems": hash_of(texts)}  # fmt: skip
     return found
 
 
@@ -168,8 +173,11 @@ def _solve(
 def _rate(ability: str, solutions: list[Solution], task: NumbersGame, choice: str) -> Ability:
     found = record(solutions, task, 0.0, 0)
     rate = found["rates"][choice]
+    verdicts = [[attempt.verdict.correct for attempt in s.attempts] for s in solutions]
+    means = None if choice in found["solved"] else [fmean(row or [0]) for row in verdicts]
     return {"ability": ability, **{key: rate[key] for key in ("n", "rate", "low", "high")},
-            "solved": found["solved"].get(choice)}  # fmt: skip
+            "solved": found["solved"].get(choice), **({"each": means} if means else {}),
+            "problems": _asked(solutions)}  # fmt: skip
 
 
 def _valid_steps(solutions: list[Solution], task: NumbersGame) -> Ability:
@@ -178,4 +186,9 @@ def _valid_steps(solutions: list[Solution], task: NumbersGame) -> Ability:
     good, tried = (sum(column) for column in zip(*counts, strict=True))
     rate = good / tried
     low, high = mean_interval([rate + (g - rate * t) * len(counts) / tried for g, t in counts])
-    return {"n": len(counts), "rate": rate, "low": low, "high": high, "solved": None}
+    return {"n": len(counts), "rate": rate, "low": low, "high": high, "solved": None,
+            "each": counts, "problems": _asked(solutions)}  # fmt: skip
+
+
+def _asked(solutions: list[Solution]) -> str:
+    return hash_of([solution.problem.as_dict() for solution in solutions])
