@@ -93,6 +93,15 @@ def parser() -> argparse.ArgumentParser:
     add_json(verb)
     verb.set_defaults(run=show_report)
 
+    verb = verbs.add_parser("monitor", help="measure a deployed model again: has it fallen?")
+    verb.add_argument("folder", type=Path, metavar="RUN", help="the folder of the run it came from")
+    verb.add_argument("--model", required=True,
+                      help="a GGUF file, a model directory, a server, or tiny-base")  # fmt: skip
+    verb.add_argument("--problems", type=_many, metavar="N",
+                      help="ask only the first N test problems")  # fmt: skip
+    add_json(verb)
+    verb.set_defaults(run=monitor)
+
     verb = verbs.add_parser("presets", help="list the presets")
     add_json(verb)
     verb.set_defaults(run=list_presets)
@@ -132,6 +141,12 @@ def dry_run(preset: presets.Preset, args: argparse.Namespace) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"a number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def _many(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"a number from 1 up, not {text!r}")
     return int(text)
 
 
@@ -179,6 +194,16 @@ def show_report(args: argparse.Namespace) -> int:
     else:
         print(pipeline.closing(run))
     return DONE
+
+
+def monitor(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline
+    from ltf_lite.pipeline.monitor import as_text
+    from ltf_lite.pipeline.monitor import monitor as measure_again
+
+    found = measure_again(pipeline.Run.load(args.folder), args.model, args.problems)
+    print_json(found) if args.json else print(as_text(found))
+    return FALLEN if found["fallen"] else DONE
 
 
 def list_presets(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import comb
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, permutation_test
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
@@ -60,3 +60,57 @@ def pass_at_k(n: int, c: int, k: int) -> float:
         raise ValueError(f"pass@{k} of {c} right samples in {n} needs 0 <= c <= n and 1 <= k <= n")
     every = comb(n, k)
     return (every - comb(n - c, k)) / every
+
+
+Part = tuple[float, float]  # what a problem adds above and below: a mean's is (its value, 1)
+
+
+def paired_p(first: Sequence[Part], second: Sequence[Part], seed: int) -> float:
+    """Two-sided p that two ratios of sums over the same problems differ by chance alone.
+
+    Without a difference it is chance which of a problem's two parts is whose. Of right and wrong
+    answers this is McNemar's exact test; it is exact for up to 13 problems, and beyond that comes
+    from 9999 draws, never below 0.0002. Raises ValueError where the lengths differ or there is no
+    problem.
+    """
+    above, below = _columns([*first, *second])
+    n = len(first)
+    if not n or len(second) != n:
+        raise ValueError(f"pairs need as many of each, at least one, not {n} and {len(second)}")
+
+    def difference(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
+        return _ratio(above, below, one, axis) - _ratio(above, below, other, axis)
+
+    # of indices, so that what is above and below stay together
+    found = permutation_test(
+        (np.arange(n), np.arange(n, 2 * n)), difference, permutation_type="samples",
+        vectorized=True, n_resamples=9999, batch=500, random_state=np.random.default_rng(seed),
+    )  # fmt: skip
+    return float(min(1.0, found.pvalue))
+
+
+def ratio_interval(parts: Sequence[Part], seed: int) -> tuple[float, float]:
+    """The 95 % interval of a ratio of sums over problems, by a percentile bootstrap over them.
+
+    Raises ValueError where there are fewer than two.
+    """
+    if len(parts) < 2:
+        raise ValueError("an interval of a ratio needs at least two problems")
+    above, below = _columns(parts)
+
+    def ratio(drawn: np.ndarray, axis: int) -> np.ndarray:
+        return _ratio(above, below, drawn, axis)
+
+    found = bootstrap(
+        (np.arange(len(parts)),), ratio, method="percentile", vectorized=True, batch=500,
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(found.low), float(found.high)
+
+
+def _columns(parts: Sequence[Part]) -> np.ndarray:
+    return np.asarray(parts, float).reshape(-1, 2).T
+
+
+def _ratio(above: np.ndarray, below: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
+    return above[at].sum(axis) / below[at].sum(axis)
