@@ -90,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("report", help="write the report of a run, and say what it came to")
     verb.add_argument("folder", type=Path, help="the run's folder")
+    verb.add_argument("--per-hour", type=float, metavar="PRICE",
+                      help="what an hour of the machine costs (default 0.50)")  # fmt: skip
+    verb.add_argument("--per-kwh", type=float, metavar="PRICE",
+                      help="what a kilowatt-hour costs, instead")  # fmt: skip
+    verb.add_argument("--watts", type=float,
+                      help="the machine's power, where it reports no energy")  # fmt: skip
     add_json(verb)
     verb.set_defaults(run=show_report)
 
@@ -184,16 +190,26 @@ def open_app(args: argparse.Namespace) -> int:
 def show_report(args: argparse.Namespace) -> int:
     from ltf_lite import pipeline
 
+    price = _price(args)
     run = pipeline.Run.load(args.folder)
     if pipeline.missing(run) is None:
         from ltf_lite.pipeline.stages.report import rewrite
 
-        run = rewrite(args.folder)
+        run = rewrite(args.folder, price)
     if args.json:
         print_json(pipeline.summary(run))
     else:
         print(pipeline.closing(run))
     return DONE
+
+
+def _price(args: argparse.Namespace):
+    from ltf_lite.evaluation.cost import CostError, price_of
+
+    try:
+        return price_of(args.per_hour, args.per_kwh, args.watts)
+    except CostError as error:
+        raise UsageError(str(error)) from error
 
 
 def monitor(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import re
 import pytest
 import torch
 import yaml
+from ltf_lite.report.markdown import retention_table
 
 from ltf_lite import presets
 from ltf_lite.engines import model_path, open_engine
@@ -20,7 +21,6 @@ from ltf_lite.files import read_json
 from ltf_lite.pipeline import abilities, jobs
 from ltf_lite.pipeline.train import check
 from ltf_lite.presets import PresetError
-from ltf_lite.report.markdown import retention_table
 from ltf_lite.tasks import get_task, sibling_of
 from tests.conftest import SMALL, ltf, one_sentence
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ltf_lite.report.markdown import difference_table
 
 from ltf_lite.engines import open_engine
 from ltf_lite.evaluation import compared, record
 from ltf_lite.evaluation.significance import mcnemar, paired_interval, pass_at_k
 from ltf_lite.files import read_json, write_json
 from ltf_lite.reasoners import get_reasoner
-from ltf_lite.report.markdown import difference_table
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ltf_lite.evaluation.cost import lines
 from ltf_lite.report.drawing import WORDS, blank, finish, legend_below, log_axis
 
 # Answer of `evaluation.budget.curve` → its word, colour and marker.
@@ -39,11 +40,11 @@ def budget_figure(points: Sequence[Mapping[str, Any]], words: Mapping[str, str] 
     axes.set_xlim(low / 1.3, max(high * 1.3, low * 4))
     axes.set_ylim(0, min(103, 100 * max(p["high"] for p in shown) + 4))
     log_axis(axes.xaxis, *axes.get_xlim())
-    lines = dict.fromkeys((p["answer"], p["model"]) for p in shown)
-    for answer, model in lines:
+    both = dict.fromkeys((p["answer"], p["model"]) for p in shown)
+    for answer, model in both:
         own = [p for p in shown if (p["answer"], p["model"]) == (answer, model)]
         _answer(axes, answer, model, own)
-    _answers_legend(axes, list(lines), words)
+    _answers_legend(axes, list(both), words)
     return figure
 
 
@@ -69,18 +70,66 @@ def _answer(axes: Axes, answer: str, model: str, points: Sequence[Mapping[str, A
                     linestyles=(0, (1, 2)))  # fmt: skip
 
 
-def _answers_legend(axes: Axes, lines: Sequence[tuple[str, str]], words: Mapping[str, str]) -> None:
+def _answers_legend(axes: Axes, both: Sequence[tuple[str, str]], words: Mapping[str, str]) -> None:
     """Answers by colour and marker, models by line and filling."""
     handles = []
-    for answer in dict.fromkeys(answer for answer, _ in lines):
+    for answer in dict.fromkeys(answer for answer, _ in both):
         word, color, marker = _look(answer)
         settings = answer.partition(" (")[1:]
         handles.append(Line2D([], [], color=color, marker=marker, linestyle="none",
                               markersize=10 if marker == "*" else 6,
                               label=words.get(word, word) + "".join(settings)))  # fmt: skip
     for model, style in MODELS.items():
-        if any(own == model for _, own in lines):
+        if any(own == model for _, own in both):
             handles.append(Line2D([], [], color="black", linestyle=style, marker="o", markersize=6,
                                   markerfacecolor="black" if model == "tuned" else "white",
                                   label=words[model]))  # fmt: skip
     legend_below(axes, 2, handles)
+
+
+def break_even_figure(result: Mapping[str, Any], words: Mapping[str, str] = WORDS) -> Figure:
+    """Total cost against questions asked (both log): training and single pass, and each search.
+
+    `result` is that of `evaluation.cost.break_even`. Where a search is not known to be matched, its
+    break-even is hollow.
+    """
+    figure = blank(4.4)
+    axes = figure.subplots()
+    ours, *searches = lines(result)
+    paid = [row["questions"] for row in result["searches"] if row["questions"]]
+    low, high = (min(paid) / 30, max(paid) * 30) if paid else (1.0, 1e6)
+    asked = [low * (high / low) ** (k / 60) for k in range(61)]
+    finish(axes, words["cost"], words["questions"], asked, words)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.plot(asked, [ours["fixed"] + ours["each"] * n for n in asked], "k-", linewidth=2.2,
+              label=words["trained"])  # fmt: skip
+    for line, row in zip(searches, result["searches"], strict=True):
+        _search(axes, line, row["questions"], asked, words)
+    notes = {"better": "paid", "worse": "unequal", "can't tell": "unsure"}
+    handles, _ = axes.get_legend_handles_labels()
+    for quality in sorted({row["quality"] for row in result["searches"] if row["questions"]}):
+        handles.append(Line2D([], [], color="black", marker="o", linestyle="none", markersize=8,
+                              markerfacecolor="black" if quality == "better" else "white",
+                              label=words[notes[quality]]))  # fmt: skip
+    log_axis(axes.xaxis, low, high)
+    legend_below(axes, 1, handles)
+    return figure
+
+
+def _search(
+    axes: Axes, line: Mapping[str, Any], paid: float | None, asked: Sequence[float],
+    words: Mapping[str, str],
+) -> None:  # fmt: skip
+    """What a search costs, and where training has cost as much."""
+    name, *settings = line["name"].partition(" (")
+    known = name if name in ANSWERS else "best of n" if name.startswith("best of") else name
+    word, color, marker = _look(known.partition("@")[0])
+    shown = words.get(word, word) if known == name else name
+    axes.plot(asked, [line["each"] * n for n in asked], "--", color=color, linewidth=1.6,
+              label=shown + "".join(settings))  # fmt: skip
+    if paid:
+        sure = line["quality"] == "better"
+        axes.plot([paid], [line["each"] * paid], marker, color=color, markersize=9, zorder=3,
+                  markerfacecolor=color if sure else "white")  # fmt: skip

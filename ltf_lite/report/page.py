@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ltf_lite.evaluation.cost import Price
 from ltf_lite.files import write_text
 from ltf_lite.report.figures import as_svg
 from ltf_lite.report.picture import write_png
@@ -18,14 +19,17 @@ from ltf_lite.report.tables import Table, as_csv
 from ltf_lite.tasks import NumbersGame
 
 PAGE, RESULTS = "index.html", "results.csv"
+PRICE = Price()
 
 
-def write(folder: Path, manifest: Mapping[str, Any], task: NumbersGame) -> Path:
+def write(
+    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, price: Price = PRICE
+) -> Path:
     """Write the report of the run in a folder, whatever was there before; returns the page.
 
-    `task` has the run's settings.
+    `task` has the run's settings. Raises CostError for a price that can't be applied.
     """
-    parts, out = sections(folder, manifest, task), folder / "report"
+    parts, out = sections(folder, manifest, task, price), folder / "report"
     out.mkdir(exist_ok=True)
     for part in parts:
         for picture in part.pictures:

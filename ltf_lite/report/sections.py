@@ -8,12 +8,20 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import missed, said
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.files import read_json, read_jsonl
-from ltf_lite.report import kept_tables, kinds_tables, paths, run_tables, success_tables
+from ltf_lite.report import (
+    cost_tables,
+    kept_tables,
+    kinds_tables,
+    paths,
+    run_tables,
+    success_tables,
+)
 from ltf_lite.report.figures import curves_figure, kinds_figure
-from ltf_lite.report.figures_cost import budget_figure
+from ltf_lite.report.figures_cost import break_even_figure, budget_figure
 from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
 from ltf_lite.report.picture import headline_figure
 from ltf_lite.report.results import headline, headline_sentence, records, rows
@@ -48,6 +56,7 @@ class Told(NamedTuple):
     manifest: Mapping[str, Any]
     task: NumbersGame
     results: list[dict[str, Any]]
+    price: Price
 
     @property
     def seed(self) -> int:
@@ -65,13 +74,19 @@ class Told(NamedTuple):
         return read_json(file) if file.is_file() else None
 
 
-def sections(folder: Path, manifest: Mapping[str, Any], task: NumbersGame) -> list[Section]:
-    """Every part that a finished run has data for, in the page's order, the headline first."""
-    told = Told(folder, manifest, task, rows(folder))
+def sections(
+    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, price: Price
+) -> list[Section]:
+    """Every part that a finished run has data for, in the page's order, the headline first.
+
+    Raises CostError for a price that can't be applied.
+    """
+    told = Told(folder, manifest, task, rows(folder), price)
     return [
         section
         for part in (_headline, _success, _differences, _samples, _budgets, _curves, _kept, _kinds,
-                     _failed, _examples, _side_by_side, _parity, _cost, _manifest)
+                     _failed, _examples, _side_by_side, _break_even, _parity, _cost,
+                     _manifest)
         for section in part(told)
     ]  # fmt: skip
 
@@ -170,6 +185,15 @@ def _side_by_side(told: Told) -> Iterator[Section]:
         yield Section("side_by_side", "Test problems side by side",
                       "Single passes of base and tuned model on the same problems, drawn by the "
                       "run's seed, with the fatal step marked.", groups=groups)  # fmt: skip
+
+
+def _break_even(told: Told) -> Iterator[Section]:
+    if result := cost_tables.paid(told.folder, told.manifest["stages"], told.price):
+        picture = Picture("break_even", "Total cost against number of questions",
+                          break_even_figure(result))  # fmt: skip
+        yield Section("break_even", "When training has paid for itself",
+                      cost_tables.in_words(result), pictures=[picture],
+                      tables=[cost_tables.break_even_table(result)])  # fmt: skip
 
 
 def _parity(told: Told) -> Iterator[Section]:

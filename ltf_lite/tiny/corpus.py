@@ -89,9 +89,12 @@ def _value_document(rng: random.Random) -> Document:
     return prompt(left, target, "!"), value + "\n"
 
 
-def documents(seed: int) -> Iterator[Document]:
-    """An endless stream of (prompt, completion), the same for the same seed."""
+def documents(seed: int, weights: tuple[int, int, int] = (82, 7, 11)) -> Iterator[Document]:
+    """An endless stream of (prompt, completion), the same for the same seed.
+
+    `weights` are those of walks, proposals and value judgements.
+    """
     rng = random.Random(f"corpus:{seed}")
     kinds = (_walk_document, _propose_document, _value_document)
     while True:
-        yield rng.choices(kinds, (82, 7, 11))[0](rng)
+        yield rng.choices(kinds, weights)[0](rng)

@@ -80,8 +80,11 @@ def _of(folder: Path, say: Say) -> list[str]:
         headline = lead + cards.figure(headline_figure(found["results"]), say("runs.headline"))
         tables += [
             f"### {say('runs.difference')}\n{as_markdown(difference_table(folder))}",
-            *(f"### {table.title}\n{as_markdown(table)}"
-              for table in (pass_table(folder), retention_table(folder)) if table),
+            *(
+                f"### {table.title}\n{as_markdown(table)}"
+                for table in (pass_table(folder), retention_table(folder))
+                if table
+            ),
         ]
     return [
         cards.part(say("runs.headline"), headline),

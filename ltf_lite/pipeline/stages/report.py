@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ltf_lite.evaluation.cost import Price
 from ltf_lite.pipeline.common import task_of
 from ltf_lite.pipeline.run import Run, locked
 from ltf_lite.pipeline.train import STAGES
@@ -14,14 +15,14 @@ def main(run: Run) -> None:
     write(run.folder, run.manifest, task_of(run))
 
 
-def rewrite(folder: Path) -> Run:
+def rewrite(folder: Path, price: Price) -> Run:
     """Write the report of a run whose other stages are done anew.
 
-    Raises RunError where another process works on it.
+    Raises RunError where another process works on it, CostError for a price that can't be applied.
     """
     with locked(folder):
         run = Run.load(folder)
-        write(folder, run.manifest, task_of(run))
+        write(folder, run.manifest, task_of(run), price)
         stage = next(stage for stage in STAGES if stage.name == "report")
         if run.stages.get(stage.name, {}).get("status") == "done":
             run.record(stage)  # else `ltf train` would take it for damaged
