@@ -53,7 +53,7 @@ def retention_figure(
         if points:
             _kept(axes, name, points, _label(name, floors, words))
         elif shown:
-            lost.append(_ability(name, words))
+            lost.append(ability_word(name, words))
     finish(axes, words["kept"], words["step"], shown, words)
     if shown:
         _scale(axes, shown, floors)
@@ -87,12 +87,13 @@ def _label(name: str, floors: Mapping[str, float], words: Mapping[str, str]) -> 
     """An ability's word, with its floor."""
     kind = name.partition(" ")[0]
     if kind not in floors:
-        return _ability(name, words)
+        return ability_word(name, words)
     word = words["ceiling" if kind in CEILINGS else "floor"]
-    return word.format(name=_ability(name, words), value=f"{floors[kind]:g}")
+    return word.format(name=ability_word(name, words), value=f"{floors[kind]:g}")
 
 
-def _ability(name: str, words: Mapping[str, str]) -> str:
+def ability_word(name: str, words: Mapping[str, str]) -> str:
+    """What an ability is called, with the settings of a second reasoner of its kind."""
     first, _, settings = name.partition(" ")
     word = {"single_pass": "single"}.get(first, first)
     return f"{words.get(word, first)} {settings}".strip()

@@ -1,0 +1,118 @@
+"""Figures of what was kept, of equal budgets and of break-even: what a reader learns from them."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from ltf_lite.evaluation import wilson
+from ltf_lite.report.drawing import WORDS, as_svg
+from ltf_lite.report.figures_cost import budget_figure
+from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
+from tests.test_figures import RECORDS, texts
+
+NAMES = ("single_pass", "valid_steps", "sample", "tot", "rap", "sibling", "heldout_nll")
+BASE = {"abilities": {name: {"ability": name} for name in NAMES}}
+FLOORS = {"tot": 0.9, "rap": 0.9, "heldout_nll": 1.1}
+
+
+def line(step: int, success: float, shortfall: float = 0.0, **kept: float | None) -> dict:
+    rest = dict.fromkeys(NAMES, 1.0) | {"sibling": None}
+    return {"step": step, "success": success, "shortfall": shortfall, "kept": rest | kept}
+
+
+LINES = [line(100, 0.3, single_pass=3.0, tot=0.95), line(200, 0.5, 0.3, single_pass=5.0, tot=0.6)]
+
+
+def point(model: str, answer: str, tokens: float, solved: int) -> dict:
+    low, high = wilson(solved, 200)
+    return {"model": model, "answer": answer, "budget": None, "tokens": tokens,
+            "rate": solved / 200, "low": low, "high": high, "n": 200}  # fmt: skip
+
+
+POINTS = [
+    point(model, answer, tokens, solved + more)
+    for model, more in (("base", 0), ("tuned", 30))
+    for answer, tokens, solved in (
+        ("single pass", 27, 20), ("self-consistency", 27, 15), ("self-consistency", 108, 30),
+        ("best of n", 108, 40), ("tree of thoughts", 900, 60), ("RAP", 800, 50),
+    )
+]  # fmt: skip
+DRAW = {
+    "retention": lambda words: retention_figure(BASE, LINES, FLOORS, words),
+    "kinds_change": lambda words: kinds_change_figure(RECORDS, words),
+    "budgets": lambda words: budget_figure(POINTS, words),
+}
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_a_figure_has_no_fixed_colour_and_draws_in_another_language(name):
+    words = {word: f"{text} 学習" for word, text in WORDS.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = as_svg(DRAW[name](words), name)
+    assert "currentColor" in svg
+    assert 'fill="#' not in svg
+    assert any("学習" in text for text in texts(svg))
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_text_is_legible_where_a_phone_shrinks_a_figure_most(name):
+    figure = DRAW[name](WORDS)
+    axes = figure.axes[0]
+    said = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label]
+    said += axes.get_legend().get_texts() if axes.get_legend() else []
+    assert min(text.get_fontsize() for text in said) * 0.85 >= 9
+
+
+def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
+    figure = retention_figure(BASE, LINES, FLOORS)
+    said = texts(as_svg(figure, "retention"))
+    assert "kept: step 100" in said
+    assert {"single pass", "tree of thoughts, at least 0.9", "RAP, at least 0.9",
+            "NLL of other text, at most 1.1", "sibling task: the base has 0"} <= set(said)  # fmt: skip
+    drawn = {each.get_label(): each for each in figure.axes[0].get_lines()}
+    assert list(drawn["single pass"].get_xdata()) == [0, 100, 200]
+    assert list(drawn["single pass"].get_ydata()) == [1, 3, 5]
+    looks = {(str(each.get_linestyle()), each.get_marker()) for each in drawn.values()}
+    assert len({marker for _, marker in looks}) >= 6  # told apart without colour
+
+
+def test_a_kept_step_below_a_floor_says_so():
+    lost = [line(100, 0.3, 0.2, tot=0.72), line(200, 0.5, 0.3, tot=0.63)]
+    said = texts(as_svg(retention_figure(BASE, lost, FLOORS), "retention"))
+    assert "kept: step 100, below a floor" in said
+
+
+def test_a_second_search_of_a_kind_is_named_with_its_settings():
+    base = {"abilities": {"tot": {}, "tot beam=8": {}}}
+    lines = [line(100, 0.3, **{"tot beam=8": 0.8})]
+    said = texts(as_svg(retention_figure(base, lines, FLOORS), "retention"))
+    assert "tree of thoughts beam=8, at least 0.9" in said
+
+
+def test_the_change_of_kinds_has_a_side_and_a_number():
+    figure = kinds_change_figure(RECORDS)
+    said = texts(as_svg(figure, "change"))
+    assert {"tot", "dead_end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(said)
+    assert not {"random", "rap", "success"} & set(said)
+    assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [-50, -5, 10]
+
+
+def test_equal_budgets_tell_answers_and_models_apart():
+    figure = budget_figure(POINTS)
+    said = texts(as_svg(figure, "budgets"))
+    assert {"single pass", "self-consistency", "best of n by likelihood", "tree of thoughts", "RAP",
+            "base", "tuned"} <= set(said)  # fmt: skip
+    assert figure.axes[0].get_xscale() == "log"
+    assert len(figure.axes[0].containers) == 10  # an answer of a model each, with its intervals
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [retention_figure({}, [], {}), retention_figure({}, [{"step": 1, "success": 0.1}], {}),
+     kinds_change_figure([]), kinds_change_figure(RECORDS[:2]), budget_figure([])],
+)  # fmt: skip
+def test_where_nothing_is_known_the_figure_says_so(figure):
+    assert "nothing yet" in texts(as_svg(figure, "empty"))
