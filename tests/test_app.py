@@ -137,6 +137,34 @@ def test_a_gguf_file_arrives_as_it_is(served, small_run):
         assert "small.q8_0.gguf" in answer.headers["content-disposition"]
 
 
+def test_the_report_is_shown_and_runs_no_script(served, small_run):
+    with urllib.request.urlopen(f"{served.url}/report/small") as answer:
+        assert answer.read() == (small_run / "report" / "index.html").read_bytes()
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "content-disposition" not in answer.headers
+        policy = answer.headers["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"  # scripts, frames and whatever has no rule of its own
+    assert "script-src" not in rules
+    assert (rules["style-src"], rules["img-src"]) == ("'unsafe-inline'", "data:")
+
+
+def test_the_numbers_of_the_report_can_be_downloaded(served, small_run):
+    with urllib.request.urlopen(f"{served.url}/report/small/results.csv") as answer:
+        assert answer.read() == (small_run / "report" / "results.csv").read_bytes()
+        assert "results.csv" in answer.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["report/", "report/..", "report/nothing", "report/small/", "report/small/headline.png",
+     "report/small/..%2fmanifest.json", "report/small%2f..%2fsmall", "report/%2e%2e/index.html",
+     "report/small/%2e%2e%2fmanifest.json", "report/%2fetc/passwd", "report/small%00"],
+)  # fmt: skip
+def test_nothing_but_the_report_of_a_listed_run_is_shown(served, path):
+    assert status(f"{served.url}/{path}") in (403, 404)
+
+
 def test_nothing_can_be_uploaded(served):
     body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
     request = urllib.request.Request(

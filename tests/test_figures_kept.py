@@ -70,8 +70,9 @@ def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
     figure = retention_figure(BASE, LINES, FLOORS)
     said = texts(as_svg(figure, "retention"))
     assert "kept: step 100" in said
-    assert {"single pass", "tree of thoughts, at least 0.9", "RAP, at least 0.9",
-            "NLL of other text, at most 1.1", "sibling task: the base has 0"} <= set(said)  # fmt: skip
+    wanted = ("single pass", "tree of thoughts, at least 0.9", "RAP, at least 0.9",
+              "NLL of other text, at most 1.1", "sibling task: the base has 0")  # fmt: skip
+    assert set(wanted) <= set(said)
     drawn = {each.get_label(): each for each in figure.axes[0].get_lines()}
     assert list(drawn["single pass"].get_xdata()) == [0, 100, 200]
     assert list(drawn["single pass"].get_ydata()) == [1, 3, 5]

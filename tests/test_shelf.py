@@ -56,6 +56,21 @@ def test_a_file_is_chosen_by_the_name_it_was_found_under_and_by_nothing_else(run
         Shelf(runs).model(name)
 
 
+def test_of_a_report_the_page_and_its_numbers_can_be_had_and_nothing_else(runs):
+    report = runs / "older" / "report"
+    report.mkdir()
+    for name in ("index.html", "results.csv", "notes.txt"):
+        (report / name).write_text(name)
+    (runs / "newer" / "report").symlink_to(runs.parent / "outside")
+    (runs.parent / "outside" / "index.html").write_text("outside")
+    shelf = Shelf(runs)
+    assert set(shelf.reports("older")) == {"index.html", "results.csv"}
+    assert shelf.reports("newer") == {}  # its folder leads out
+    for name in ("notes.txt", "../manifest.json", "", None):
+        with pytest.raises(TaskError, match="choose one of the list"):
+            shelf.report("older", name)
+
+
 @pytest.mark.parametrize("run", ["linked", "../outside", "/", ".", "", "older/..", None])
 def test_no_run_but_those_in_the_folder(runs, run):
     with pytest.raises(TaskError, match="there is no run"):

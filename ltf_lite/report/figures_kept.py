@@ -19,6 +19,7 @@ from ltf_lite.report.drawing import (
     nothing,
 )
 from ltf_lite.report.picture import COLORS
+from ltf_lite.tuning.checkpoints import best
 
 # Ability → colour, line and marker, each of which tells it alone.
 ABILITIES: dict[str, tuple[str, Any, str]] = {
@@ -59,7 +60,7 @@ def retention_figure(
         _scale(axes, shown, floors)
         _floors(axes, floors)
         axes.set_title(words["kept"], loc="left", fontsize=TEXT, pad=22)
-        _kept_step(axes, best_line(shown), words)
+        _kept_step(axes, best(shown), words)
         if lost:  # a line of the legend without a line
             axes.plot([], [], " ", label=words["no_ratio"].format(names=", ".join(lost)))
         legend_below(axes, 2)
@@ -71,11 +72,6 @@ def _floors(axes: Axes, floors: Mapping[str, float]) -> None:
     for index, (name, value) in enumerate(floors.items()):
         axes.axhline(value, color=_look(name)[0], linestyle=(1.8 * index, (1.2, 2.4)),
                      linewidth=1.7, zorder=1)  # fmt: skip
-
-
-def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The checkpoint that is kept: the least below its floors, then the most success, the later."""
-    return max(lines, key=lambda line: (-line.get("shortfall", 0.0), line["success"], line["step"]))
 
 
 def _look(name: str) -> tuple[str, Any, str]:
@@ -133,15 +129,15 @@ def _ticks(axes: Axes) -> list[float]:
     return sorted(found)
 
 
-def _kept_step(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None:
+def _kept_step(axes: Axes, kept: Mapping[str, Any], words: Mapping[str, str]) -> None:
     """A line at the step that was kept, named above it; bold where it is below a floor."""
-    bad = best.get("shortfall", 0.0) > 0
+    bad = kept.get("shortfall", 0.0) > 0
     color = "#b3261e" if bad else COLORS["tuned"]
-    axes.axvline(best["step"], color=color, linewidth=1.4, alpha=0.8, zorder=0)
-    late = best["step"] > sum(axes.get_xlim()) / 2
+    axes.axvline(kept["step"], color=color, linewidth=1.4, alpha=0.8, zorder=0)
+    late = kept["step"] > sum(axes.get_xlim()) / 2
     axes.annotate(
-        words["below_floor" if bad else "kept_step"].format(step=best["step"]),
-        (best["step"], 1), (6 if late else -6, 3), xycoords=axes.get_xaxis_transform(),
+        words["below_floor" if bad else "kept_step"].format(step=kept["step"]),
+        (kept["step"], 1), (6 if late else -6, 3), xycoords=axes.get_xaxis_transform(),
         textcoords="offset points", ha="right" if late else "left", va="bottom", fontsize=TEXT,
         color=color, weight="bold" if bad else "normal",
     )  # fmt: skip

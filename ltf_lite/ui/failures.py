@@ -14,7 +14,7 @@ from ltf_lite.harvest.store import Row
 from ltf_lite.pipeline.common import task_of
 from ltf_lite.tasks import NumbersGame
 from ltf_lite.tasks.base import KINDS
-from ltf_lite.ui import cards
+from ltf_lite.ui import cards, outcomes
 from ltf_lite.ui.desk import Desk, answered, bounded, choice
 from ltf_lite.ui.words import Say
 
@@ -34,23 +34,27 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
         step = choice([], label=say("failures.step"), elem_id="failures-step")
         page = gr.Number(1, label=say("failures.page"), precision=0, minimum=1,
                          elem_id="failures-page", min_width=90)  # fmt: skip
-    told, rows = gr.HTML(elem_id="failures-notice"), gr.HTML(elem_id="failures-list")
+    told, kinds = gr.HTML(elem_id="failures-notice"), gr.HTML(elem_id="failures-kinds")
+    rows = gr.HTML(elem_id="failures-list")
     inputs = [run, kind, reasoner, step, page]
-    outputs = [*inputs, told, rows]
-    blank = lambda note: [*[gr.skip()] * len(inputs), note, ""]  # noqa: E731
-    show = answered(_show(desk), blank, say)
-    gr.on([chosen.select, page.change], show, inputs, outputs, queue=False,
-          api_visibility="private", show_progress="hidden")  # fmt: skip
-    filters = [run, kind, reasoner, step]
-    gr.on([one.input for one in filters], lambda *chosen: show(*chosen[:-1], 1), inputs, outputs,
-          queue=False, api_visibility="private", show_progress="hidden")  # fmt: skip
+    outputs = [*inputs, told, kinds, rows]
+    blank = lambda note: [*[gr.skip()] * len(inputs), note, "", ""]  # noqa: E731
+    look, turn = (answered(_show(desk, drawn), blank, say) for drawn in (True, False))
+    options = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    gr.on([chosen.select], look, inputs, outputs, **options)
+    gr.on([run.input], lambda *picked: look(*picked[:-1], 1), inputs, outputs, **options)
+    gr.on([page.change], turn, inputs, outputs, **options)
+    gr.on([one.input for one in (kind, reasoner, step)],
+          lambda *picked: turn(*picked[:-1], 1), inputs, outputs, **options)  # fmt: skip
 
 
-def _show(desk: Desk):
+def _show(desk: Desk, drawn: bool):
+    """`drawn`: with the run's pictures, which no choice but the run's changes."""
+
     def show(run: Any, kind: Any, reasoner: Any, step: Any, page: Any) -> list[Any]:
         say, names = desk.say, list(desk.shelf.run_folders())
         if not names:
-            return [*[gr.skip()] * 5, cards.notice(say("runs.none")), ""]
+            return [*[gr.skip()] * 5, cards.notice(say("runs.none")), "", ""]
         run = run or names[0]
         folder = desk.shelf.run(run)
         counted = browse.counts(folder / "harvest")
@@ -61,7 +65,9 @@ def _show(desk: Desk):
                 picked[name] = ALL  # of another run, or nothing is left of it
         shown, page = _page(folder, picked, page, say)
         updates = [gr.update(choices=lists[n], value=picked[n]) for n in FILTERS]
-        return [gr.update(choices=names, value=run), *updates, gr.update(value=page), "", shown]
+        kinds = outcomes.failed(folder, say)[0] if drawn else gr.skip()
+        return [gr.update(choices=names, value=run), *updates, gr.update(value=page), "", kinds,
+                shown]  # fmt: skip
 
     return show
 

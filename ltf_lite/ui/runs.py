@@ -12,18 +12,19 @@ import gradio as gr
 from ltf_lite import pipeline
 from ltf_lite.pipeline import jobs
 from ltf_lite.progress import duration
-from ltf_lite.report import figures
-from ltf_lite.report.kept_tables import retention_table
-from ltf_lite.report.kinds_tables import kinds_table
+from ltf_lite.report.figures import curves_figure
+from ltf_lite.report.kept_tables import curves_table
 from ltf_lite.report.picture import headline_figure
-from ltf_lite.report.results import headline_sentence, records
-from ltf_lite.report.success_tables import difference_table, pass_table, success_table
-from ltf_lite.report.tables import as_markdown
-from ltf_lite.ui import cards
+from ltf_lite.report.results import headline_sentence
+from ltf_lite.report.success_tables import difference_table, pass_table, same_table, success_table
+from ltf_lite.report.tables import Table, as_markdown
+from ltf_lite.tuning.checkpoints import best
+from ltf_lite.ui import cards, outcomes
 from ltf_lite.ui.desk import Desk, answered, choice
 from ltf_lite.ui.words import Say
 
-SHOWN = 5  # outputs of `show` besides the notice
+PARTS = ("headline", "table", "stages", "kept", "kinds", "cost", "tables", "files")
+TABLES = ("table", "tables")  # of the parts, those that are folded
 
 
 def tab(desk: Desk, chosen: gr.Tab) -> None:
@@ -33,66 +34,70 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
     with gr.Row():
         run = choice([], label=say("runs.run"), elem_id="run", scale=3)
         refresh = gr.Button(say("refresh"), elem_id="runs-refresh", min_width=120)
-    told = gr.HTML(elem_id="runs-notice")
-    parts: list[gr.components.Component] = [gr.HTML(elem_id="runs-headline")]
-    with gr.Accordion(say("as_table"), open=False):
-        parts.append(gr.Markdown(elem_id="runs-table"))
-    parts += [gr.HTML(elem_id="runs-stages"), gr.HTML(elem_id="runs-kinds")]
-    with gr.Accordion(say("as_table"), open=False):
-        parts.append(gr.Markdown(elem_id="runs-tables"))
-    files = gr.HTML(elem_id="runs-files")
-    blank = lambda note: [gr.skip(), note, *[""] * len(parts), ""]  # noqa: E731
-    gr.on([chosen.select, refresh.click, run.input], answered(_show(desk), blank, say), run,
-          [run, told, *parts, files], queue=False, api_visibility="private",
-          show_progress_on=run)  # fmt: skip
+    parts: list[gr.components.Component] = [gr.HTML(elem_id="runs-notice")]
+    for name in PARTS:
+        if name in TABLES:
+            with gr.Accordion(say("as_table"), open=False):
+                parts.append(gr.Markdown(elem_id=f"runs-{name}"))
+        else:
+            parts.append(gr.HTML(elem_id=f"runs-{name}"))
+    blank = lambda note: [gr.skip(), note, *[""] * len(PARTS)]  # noqa: E731
+    gr.on([chosen.select, refresh.click, run.input],
+          answered(_show(desk), blank, say), run, [run, *parts], queue=False,
+          api_visibility="private", show_progress_on=run)  # fmt: skip
 
 
 def _show(desk: Desk):
     def show(name: Any) -> list[Any]:
         names = list(desk.shelf.run_folders())
         if not names:
-            return [gr.update(choices=[]), cards.notice(desk.say("runs.none")), *[""] * (SHOWN + 1)]
+            told = cards.notice(desk.say("runs.none"))
+            return [gr.update(choices=[]), told, *[""] * len(PARTS)]
         name = name or names[0]
         folder = desk.shelf.run(name)
+        notice, parts = _of(folder, desk.say)
+        parts["headline"] += _report(desk, name)
+        parts["files"] = _files(desk, name)
         update = gr.update(choices=names, value=name)
-        return [update, "", *_of(folder, desk.say), _files(desk, name)]
+        return [update, notice, *(parts[part] for part in PARTS)]
 
     return show
 
 
-def _of(folder: Path, say: Say) -> list[str]:
-    """Stages and curves, headline, its table, failure kinds, their tables."""
-    found = pipeline.summary(pipeline.Run.load(folder))
-    made, curve = records(folder), jobs.curves(folder)
-    words = cards.words_of("figure", figures.WORDS, say)
-    top, kinds, tables = stages(jobs.state(folder), say), "", []
-    headline = f'<p class="ltf-dim">{escape(say("runs.no_results"))}</p>'
-    if curve:
-        picture = cards.figure(figures.curves_figure(curve, words), say("runs.curves"))
+def _of(folder: Path, say: Say) -> tuple[str, dict[str, str]]:
+    """(A notice or "", the parts of the tab that a run's records fill)."""
+    run = pipeline.Run.load(folder)
+    preset, lines, found = run.preset, jobs.curves(folder), pipeline.summary(run)
+    kept, kept_tables = outcomes.kept(folder, preset, lines, say)
+    failed, failed_tables = outcomes.failed(folder, say)
+    equal, budget_tables = outcomes.budgets(folder, preset, say)
+    top, headline, tables = stages(jobs.state(folder), say), "", []
+    if lines:
+        picture = cards.figure(curves_figure(lines, outcomes.figure_words(say)), say("runs.curves"))
         top += cards.part(say("runs.curves"), picture)
-        tables.append(f"### {say('runs.curves')}\n{figures.curves_table(curve)}")
-    if made:
-        picture = cards.figure(figures.kinds_figure(made, words), say("runs.kinds"))
-        kinds = cards.part(say("runs.kinds"), picture)
-        tables.append(f"### {say('runs.kinds')}\n{as_markdown(kinds_table(folder))}")
+        tables.append(curves_table(lines, best(lines)["step"]))
     if found["headline"]:
-        lead = f'<p class="ltf-lead">{escape(headline_sentence(found["headline"]))}</p>'
-        headline = lead + cards.figure(headline_figure(found["results"]), say("runs.headline"))
-        tables += [
-            f"### {say('runs.difference')}\n{as_markdown(difference_table(folder))}",
-            *(
-                f"### {table.title}\n{as_markdown(table)}"
-                for table in (pass_table(folder), retention_table(folder))
-                if table
-            ),
-        ]
-    return [
-        cards.part(say("runs.headline"), headline),
-        as_markdown(success_table(found["results"])) if found["results"] else "",
-        f'<div class="ltf-two">{top}</div>',
-        kinds,
-        "\n\n".join(filter(None, tables)),
-    ]
+        headline = f'<p class="ltf-lead">{escape(headline_sentence(found["headline"]))}</p>'
+        headline += cards.figure(headline_figure(found["results"]), say("runs.headline"))
+        tables += _answers(folder)
+    else:
+        headline = f'<p class="ltf-dim">{escape(say("runs.no_results"))}</p>'
+    tables += [*kept_tables, *failed_tables, *budget_tables]
+    return outcomes.below_floor(found["below"], say), {
+        "headline": cards.part(say("runs.headline"), headline),
+        "table": as_markdown(success_table(found["results"])) if found["results"] else "",
+        "stages": outcomes.beside([top]),
+        "kept": kept,
+        "kinds": failed,
+        "cost": outcomes.beside([equal]),
+        "tables": outcomes.as_text(tables),
+    }
+
+
+def _answers(folder: Path) -> list[Table]:
+    """Which differences are real, and what more samples would solve."""
+    found = [difference_table(folder), same_table(folder), pass_table(folder)]
+    return [table for table in found if table and table.rows]
 
 
 def stages(state: dict[str, Any], say: Say) -> str:
@@ -107,6 +112,18 @@ def stages(state: dict[str, Any], say: Say) -> str:
     ]  # fmt: skip
     head = [say(f"runs.{name}") for name in ("stage", "status", "time", "memory")]
     return cards.part(say("runs.stages"), cards.grid(head, rows))
+
+
+def _report(desk: Desk, name: str) -> str:
+    """Links to the run's report and to its numbers; "" before there is one."""
+    there, at = desk.shelf.reports(name), f"report/{quote(name, safe='')}"
+    links = []
+    if "index.html" in there:
+        links.append(f'<a href="{at}" target="_blank" rel="noopener">'
+                     f"{escape(desk.say('runs.report'))}</a>")  # fmt: skip
+    if "results.csv" in there:
+        links.append(f'<a href="{at}/results.csv" download>results.csv</a>')
+    return f'<p id="runs-report">{" · ".join(links)}</p>' if links else ""
 
 
 def _files(desk: Desk, name: str) -> str:
