@@ -34,7 +34,8 @@ def break_even_table(result: Mapping[str, Any]) -> Table:
     table = Table(
         "break_even", "Cost and break-even",
         ("model", "answer", "solved", "a million questions", "a million solved",
-         "a million asked alone", "N", "N, asked alone", "single pass beside it", "has training paid after N?"),
+         "a million asked alone", "N", "N, asked alone", "single pass beside it",
+         "has training paid after N?"),
         [first,
          *((cell(row["model"]), cell(row["answer"]), share(row["rate"]), *_costs(row),
             cell(row["questions"], "{:,.0f}"), cell(row["questions_alone"], "{:,.0f}"),

@@ -109,6 +109,7 @@ WORDS = {
     "runs.lost": "{ability}: {kept} times the base's, at least {floor} is wanted",
     "runs.risen": "{ability}: {kept} times the base's, at most {floor} is wanted",
     "runs.budgets": "Success at equal token budgets",
+    "runs.break_even": "When training has paid for itself",
     "runs.report": "Open the report",
     "runs.files": "Models to download (GGUF)",
     "runs.no_files": "No GGUF file yet: it comes with the stage `export`.",

@@ -109,6 +109,7 @@ WORDS = {
     "runs.lost": "{ability}: 元のモデルの {kept} 倍(下限 {floor} 倍)",
     "runs.risen": "{ability}: 元のモデルの {kept} 倍(上限 {floor} 倍)",
     "runs.budgets": "同じトークン数での正答率",
+    "runs.break_even": "学習の元が取れるまで",
     "runs.report": "報告を開く",
     "runs.files": "ダウンロードできるモデル(GGUF)",
     "runs.no_files": "GGUF ファイルはまだありません。段階 `export` で作られます。",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import HELDOUT_NLL
 from ltf_lite.files import read_json
 from ltf_lite.presets import Preset
+from ltf_lite.report import cost_tables
 from ltf_lite.report.drawing import WORDS
 from ltf_lite.report.figures import kinds_figure
-from ltf_lite.report.figures_cost import budget_figure
+from ltf_lite.report.figures_cost import break_even_figure, budget_figure
 from ltf_lite.report.figures_kept import ability_word, kinds_change_figure, retention_figure
 from ltf_lite.report.kept_tables import checkpoints_table, retention_table
 from ltf_lite.report.kinds_tables import kinds_change_table, kinds_table
@@ -75,6 +78,17 @@ def budgets(folder: Path, preset: Preset, say: Say) -> Shown:
         return "", []
     drawn = budget_figure(points, figure_words(say))
     return cards.part(title, cards.figure(drawn, title)), [table]
+
+
+def paid(folder: Path, stages: Mapping[str, Any], say: Say) -> Shown:
+    """When training has paid for itself, at the price that is assumed where nobody says."""
+    result, title = cost_tables.paid(folder, stages, Price()), say("runs.break_even")
+    if not result:
+        return "", []
+    drawn = break_even_figure(result, figure_words(say))
+    lead = f'<p class="ltf-lead">{escape(cost_tables.in_words(result))}</p>'
+    html = cards.part(title, lead + cards.figure(drawn, title))
+    return html, [cost_tables.break_even_table(result)]
 
 
 def beside(parts: Iterable[str]) -> str:

@@ -71,6 +71,7 @@ def _of(folder: Path, say: Say) -> tuple[str, dict[str, str]]:
     kept, kept_tables = outcomes.kept(folder, preset, lines, say)
     failed, failed_tables = outcomes.failed(folder, say)
     equal, budget_tables = outcomes.budgets(folder, preset, say)
+    paid, paid_tables = outcomes.paid(folder, run.stages, say)
     top, headline, tables = stages(jobs.state(folder), say), "", []
     if lines:
         picture = cards.figure(curves_figure(lines, outcomes.figure_words(say)), say("runs.curves"))
@@ -82,14 +83,14 @@ def _of(folder: Path, say: Say) -> tuple[str, dict[str, str]]:
         tables += _answers(folder)
     else:
         headline = f'<p class="ltf-dim">{escape(say("runs.no_results"))}</p>'
-    tables += [*kept_tables, *failed_tables, *budget_tables]
+    tables += [*kept_tables, *failed_tables, *budget_tables, *paid_tables]
     return outcomes.below_floor(found["below"], say), {
         "headline": cards.part(say("runs.headline"), headline),
         "table": as_markdown(success_table(found["results"])) if found["results"] else "",
         "stages": outcomes.beside([top]),
         "kept": kept,
         "kinds": failed,
-        "cost": outcomes.beside([equal]),
+        "cost": outcomes.beside([equal, paid]),
         "tables": outcomes.as_text(tables),
     }
 
