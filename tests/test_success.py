@@ -28,9 +28,6 @@ TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 BUDGETS = {"tokens": [40, 100_000], "problems": 5}
 
 
-# -- intervals ---------------------------------------------------------------------------------
-
-
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_interval_of_a_mean_of_right_and_wrong_is_wilsons(right, wrong):
     values = [1.0] * right + [0.0] * wrong
@@ -50,9 +47,6 @@ def test_few_problems_are_warned_of():
     assert too_few(30) is None
     assert "29 test problems" in (too_few(29) or "")
     assert "nothing can be concluded" in (too_few(29) or "")
-
-
-# -- the curve ---------------------------------------------------------------------------------
 
 
 def asked(model: str, name: str, rates: dict, marks: dict, spent: list[int], **settings) -> dict:
@@ -154,9 +148,6 @@ def test_two_reasoners_of_a_kind_are_told_apart_by_their_settings():
     ]  # fmt: skip
 
 
-# -- the same way of answering, before and after -----------------------------------------------
-
-
 def test_every_reasoner_is_compared_with_itself():
     right, wrong = "1" * 40, "0" * 40
     both = {"self-consistency@4": right, "best-of-n@4": wrong, "oracle@4": right}
@@ -177,9 +168,6 @@ def test_every_reasoner_is_compared_with_itself():
         assert (row["first"]["model"], row["second"]["model"]) == ("tuned", "base")
         assert row["first"]["label"] == row["second"]["label"]
     assert found[1]["p"] == pytest.approx(2 / 2**20)
-
-
-# -- records of a real model -------------------------------------------------------------------
 
 
 class Forgetful(FakeEngine):
