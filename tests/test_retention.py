@@ -10,7 +10,6 @@ import re
 import pytest
 import torch
 import yaml
-from ltf_lite.report.markdown import retention_table
 
 from ltf_lite import presets
 from ltf_lite.engines import model_path, open_engine
@@ -21,6 +20,8 @@ from ltf_lite.files import read_json
 from ltf_lite.pipeline import abilities, jobs
 from ltf_lite.pipeline.train import check
 from ltf_lite.presets import PresetError
+from ltf_lite.report.kept_tables import retention_table
+from ltf_lite.report.tables import as_markdown
 from ltf_lite.tasks import get_task, sibling_of
 from tests.conftest import SMALL, ltf, one_sentence
 
@@ -233,7 +234,7 @@ def test_base_and_tuned_model_are_asked_what_the_run_does_not_tune_on(fallen):
         assert record["abilities"]["sibling"]["n"] == 8
     measured = read_json(folder / "tuning" / "base.json")["abilities"]["heldout_nll"]["nll"]
     assert base["abilities"]["heldout_nll"]["nll"] == pytest.approx(measured)
-    table = retention_table(folder)
+    table = as_markdown(retention_table(folder))
     assert f"| {tuned['abilities']['heldout_nll']['nll']:.4f} nats |" in table
     assert "| game24 | sibling |" in table
 

@@ -37,6 +37,10 @@ WORDS: dict[str, str] = {
     "heldout_nll": "NLL of other text", "self_consistency": "self-consistency",
     "best_of_n": "best of n by likelihood", "tokens": "tokens a problem (log scale)",
     "change": "change in the share of the paths, points",
+    "questions": "questions asked (log scale)", "cost": "total cost (log scale)",
+    "trained": "training and single pass", "paid": "training has paid for itself",
+    "unequal": "hollow: not as good as this search, no break-even at equal quality",
+    "unsure": "hollow: not shown to be as good as this search",
     **{kind: kind for kind in KINDS},
 }  # fmt: skip
 # Hatches tell the kinds apart where the colours do not.
