@@ -186,7 +186,7 @@ WORDS = {
     "figure.share": "道の割合、%",
     "figure.questions": "質問の数(対数目盛)",
     "figure.cost": "費用の合計(対数目盛)",
-    "figure.trained": "学習と一回の解答",
+    "figure.trained": "学習と一回の回答",
     "figure.paid": "学習の元が取れた",
     "figure.unequal": "中抜き: この探索に及ばず、同じ質では元が取れない",
     "figure.unsure": "中抜き: この探索と同等とは示されていない",
