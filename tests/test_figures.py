@@ -16,7 +16,7 @@ import pytest
 
 from ltf_lite.evaluation import wilson
 from ltf_lite.report import figures
-from ltf_lite.report.picture import headline_figure, picture
+from ltf_lite.report.picture import headline_figure, write_png
 
 LINES = [
     {"step": 100, "learning": 0.11, "forgetting": 2.1, "success": 0.60, "valid_steps": 0.99},
@@ -197,7 +197,7 @@ def _resident() -> int:
 
 def test_the_headline_is_written_whole(tmp_path):
     file = tmp_path / "headline.png"
-    picture(ROWS, file)
+    write_png(headline_figure(ROWS), file)
     assert file.read_bytes().startswith(b"\x89PNG")
     assert json.dumps([p.name for p in tmp_path.iterdir()]) == '["headline.png"]'
     said = texts(figures.as_svg(headline_figure(ROWS), "headline"))

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ltf_lite.report.markdown import difference_table
 
 from ltf_lite.engines import open_engine
 from ltf_lite.evaluation import compared, record
 from ltf_lite.evaluation.significance import mcnemar, paired_interval, pass_at_k
 from ltf_lite.files import read_json, write_json
 from ltf_lite.reasoners import get_reasoner
+from ltf_lite.report.success_tables import difference_table, pass_table
+from ltf_lite.report.tables import as_markdown
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -217,8 +218,7 @@ def cells(text: str, start: str) -> list[str]:
 
 
 def test_the_report_says_which_differences_are_real(small_run):
-    text = (small_run / "report" / "report.md").read_text()
-    part = text.split("## Is the difference real?")[1].split("\n## ")[0]
+    part = as_markdown(difference_table(small_run))
     rows = [line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")][2:]
     assert rows == ["single pass", "self-consistency@4", "best of 4 by likelihood",
                     "tree of thoughts (beam=2)"]  # fmt: skip
@@ -242,8 +242,7 @@ def test_the_report_says_which_differences_are_real(small_run):
 
 
 def test_the_report_has_a_table_of_pass_at_k(small_run):
-    text = (small_run / "report" / "report.md").read_text()
-    part = text.split("## pass@k")[1].split("\n## ")[0]
+    part = as_markdown(pass_table(small_run))
     assert "| model | reasoner | pass@1 [95 %] | pass@2 [95 %] | pass@4 [95 %] |" in part
     for model in ("base", "tuned"):
         (file,) = (small_run / "evaluation" / model).glob(f"{model}-cot-n-4-*.test.json")
@@ -260,5 +259,5 @@ def test_few_problems_conclude_nothing(tmp_path):
         for model, mark in (("base", "0"), ("tuned", "1")):
             (folder / model).mkdir(parents=True, exist_ok=True)
             write_json(folder / model / "one.test.json", told(model, "cot", greedy=mark * n))
-        assert cells(difference_table(tmp_path), "single pass")[-1] == verdict
-    assert "don't say which problems" in difference_table(tmp_path / "nothing")
+        assert cells(as_markdown(difference_table(tmp_path)), "single pass")[-1] == verdict
+    assert difference_table(tmp_path / "nothing") is None

@@ -31,9 +31,12 @@ def write(
     """
     parts, out = sections(folder, manifest, task, price), folder / "report"
     out.mkdir(exist_ok=True)
-    for part in parts:
-        for picture in part.pictures:
-            write_png(picture.figure, out / f"{picture.name}.png")
+    pictures = {f"{each.name}.png": each.figure for part in parts for each in part.pictures}
+    for old in out.glob("*.png"):
+        if old.name not in pictures:  # of data that is no longer there
+            old.unlink()
+    for name, figure in pictures.items():
+        write_png(figure, out / name)
     preset = manifest["preset"]
     write_text(out / RESULTS, as_csv([*_about(preset), *_tables(parts)]))
     write_text(out / PAGE, _page(preset, parts))

@@ -76,7 +76,7 @@ def side_by_side(folder: Path, task: NumbersGame, seed: int) -> list[Group]:
         for number, key in enumerate(rng.sample(pool, min(EACH, len(pool))), 1):
             for model, paths in (("base", base), ("tuned", tuned)):
                 row = {**paths[key], **paths[key]["problem"], "task": task.name}
-                cards.append(card(f"{name}.{number}.{model}", row, task, model))
+                cards.append(card(f"{name}.{number}.{model}", row, task, model, f"{model}: "))
         if cards:
             groups.append(Group(name, f"{title}: {len(pool):,} test problems", cards))
     return groups
@@ -91,7 +91,7 @@ def _single_pass(folder: Path, model: str) -> dict[str, dict[str, Any]]:
     return {}
 
 
-def card(name: str, row: Mapping[str, Any], task: NumbersGame, by: str) -> Table:
+def card(name: str, row: Mapping[str, Any], task: NumbersGame, by: str, title: str = "") -> Table:
     """One path: its verdict, its lines, the step that would have saved it, and whose it is.
 
     `row` is one of the harvest, or what an evaluation record says of a path with its problem.
@@ -109,8 +109,8 @@ def card(name: str, row: Mapping[str, Any], task: NumbersGame, by: str) -> Table
         said.append((cell("instead"), cell(f"would have saved it: {step}")))
     tokens = f", {row['tokens']} tokens" if row["tokens"] else ""
     said.append((cell("by"), cell(f"{by}{tokens}")))
-    title = f"{' '.join(map(str, row['numbers']))} → {row['target']}"
-    return Table(f"path.{name}", title, ("state", "text"), said)
+    problem = f"{' '.join(map(str, row['numbers']))} → {row['target']}"
+    return Table(f"path.{name}", f"{title}{problem}", ("state", "text"), said)
 
 
 def _prompt(row: Mapping[str, Any], task: NumbersGame) -> str:

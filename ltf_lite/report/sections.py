@@ -107,7 +107,7 @@ def _success(told: Told) -> Iterator[Section]:
 
 def _differences(told: Told) -> Iterator[Section]:
     found = [success_tables.difference_table(told.folder), success_tables.same_table(told.folder)]
-    shown = [table for table in found if table.rows]
+    shown = [table for table in found if table]
     if shown:
         yield Section("differences", "Is the difference real?",
                       "Each row compares two ways of answering the same problems.",

@@ -69,8 +69,8 @@ def success_table(results: Sequence[dict[str, Any]]) -> Table:
     return without_empty(table)
 
 
-def difference_table(folder: Path) -> Table:
-    """The tuned single pass against the base's answers to the same problems."""
+def difference_table(folder: Path) -> Table | None:
+    """The tuned single pass against the base's answers to the same problems; None without any."""
     return _differences(
         "single_pass_differences", "The tuned single pass against each answer of the base",
         ("the base's", "tuned single pass", "base"),
@@ -79,8 +79,8 @@ def difference_table(folder: Path) -> Table:
     )  # fmt: skip
 
 
-def same_table(folder: Path) -> Table:
-    """Every way of answering before and after tuning, on the same problems."""
+def same_table(folder: Path) -> Table | None:
+    """Every way of answering before and after tuning, on the same problems; None without any."""
     return _differences(
         "same_reasoner_differences", "Each answer after tuning against the same before it",
         ("answer", "tuned", "base"),
@@ -105,7 +105,9 @@ def _differences_of(
 
 def _differences(
     name: str, title: str, head: tuple[str, str, str], rows: list[tuple[str, dict[str, Any]]]
-) -> Table:
+) -> Table | None:
+    if not rows:
+        return None
     first, *sides = head
     return Table(
         name, title,

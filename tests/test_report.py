@@ -1,0 +1,291 @@
+"""The report of a run: one page that needs nothing else, each of its numbers in results.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltf_lite.files import read_json, write_json
+from ltf_lite.harvest import read
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.stages.report import main
+from ltf_lite.pipeline.train import STAGES
+from ltf_lite.report import kept_tables, tables
+from ltf_lite.report.paths import EACH, failed_paths, side_by_side
+from ltf_lite.tasks import get_task
+from tests.conftest import ltf, one_sentence
+
+TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+HEAVY = ("model", "*.gguf", "checkpoints", "adapter")  # nothing of it is in a report
+SINGLE = "cot-n-1-max-tokens-40.test.json"
+
+
+class Page(HTMLParser):
+    """What a page says outside of its pictures, its table cells, its tags and their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+        self.said: list[str] = []
+        self.cells: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("svg", "style"):
+            self.inside.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.inside and tag == self.inside[-1]:
+            self.inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.inside:
+            self.said.append(data)
+            if self.cells and data.strip() and self.lasttag == "td":
+                self.cells[-1] += data
+
+    @property
+    def sections(self) -> set[str | None]:
+        return {attrs.get("id") for tag, attrs in self.tags if tag == "section"}
+
+
+def page_of(run: Path) -> Page:
+    return Page((run / "report" / "index.html").read_text(encoding="utf-8"))
+
+
+def lines_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "report" / "results.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def copied(small_run: Path, tmp_path: Path) -> Path:
+    """What the report reads of a finished run, to be changed."""
+    return Path(shutil.copytree(small_run, tmp_path / "run", ignore=shutil.ignore_patterns(*HEAVY)))
+
+
+def written(run: Path) -> Page:
+    main(Run.load(run))
+    return page_of(run)
+
+
+def change(file: Path, **new: Any) -> None:
+    write_json(file, {**read_json(file), **new})
+
+
+def test_every_number_on_the_page_is_in_the_csv(small_run):
+    page, lines = page_of(small_run), lines_of(small_run)
+    told = {number for line in lines for text in (line["shown"], line["column"])
+            for number in NUMBER.findall(text)}  # fmt: skip
+    said = set(NUMBER.findall(" ".join(page.said)))
+    assert len(said) > 200
+    assert not said - told
+    shown = {line["shown"] for line in lines}
+    assert len(page.cells) > 300
+    assert not set(page.cells) - shown
+
+
+def test_the_csv_has_the_values_that_were_recorded(small_run):
+    record = read_json(small_run / "evaluation" / "tuned" / f"tuned-{SINGLE}")
+    lines = [line for line in lines_of(small_run) if line["table"] == "success"]
+    by_row: dict[str, dict[str, dict[str, str]]] = {}
+    for line in lines:
+        by_row.setdefault(line["row"], {})[line["column"]] = line
+    row = next(r for r in by_row.values() if r.get("model", {}).get("value") == "tuned"
+               and r["answer"]["value"] == "single pass")  # fmt: skip
+    rate, solved = record["rates"]["greedy"], row["solved [95 %]"]
+    assert [float(solved[key]) for key in ("value", "low", "high")] == [
+        rate["rate"], rate["low"], rate["high"]]  # fmt: skip
+    assert solved["shown"].startswith(f"{100 * rate['rate']:.1f} % [")
+    assert float(row["tokens in"]["value"]) == rate["tokens_in"] > 10
+    assert float(row["ms alone"]["value"]) == rate["alone"] > 0
+    assert float(row["calls"]["value"]) == record["calls"]
+    answers = {row["answer"]["value"] for row in by_row.values() if "answer" in row}
+    assert {"oracle@4 (the verifier picks: upper bound)", "random legal steps (floor)",
+            "tree of thoughts (beam=2)"} <= answers  # fmt: skip
+
+
+def test_the_page_needs_nothing_else(small_run):
+    page = page_of(small_run)
+    text = (small_run / "report" / "index.html").read_text(encoding="utf-8")
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    for _, attrs in page.tags:
+        assert not [name for name in attrs if name.startswith("on")]
+        for name in ("src", "href", "xlink:href"):
+            assert (attrs.get(name) or "#").startswith("#")
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert "default-src 'none'" in text
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    targets = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert targets <= {f"#{name}" for name in page.sections}
+    for name in ("headline", "curves", "kinds", "kinds_change"):
+        png = small_run / "report" / f"{name}.png"
+        assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_model_or_a_preset_wrote_is_text(copied):
+    for model in ("base", "tuned"):
+        file = copied / "evaluation" / model / f"{model}-{SINGLE}"
+        paths = read_json(file)["paths"]
+        change(file, paths=[{**p, "text": "<script>alert(1)</script>\n" + p["text"]}
+                            for p in paths])  # fmt: skip
+    manifest = read_json(copied / "manifest.json")
+    manifest["preset"]["about"] = "<b>about</b>"
+    write_json(copied / "manifest.json", manifest)
+    page = written(copied)
+    assert not {"script", "b"} & {tag for tag, attrs in page.tags if not attrs.get("class")} - {"b"}
+    assert "<b>about</b>" in page.said
+    assert "<script>alert(1)</script>" in page.said
+
+
+def test_problems_side_by_side_have_their_fatal_step_marked(small_run):
+    told = {}
+    for model in ("base", "tuned"):
+        for path in read_json(small_run / "evaluation" / model / f"{model}-{SINGLE}")["paths"]:
+            told[model, tuple(path["problem"]["numbers"]), path["problem"]["target"]] = path
+    groups = side_by_side(small_run, TASK, 0)
+    assert sum(len(group.cards) for group in groups) >= 2 * EACH
+    for group in groups:
+        assert 2 <= len(group.cards) <= 2 * EACH
+        for card, model in zip(group.cards, ("base", "tuned") * EACH, strict=False):
+            numbers, target = card.title.split(": ")[1].split(" → ")
+            path = told[model, tuple(map(int, numbers.split())), int(target)]
+            assert (card.rows[0][0].value == "solved") == path["correct"]
+            lines = [row[0].value for row in card.rows if row[0].value in
+                     ("right", "fatal", "after", "missing")]  # fmt: skip
+            marks = [at for at, state in enumerate(lines) if state in ("fatal", "missing")]
+            assert marks == ([] if path["correct"] else [path["fatal_step"]])
+        right = group.name in ("both", "only_tuned")
+        assert (group.cards[1].rows[0][0].value == "solved") == right
+    assert side_by_side(small_run, TASK, 0) == groups
+    assert side_by_side(small_run, TASK, 1) != groups
+
+
+def test_a_few_failures_of_every_kind_show_what_would_have_saved_them(small_run):
+    rows = {(row["problem_id"], row["text"]): row for row in read(small_run / "harvest")}
+    kinds = {row["kind"] for row in rows.values() if not row["correct"]}
+    groups = failed_paths(small_run, TASK, 0)
+    assert {group.name for group in groups} == kinds
+    for group in groups:
+        assert 1 <= len(group.cards) <= EACH
+        for card in group.cards:
+            verdict, *lines = card.rows
+            assert verdict[1].shown.startswith(f"{group.name}: ")
+            assert [row[0].value for row in lines].count("fatal") <= 1
+    dead = next(group for group in groups if group.name == "dead_end").cards
+    assert len({card.rows[-1][1].shown.split(",")[0] for card in dead}) == EACH  # three reasoners
+    saved = next(row[1].shown for card in dead for row in card.rows if row[0].value == "instead")
+    assert re.search(r"\d+[-+*/]\d+=\d+", saved)
+
+
+def test_what_a_run_has_no_data_for_is_left_out(copied):
+    before = written(copied).sections
+    assert {"samples", "kept", "exported", "trained_on"} <= before
+    assert "equal_budgets" not in before
+    (copied / "gguf" / "parity.json").unlink()
+    (copied / "tuning" / "base.json").unlink(missing_ok=True)
+    for file in copied.glob("evaluation/*/*.test.json"):
+        write_json(file, {k: v for k, v in read_json(file).items() if k != "pass_at"})
+    page = written(copied)
+    assert {"samples", "exported"} == before - page.sections
+    assert not [line for line in lines_of(copied) if line["table"] == "checkpoints"]
+    assert "retention.png" not in {path.name for path in (copied / "report").iterdir()}
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("table") == tags.count("tbody") > 5
+    assert "<tbody>\n      </tbody>" not in (copied / "report" / "index.html").read_text()
+
+
+def test_a_checkpoint_below_its_floor_is_loud(copied):
+    manifest = read_json(copied / "manifest.json")
+    manifest["preset"]["retention"] |= {"tot": 0.9, "heldout_nll": 1.1}
+    write_json(copied / "manifest.json", manifest)
+    result = read_json(copied / "tuning" / "result.json")
+    result["validation"] |= {"kept": {"tot": 0.5, "heldout_nll": 1.0}, "shortfall": 0.44}
+    write_json(copied / "tuning" / "result.json", result)
+    page = written(copied)
+    (alarm,) = [text for text in page.said if "below a floor" in text]
+    assert "tot is 0.50 of the base's (at least 0.9)" in alarm
+    assert "NLL" not in alarm
+    assert any("falls short the least" in text for text in page.said)
+    assert ("p", {"class": "alarm", "role": "alert"}) in page.tags
+
+
+def test_few_test_problems_are_warned_of(copied):
+    assert not any("nothing can be concluded" in text for text in written(copied).said)
+    for file in copied.glob(f"evaluation/*/*-{SINGLE}"):
+        rates = {choice: {**rate, "n": 29} for choice, rate in read_json(file)["rates"].items()}
+        change(file, rates=rates)
+    assert any("nothing can be concluded" in text for text in written(copied).said)
+
+
+def test_a_written_report_is_no_change_of_the_run(copied):
+    result = ltf("report", copied, "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["report"] == str(copied / "report" / "index.html")
+    assert found["headline"]["tuned"]["rate"] == next(
+        r["rate"] for r in found["results"] if (r["model"], r["choice"]) == ("tuned", "greedy")
+    )
+    run, stage = Run.load(copied), STAGES[-1]
+    assert run.finished(stage, run.input_hash(stage.parts, stage.upstream))
+    (copied / "report" / "index.html").unlink()
+    said = ltf("report", copied)
+    assert str(copied / "report" / "index.html") in said.stdout
+    assert page_of(copied).sections >= {"headline", "manifest"}
+
+
+def test_a_run_that_is_not_done_names_the_stage_that_is_missing(copied):
+    manifest = read_json(copied / "manifest.json")
+    manifest["stages"]["evaluate"]["status"] = "failed"
+    write_json(copied / "manifest.json", manifest)
+    shutil.rmtree(copied / "evaluation" / "tuned")
+    shutil.rmtree(copied / "report")
+    one_sentence(ltf("report", copied), 1, str(copied), "evaluate", "ltf train")
+    assert not (copied / "report").exists()
+
+
+def test_checkpoints_stand_beside_their_floors():
+    base = {"abilities": {"tot": {"rate": 0.5}, "heldout_nll": {"nll": 2.0}}}
+    lines = [
+        {"step": step, "abilities": {"tot": tot, "heldout_nll": 2.1},
+         "kept": {"tot": tot / 0.5, "heldout_nll": 1.05}}
+        for step, tot in ((10, 0.5), (20, 0.4))
+    ]  # fmt: skip
+    table = kept_tables.checkpoints_table(base, lines, {"tot": 0.9, "heldout_nll": 1.1}, 10)
+    assert table is not None
+    assert [[cell.shown for cell in row] for row in table.rows] == [
+        ["base", "50.0 %", "2.0000"],
+        ["10 (kept)", "50.0 % (×1.00)", "2.1000 (×1.05)"],
+        ["20", "40.0 % (×0.80)", "2.1000 (×1.05)"],
+        ["floor", "at least ×0.90", "at most ×1.10"],
+    ]
+    assert kept_tables.checkpoints_table(base, [{"step": 10}], {}, 10) is None
+
+
+def test_a_table_says_the_same_everywhere():
+    table = tables.Table(
+        "t", "Title", ("name", "solved"),
+        [(tables.cell("a|b\nc"), tables.rate({"rate": 0.5, "low": 0.25, "high": 0.75})),
+         (tables.cell(None), tables.share(None))],
+        "A note.",
+    )  # fmt: skip
+    assert tables.as_markdown(table).splitlines() == [
+        "| name | solved |", "| --- | --- |", r"| a\|b c | 50.0 % [25.0, 75.0] |", "| – | – |",
+        "", "A note.",
+    ]  # fmt: skip
+    found = list(csv.DictReader(tables.as_csv([table]).splitlines()))
+    assert {"table": "t", "row": "1", "column": "solved", "value": "0.5", "low": "0.25",
+            "high": "0.75", "shown": "50.0 % [25.0, 75.0]"} in found  # fmt: skip
