@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from ltf_lite.cli import main
 from ltf_lite.engines import model_path
-from ltf_lite.pipeline import Run
+from ltf_lite.pipeline import Run, RunError
 from ltf_lite.pipeline.monitor import as_text, monitor
 from ltf_lite.pipeline.stages import problems
 from ltf_lite.presets import parse
-from tests.conftest import SMALL, ltf, one_sentence
+from tests.conftest import SMALL, ltf
 from tests.test_server_engine import Server
 
 EVALUATION = [
@@ -45,8 +46,8 @@ def history(folder: Path) -> list[tuple]:
         return file.execute("SELECT ability, model, at, version FROM measurements").fetchall()
 
 
-def damage(model: Path) -> None:
-    """Add noise to every weight of a model directory, in its place."""
+def damage(model: Path, noise: float) -> None:
+    """Add noise to the weights of a model directory, so many standard deviations of each."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -54,7 +55,7 @@ def damage(model: Path) -> None:
     file = model / "model.safetensors"
     weights = load_file(file)
     for weight in weights.values():
-        weight += 0.3 * weight.std() * torch.randn_like(weight)
+        weight += noise * weight.std() * torch.randn_like(weight)
     save_file(weights, file, {"format": "pt"})
 
 
@@ -78,7 +79,7 @@ def test_the_same_model_is_well_and_a_damaged_one_in_its_place_raises_the_alarm(
     assert found["fallen"] == []
     assert found["model"] == str(model)
 
-    damage(model)
+    damage(model, 0.3)
     fallen = ltf("monitor", folder, "--model", model, "--json")
     assert fallen.returncode == 3, fallen.stdout + fallen.stderr
     found = json.loads(fallen.stdout)
@@ -138,22 +139,41 @@ def test_a_server_that_cannot_score_is_measured_without_the_text(tmp_path):
     assert not any("Combine all the numbers" in request["prompt"] for request in server.seen)
 
 
+def test_a_model_that_answers_nothing_is_called_broken_and_not_kept(tmp_path):
+    folder, model = drawn(tmp_path / "run"), tmp_path / "deployed"
+    shutil.copytree(model_path("tiny-base"), model)
+    damage(model, float("nan"))
+    with pytest.raises(RunError, match=r"deployed is broken: its NLL of heldout\.txt is nan"):
+        monitor(Run.load(folder), str(model), 2)
+    assert history(folder) == []
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "words"),
     [
-        (["nowhere", "--model", "tiny-base"], 1, ["nowhere", "is no run"]),
-        (["run", "--model", "missing.gguf"], 1, ["missing.gguf"]),
-        (["run", "--model", "tiny-base"], 1, ["run", "no test problems yet", "ltf train"]),
-        (["sqlite", "--model", "tiny-base"], 1, ["monitor.sqlite", "something else"]),
+        (["nowhere", "--model", "tiny-base"], ["nowhere", "is no run"]),
+        (["run", "--model", "missing.gguf"], ["missing.gguf"]),
+        (["empty", "--model", "tiny-base"], ["empty", "no test problems yet", "ltf train"]),
+        (["other", "--model", "tiny-base"], ["monitor.sqlite", "something else"]),
     ],
 )
-def test_what_cannot_be_monitored_is_one_sentence(tmp_path, arguments, code, words):
-    for name in ("run", "sqlite"):
+def test_what_cannot_be_monitored_is_one_sentence(
+    tmp_path, monkeypatch, capsys, arguments, words
+):  # fmt: skip
+    for name in ("run", "empty", "other"):
         drawn(tmp_path / name)
-    with closing(sqlite3.connect(tmp_path / "sqlite" / "monitor.sqlite")) as other:
+    shutil.rmtree(tmp_path / "empty" / "problems")
+    with closing(sqlite3.connect(tmp_path / "other" / "monitor.sqlite")) as other:
         other.execute("CREATE TABLE letters (text)")
-    if "test problems" in " ".join(words):
-        shutil.rmtree(tmp_path / "run" / "problems")
-    result = ltf("monitor", *arguments, cwd=tmp_path)
-    one_sentence(result, code, *words)
-    assert ltf("monitor", "run", "--model", "m", "--problems", "0").returncode == 2
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["monitor", *arguments]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("ltf: ")
+    assert all(word in said[-1] for word in words)
+
+
+def test_no_problems_are_no_number_of_problems():
+    with pytest.raises(SystemExit) as ended:
+        main(["monitor", "run", "--model", "tiny-base", "--problems", "0"])
+    assert ended.value.code == 2

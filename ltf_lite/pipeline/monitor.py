@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ltf_lite import __version__
 from ltf_lite.engines import TINY_BASE, Engine, EngineError, open_engine
 from ltf_lite.evaluation import history
 from ltf_lite.evaluation.fallen import FALLEN, SEED, judged, parts
+from ltf_lite.evaluation.heldout import paragraphs
 from ltf_lite.evaluation.history import Measurement
 from ltf_lite.evaluation.retention import HELDOUT_NLL
 from ltf_lite.evaluation.significance import ratio_interval
@@ -76,7 +78,10 @@ def _measured(
     style = style_of(run) if model.startswith(("http://", "https://")) else None
     engine = open_engine(model, style=style)
     try:
-        why = _cannot_score(engine) if heldout_file(run.preset) else None
+        text = heldout_file(run.preset)
+        if text:
+            paragraphs(text)  # that it can't be read is better known now than after the searches
+        why = _cannot_score(engine) if text else None
         if why:
             warn(f"the held-out text is left out: {why}")
         say(f"measuring {model} on {count} test problems of {run.folder}")
@@ -98,6 +103,8 @@ def _measurement(head: tuple[str, str, str], name: str, ability: Mapping[str, An
     if name != HELDOUT_NLL:
         each = ability["each"] if ability["solved"] is None else ability["solved"]
         return Measurement(*what, ability["rate"], ability["low"], ability["high"], each)
+    if not isfinite(ability["nll"]):
+        raise RunError(f"{head[1]} is broken: its NLL of {ability['label']} is {ability['nll']}")
     each = [(-logprob, tokens) for logprob, tokens in ability["each"]]
     low, high = ratio_interval(parts(each), SEED) if len(each) > 1 else (None, None)
     return Measurement(*what, ability["nll"], low, high, each)
