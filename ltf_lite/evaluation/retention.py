@@ -78,15 +78,24 @@ def kept(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float
     return {name: now[name] / value if value else None for name, value in base.items()}
 
 
+def unheld(base: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
+    """The abilities with a floor that hold nothing, because the base has 0 of them."""
+    return [name for name, value in base.items() if not value and _floor(name, floors)]
+
+
+def _floor(ability: str, floors: Mapping[str, float]) -> float | None:
+    """The floor of an ability: that of its kind, of `tot` also for `tot beam=8`."""
+    return floors.get(ability.partition(" ")[0])
+
+
 def missed(kept: Mapping[str, float | None], floors: Mapping[str, float]) -> list[dict[str, Any]]:
     """The abilities that were not kept, the worst first: each with its floor and its shortfall.
 
-    A floor holds for every ability of its kind: that of `tot` also for `tot beam=8`. `shortfall` is
-    relative to the floor; the NLL's floor is a ceiling.
+    `shortfall` is relative to the floor; the NLL's floor is a ceiling.
     """
     found = []
     for ability, ratio in kept.items():
-        floor = floors.get(ability.partition(" ")[0])
+        floor = _floor(ability, floors)
         if floor is None or ratio is None:
             continue
         shortfall = (ratio / floor - 1) * (1 if ability == HELDOUT_NLL else -1)
