@@ -96,12 +96,16 @@ def _recorded(title: str, total: int, done: int) -> Iterator[Callable[..., None]
 
 
 def _write(facts: dict[str, object]) -> None:
-    if _record is None:
-        return
-    half = _half(_record)
+    if _record is not None:
+        replace_quietly(_record, facts)
+
+
+def replace_quietly(file: Path, facts: dict[str, object]) -> None:
+    """Write a small JSON file anew, unless it can't be written; `forget` removes it."""
+    half = _half(file)
     with suppress(OSError):  # a full disk must not end the work that is only watched
         half.write_text(json.dumps(facts), encoding="utf-8")
-        os.replace(half, _record)
+        os.replace(half, file)
 
 
 def _half(file: Path) -> Path:

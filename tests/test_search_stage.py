@@ -44,7 +44,7 @@ def key(row) -> tuple:
 
 def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     run = prepared(tmp_path / "run", ALL, 6)
-    facts = search.main(run)
+    search.main(run)
     rows = list(read(run.folder / "harvest"))
     wanted = {section.label for section in run.preset.search}
     assert len(wanted) == len(ALL)
@@ -54,7 +54,6 @@ def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     assert {True, False} == {row["correct"] for row in rows}
     finished = [r for r in rows if r["reasoner"].startswith("rap") and len(r["steps"]) == 3]
     assert all(row["tokens"] > 0 and row["logprob"] < 0 for row in finished if row["correct"])
-    assert facts["tokens_out"] > 0
     told = capfd.readouterr().err
     assert "search 1/17, cot n=2 temperature=0.5 top_p=0.7: problems: 6/6" in told
     assert "search 13/17, rap" in told

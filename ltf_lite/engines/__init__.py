@@ -15,6 +15,7 @@ from ltf_lite.engines.base import (
     Stopped,
     Usage,
     cut,
+    used,
 )
 
 TINY_BASE = "tiny-base"
@@ -60,5 +61,5 @@ def _open(model: str, exact: bool, load_in_4bit: bool, adapter: str | Path | Non
 
 __all__ = [
     "TINY_BASE", "Completion", "Engine", "EngineError", "Listener", "Sampling", "Score", "Stopped",
-    "Usage", "cut", "model_path", "open_engine",
+    "Usage", "cut", "model_path", "open_engine", "used",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple, Protocol
 
 
@@ -87,6 +87,21 @@ class Usage:
         finally:
             self.calls += 1
             self.seconds += time.perf_counter() - began
+
+
+_COUNTED: list[Usage] = []
+
+
+def counted() -> Usage:
+    """A new engine's usage, which `used` adds up."""
+    _COUNTED.append(Usage())
+    return _COUNTED[-1]
+
+
+def used() -> Usage:
+    """What all engines of this process have done, those that are closed too."""
+    columns = zip(*(astuple(usage) for usage in _COUNTED), strict=True)
+    return Usage(*map(sum, columns))
 
 
 class Engine(Protocol):

@@ -17,9 +17,9 @@ from ltf_lite.engines.base import (
     Listener,
     Sampling,
     Score,
-    Usage,
     check,
     common,
+    counted,
     cut,
     prompt_seeds,
 )
@@ -60,7 +60,7 @@ class LlamaCppEngine:
     ) -> None:  # fmt: skip
         self._open: LlamaContext | None = None
         self._open = LlamaContext(path, context, threads, exact, sequences)
-        self.name, self.usage = str(path), Usage()
+        self.name, self.usage = str(path), counted()
         self.listener: Listener | None = None
         self.context, self.sequences = self._open.context, sequences
         self.style: str = self._open.metadata("ltf.style") or "few_shot"

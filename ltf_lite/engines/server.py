@@ -15,8 +15,8 @@ from ltf_lite.engines.base import (
     Listener,
     Sampling,
     Score,
-    Usage,
     check,
+    counted,
     prompt_seeds,
 )
 from ltf_lite.engines.server_client import Client, endpoint, gather
@@ -51,7 +51,7 @@ class ServerEngine:
         if concurrency < 1:
             raise EngineError(f"concurrency must be at least 1, not {concurrency}")
         self.url = endpoint(url)
-        self.style, self.concurrency, self.usage = style, concurrency, Usage()
+        self.style, self.concurrency, self.usage = style, concurrency, counted()
         self.listener: Listener | None = None
         self._client: Client | None = Client(self.url, timeout)
         try:

@@ -19,8 +19,8 @@ from ltf_lite.engines.base import (
     Listener,
     Sampling,
     Score,
-    Usage,
     check,
+    counted,
     prompt_seeds,
 )
 from ltf_lite.engines.torch_header import (
@@ -68,7 +68,7 @@ class TorchEngine:
     def __init__(self, model, tokenizer, style: str, name: str = "torch") -> None:
         self.model, self.tokenizer = model, tokenizer
         self.style, self.name = style, name
-        self.usage = Usage()
+        self.usage = counted()
         self.listener: Listener | None = None
         self.batch = BATCH
         self._config = model.config.get_text_config()

@@ -31,9 +31,10 @@ from ltf_lite.progress import say
 
 MANIFEST = "manifest.json"
 LOCK, WORK, STARTING, PID = ".lock", ".work", ".starting", ".pid"
-LOG, PROGRESS = "train.log", "progress.json"
+LOG, PROGRESS, SPENT = "train.log", "progress.json", "spent.json"
 # What lies in a run's folder and belongs to whoever works on it, not to the run.
-AROUND = (LOCK, WORK, STARTING, PID, f"{PID}.tmp", LOG, PROGRESS, f"{PROGRESS}.tmp")
+AROUND = (LOCK, WORK, STARTING, PID, f"{PID}.tmp", LOG, PROGRESS, f"{PROGRESS}.tmp", SPENT,
+          f"{SPENT}.tmp")  # fmt: skip
 
 
 CHECKPOINTS = "checkpoints"  # only a stage that is not done has any use for them

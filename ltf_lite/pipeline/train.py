@@ -6,26 +6,23 @@ import importlib
 import logging
 import multiprocessing
 import os
-import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from ltf_lite.pipeline import abilities
+from ltf_lite.pipeline import abilities, spending
 from ltf_lite.pipeline.mend import clear, mend
-from ltf_lite.pipeline.run import PROGRESS, WORK, Run, RunError, Stage, locked, signed
+from ltf_lite.pipeline.run import PROGRESS, SPENT, WORK, Run, RunError, Stage, locked, signed
 from ltf_lite.presets import Preset
 from ltf_lite.progress import duration, forget, record_to, say
 from ltf_lite.tasks import SPLITS, get_task
 
-MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 ORPHANED = 0.2  # seconds after which a stage notices that its parent is gone
 GIVE_UP = 20.0  # seconds to wait for the orphan of a killed run
 
@@ -124,12 +121,12 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
     if entry.get("input") != wanted:
         entry = {"input": wanted, "seconds": 0.0}
         clear(run.folder / stage.folder)
+    entry |= spending.spent(run.folder / SPENT, stage.name, wanted)  # left there by a kill
     entry["status"] = "running"
     entry.pop("error", None)
     run.stages[stage.name] = entry
     forget(run.folder / PROGRESS)
     run.save()
-    began = time.monotonic()
     try:
         entry |= _in_process(run, stage.name)
         entry["status"] = "done"
@@ -139,16 +136,18 @@ def _run_stage(run: Run, stage: Stage, wanted: str) -> None:
         raise
     finally:
         forget(run.folder / PROGRESS)
-        entry["seconds"] = round(entry["seconds"] + time.monotonic() - began, 2)
+        entry |= spending.spent(run.folder / SPENT, stage.name, wanted)
         run.save()
-    say(f"      {duration(entry['seconds'])}, peak {entry['peak_bytes'] / 2**20:.0f} MiB")
+        forget(run.folder / SPENT)  # not before the manifest has it
+    say(f"      {duration(entry['seconds'])}, peak {entry.get('peak_bytes', 0) / 2**20:.0f} MiB")
 
 
 def _in_process(run: Run, name: str) -> dict[str, Any]:
     """Run a stage in a fresh process, so that its memory is really free afterwards."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, run.folder, name), name=f"ltf-{name}")
+    args = theirs, run.folder, name, time.monotonic()
+    process = context.Process(target=_child, args=args, name=f"ltf-{name}")
     try:
         process.start()
         theirs.close()
@@ -169,7 +168,7 @@ def _in_process(run: Run, name: str) -> dict[str, Any]:
     return value
 
 
-def _child(pipe, folder: Path, name: str) -> None:
+def _child(pipe, folder: Path, name: str, began: float) -> None:
     # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     die_with_parent()
@@ -177,11 +176,14 @@ def _child(pipe, folder: Path, name: str) -> None:
     try:
         # A stage orphaned by a kill may still be about to notice; it must be gone first.
         with FileLock(folder / WORK, timeout=GIVE_UP):
-            work = importlib.import_module(f"ltf_lite.pipeline.stages.{name}")
-            facts = work.main(Run.load(folder)) or {}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
-        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MEMORY_UNIT
-        pipe.send(("done", {**facts, "peak_bytes": max(peak, children)}))
+            run = Run.load(folder)
+            entry = run.stages.get(name)
+            # What is no stage, like preflight, takes a moment, and a killed stage's file is left.
+            told = spending.telling(folder / SPENT, name, entry, began) if entry else nullcontext()
+            with told:
+                work = importlib.import_module(f"ltf_lite.pipeline.stages.{name}")
+                facts = work.main(run)
+        pipe.send(("done", facts or {}))
     except KeyboardInterrupt:
         pass
     except Exception as error:

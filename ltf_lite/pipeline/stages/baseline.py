@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ltf_lite.pipeline.run import Run
 from ltf_lite.pipeline.stages.evaluate import ask
 
 
-def main(run: Run) -> dict[str, Any]:
-    return ask(run, "base", run.preset.evaluation)
+def main(run: Run) -> None:
+    ask(run, "base", run.preset.evaluation)

@@ -25,12 +25,12 @@ from ltf_lite.tasks import NumbersGame, Problem
 ALONE = 8  # problems asked one by one: enough for a median, few enough to keep evaluation short
 
 
-def main(run: Run) -> dict[str, Any]:
+def main(run: Run) -> None:
     asked = [s for s in run.preset.evaluation if get_reasoner(s.name).needs_engine]
-    return ask(run, "tuned", asked)
+    ask(run, "tuned", asked)
 
 
-def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, Any]:
+def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> None:
     """Ask the run's `base` or `tuned` model; the records go to evaluation/<model>.
 
     Those of a reasoner that asks no model say `none`; those of searches at a token budget go to
@@ -51,7 +51,6 @@ def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> dict[str, 
                 evaluate(run, engine, model, section, folder / "budgets", alone=0)
                 advance(1, section.label)
         write_elsewhere(run, engine, model)
-        return {"tokens_in": engine.usage.tokens_in, "tokens_out": engine.usage.tokens_out}
     finally:
         engine.close()
 

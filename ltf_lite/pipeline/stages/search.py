@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ltf_lite.engines import Engine, Usage
+from ltf_lite.engines import Engine
 from ltf_lite.harvest import rows_of, shard, write_shard
 from ltf_lite.pipeline.common import (
     chunks,
@@ -45,7 +45,7 @@ class Part(NamedTuple):
     seed: int
 
 
-def main(run: Run) -> dict[str, Any]:
+def main(run: Run) -> None:
     set_threads(run)
     folder, style, task = run.folder / "harvest", style_of(run), task_of(run)
     engine: Engine | None = None  # opened for the first reasoner that asks one
@@ -72,9 +72,6 @@ def main(run: Run) -> dict[str, Any]:
                 for part, future in zip(todo, futures, strict=True):
                     write_shard(folder, part.number, future.result())
                     advance(len(part.problems), _note(part, future.result()))
-    used = engine.usage if engine else Usage()
-    return {"tokens_in": used.tokens_in, "tokens_out": used.tokens_out,
-            "engine_seconds": round(used.seconds, 2)}  # fmt: skip
 
 
 def _with_engine(

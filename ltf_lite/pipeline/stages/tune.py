@@ -50,6 +50,7 @@ def main(run: Run) -> dict[str, Any]:
     for row in abilities.below(run):
         say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
     return {"best_step": result["step"], "examples": len(chosen),
+            "tokens_trained": sum(result["tokens"].values()),
             "tokens_per_second": round(result["tokens_per_second"], 1)}  # fmt: skip
 
 
