@@ -52,7 +52,7 @@ def counters(powercap: Path = POWERCAP) -> list[Counter]:
 
 
 def _packages(powercap: Path) -> Iterator[Counter]:
-    """Whole CPU packages: their parts (`intel-rapl:0:1`) and the platform (`psys`) hold no more."""
+    """Each CPU package once: not its parts (`intel-rapl:0:1`), nor the platform (`psys`) around."""
     for folder in sorted(powercap.glob(PACKAGES)):
         try:
             name = (folder / "name").read_text().strip()

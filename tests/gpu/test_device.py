@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.engines import Sampling, open_engine
 from ltf_lite.engines.torch_engine import TorchEngine
+from ltf_lite.pipeline.energy import Meter, counters
 from ltf_lite.tuning import TuneSettings
 from ltf_lite.tuning.shapes import config_of
 from tests import tiny_models
@@ -78,3 +80,14 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradients(shallow, t
         # 16-bit arithmetic in another order, on sums of thousands of tokens
         far = (found[name] - gradient).norm() / gradient.norm()
         assert far < 0.02, name
+
+
+def test_a_card_tells_the_energy_of_what_it_computes():
+    meter = Meter(counters())
+    assert any(torch.cuda.get_device_name(0) in name for name in meter.devices)
+    matrix = torch.rand(4096, 4096, device="cuda")
+    began = time.monotonic()
+    while time.monotonic() - began < 1.0:  # the counter is brought up to date now and then
+        matrix = (matrix @ matrix).clamp_(0, 1)
+        torch.cuda.synchronize()
+    assert meter.look() > 10.0
