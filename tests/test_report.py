@@ -146,7 +146,7 @@ def test_what_a_model_or_a_preset_wrote_is_text(copied):
     manifest["preset"]["about"] = "<b>about</b>"
     write_json(copied / "manifest.json", manifest)
     page = written(copied)
-    assert not {"script", "b"} & {tag for tag, attrs in page.tags if not attrs.get("class")} - {"b"}
+    assert "script" not in {tag for tag, _ in page.tags}
     assert "<b>about</b>" in page.said
     assert "<script>alert(1)</script>" in page.said
 
@@ -192,7 +192,7 @@ def test_a_few_failures_of_every_kind_show_what_would_have_saved_them(small_run)
 
 
 def test_what_a_run_has_no_data_for_is_left_out(copied):
-    before = written(copied).sections
+    before = page_of(copied).sections
     assert {"samples", "kept", "exported", "trained_on"} <= before
     assert "equal_budgets" not in before
     (copied / "gguf" / "parity.json").unlink()
@@ -203,9 +203,9 @@ def test_what_a_run_has_no_data_for_is_left_out(copied):
     assert {"samples", "exported"} == before - page.sections
     assert not [line for line in lines_of(copied) if line["table"] == "checkpoints"]
     assert "retention.png" not in {path.name for path in (copied / "report").iterdir()}
-    tags = [tag for tag, _ in page.tags]
-    assert tags.count("table") == tags.count("tbody") > 5
-    assert "<tbody>\n      </tbody>" not in (copied / "report" / "index.html").read_text()
+    text = (copied / "report" / "index.html").read_text(encoding="utf-8")
+    assert text.count("<tbody>") > 5
+    assert not re.search(r"<tbody>\s*</tbody>", text)
 
 
 def test_a_checkpoint_below_its_floor_is_loud(copied):
@@ -224,7 +224,7 @@ def test_a_checkpoint_below_its_floor_is_loud(copied):
 
 
 def test_few_test_problems_are_warned_of(copied):
-    assert not any("nothing can be concluded" in text for text in written(copied).said)
+    assert not any("nothing can be concluded" in text for text in page_of(copied).said)
     for file in copied.glob(f"evaluation/*/*-{SINGLE}"):
         rates = {choice: {**rate, "n": 29} for choice, rate in read_json(file)["rates"].items()}
         change(file, rates=rates)
