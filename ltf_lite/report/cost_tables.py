@@ -10,6 +10,7 @@ from ltf_lite.evaluation import compared
 from ltf_lite.evaluation.cost import FORMULA, PER_HOUR, WHERE, Price, break_even, verdict
 from ltf_lite.progress import duration
 from ltf_lite.report.results import is_search, records, rows
+from ltf_lite.report.run_tables import counted
 from ltf_lite.report.tables import Cell, Table, cell, share, without_empty
 
 
@@ -23,7 +24,7 @@ def paid(folder: Path, stages: Mapping[str, Any], price: Price) -> dict[str, Any
     searches = [row for row in found if row["model"] == "base" and is_search(row)]
     if not single or not searches:
         return None
-    return break_even(stages, single[0], searches, compared(records(folder)), price)
+    return break_even(counted(stages), single[0], searches, compared(records(folder)), price)
 
 
 def break_even_table(result: Mapping[str, Any]) -> Table:

@@ -54,9 +54,10 @@ def checkpoints_table(
         *((_step(line["step"], kept),
            *(_ability(name, line["abilities"].get(name), line["kept"].get(name))
              for name in names)) for line in measured),
-        (cell("floor"), *(cell(floors.get(name.partition(" ")[0]), _bound(name))
-                          for name in names)),
     ]  # fmt: skip
+    if floors:
+        bounds = (cell(floors.get(name.partition(" ")[0]), _bound(name)) for name in names)
+        rows.append((cell("floor"), *bounds))
     return Table(
         "checkpoints", "What every checkpoint kept of the base's abilities",
         ("step", *names), rows,

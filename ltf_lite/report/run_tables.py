@@ -11,9 +11,17 @@ from ltf_lite.report.tables import Cell, Table, cell, rate, without_empty
 MIB = 2**-20
 
 
+def counted(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The stages that a run's cost is made of: all that are done, but for the report of it."""
+    return {
+        name: stage for name, stage in stages.items()
+        if stage.get("status") == "done" and name != "report"
+    }  # fmt: skip
+
+
 def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Time, tokens, peak memory and energy of every stage that is done, and their sums."""
-    done = {name: stage for name, stage in stages.items() if stage.get("status") == "done"}
+    """Time, tokens, peak memory and energy of every stage that counts, and their sums."""
+    done = counted(stages)
     rows = [(cell(name), *_stage(stage)) for name, stage in done.items()]
     sums: dict[str, Any] = {}
     for key in ("seconds", "tokens_in", "tokens_out", "tokens_trained", "joules"):
