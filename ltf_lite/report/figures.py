@@ -68,8 +68,8 @@ def _mark(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None
     late = best["step"] > (left + right) / 2
     axes.annotate(
         words["best"].format(success=f"{rate:.1f}", step=best["step"]), (best["step"], rate),
-        (-8 if late else 8, -24 if rate > 25 else 12), textcoords="offset points", ha="right" if late else "left",
-        fontsize=9.5, color=COLORS["tuned"],
+        (-8 if late else 8, -24 if rate > 25 else 12), textcoords="offset points",
+        ha="right" if late else "left", fontsize=9.5, color=COLORS["tuned"],
     )  # fmt: skip
 
 

@@ -48,8 +48,7 @@ def headline_figure(table: list[dict[str, Any]]) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(NullLocator())
-    _label(axes, shown)
-    _floor(axes, next((r for r in table if r["choice"] == "random"), None))
+    _label(axes, shown, _floor(axes, next((r for r in table if r["choice"] == "random"), None)))
     axes.set_xlabel("milliseconds a problem (asked in bulk, log scale)")
     axes.set_ylabel("test problems solved, % (95 % interval)")
     axes.set_title("Single pass after tuning against search before it", loc="left", fontsize=12)
@@ -72,24 +71,29 @@ def _point(axes, row: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-def _floor(axes, row: dict[str, Any] | None) -> None:
-    """The random walk as a dotted line, since it asks no model."""
+def _floor(axes, row: dict[str, Any] | None) -> list[Box]:
+    """The random walk as a dotted line, since it asks no model; where its name stands."""
     if row is None:
-        return
+        return []
     axes.axhline(100 * row["rate"], color=COLORS["none"], linestyle=":", linewidth=1.2, zorder=0)
     axes.text(0.99, 100 * row["rate"] + 0.8, "random legal steps", va="bottom", ha="right",
               fontsize=9, color=COLORS["none"], transform=axes.get_yaxis_transform())  # fmt: skip
+    height = row["rate"] * 100 / axes.get_ylim()[1]
+    return [(0.99 - LETTER * len("random legal steps"), 0.99, height, height + LINE)]
 
 
-def _label(axes, shown: list[dict[str, Any]]) -> None:
-    """Name every point beside it, where no other name, point or interval is in the way."""
+def _label(axes, shown: list[dict[str, Any]], taken: list[Box]) -> None:
+    """Name every point beside it, where no other name, point or interval is in the way.
+
+    A name that had to go further away has a thin line to its point.
+    """
     to_axes = axes.transData + axes.transAxes.inverted()
 
     def place(row: dict[str, Any], key: str) -> tuple[float, float]:
         x, y = to_axes.transform((1000 * row["seconds"], 100 * row[key]))
         return float(x), float(y)
 
-    taken: list[Box] = []
+    taken = list(taken)
     for row in shown:
         (x, y), low, high = place(row, "rate"), place(row, "low")[1], place(row, "high")[1]
         taken += [(x - GAP / 2, x + GAP / 2, y - GAP / 2, y + GAP / 2), (x, x, low, high)]
@@ -97,16 +101,20 @@ def _label(axes, shown: list[dict[str, Any]]) -> None:
         (x, y), width = place(row, "rate"), LETTER * len(short_name(row))
         spots = [
             (left, left + width, at - LINE / 2, at + LINE / 2)
-            for shift in range(12)
+            for shift in range(60)
             for at in (y + shift * LINE / 3, y - shift * LINE / 3)
             for left in (x + GAP, x - GAP - width)
         ]
         box = next((spot for spot in spots if _free(spot, taken)), spots[0])
         taken.append(box)
-        right = box[0] > x
-        axes.text(box[0] if right else box[1], (box[2] + box[3]) / 2, short_name(row), fontsize=9,
-                  transform=axes.transAxes, color=COLORS[row["model"]], va="center",
+        right, height = box[0] > x, (box[2] + box[3]) / 2
+        edge = box[0] if right else box[1]
+        axes.text(edge, height, short_name(row), fontsize=9, transform=axes.transAxes,
+                  color=COLORS[row["model"]], va="center",
                   ha="left" if right else "right")  # fmt: skip
+        if abs(height - y) > LINE:
+            axes.plot([x, edge], [y, height], transform=axes.transAxes, linewidth=0.6,
+                      color=COLORS[row["model"]], zorder=0)  # fmt: skip
 
 
 def _free(box: Box, taken: list[Box]) -> bool:

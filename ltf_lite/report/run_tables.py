@@ -24,7 +24,7 @@ def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> Table:
     done = counted(stages)
     rows = [(cell(name), *_stage(stage)) for name, stage in done.items()]
     sums: dict[str, Any] = {}
-    for key in ("seconds", "tokens_in", "tokens_out", "tokens_trained", "joules"):
+    for key in ("seconds", "tokens_in", "tokens_out", "tokens_trained", "joules", "engine_calls"):
         values = [stage[key] for stage in done.values() if stage.get(key) is not None]
         sums |= {key: sum(values)} if values else {}
     for key in ("peak_bytes", "peak_device_bytes"):
@@ -32,11 +32,11 @@ def stage_table(stages: Mapping[str, Mapping[str, Any]]) -> Table:
         sums |= {key: max(values)} if values else {}
     table = Table(
         "stages", "Cost by stage",
-        ("stage", "time", "tokens in", "tokens out", "tokens trained on", "peak memory, MiB",
-         "peak device memory, MiB", "energy, kJ"),
+        ("stage", "time", "calls", "tokens in", "tokens out", "tokens trained on",
+         "peak memory, MiB", "peak device memory, MiB", "energy, kJ"),
         [*rows, (cell("whole run"), *_stage(sums))],
-        "Each stage is a process of its own. The whole run's time, tokens and energy are sums, its "
-        "peak the highest. Energy, where the machine reports it, is the whole device's.",
+        "Each stage is a process of its own. The whole run's time, calls, tokens and energy are "
+        "sums, its peak the highest. Energy, where the machine reports it, is the whole device's.",
     )  # fmt: skip
     return without_empty(table)
 
@@ -45,7 +45,10 @@ def _stage(stage: Mapping[str, Any]) -> tuple[Cell, ...]:
     seconds = stage.get("seconds")
     return (
         cell(None) if seconds is None else Cell(seconds, duration(seconds)),
-        *(cell(stage.get(key), "{:,}") for key in ("tokens_in", "tokens_out", "tokens_trained")),
+        *(
+            cell(stage.get(key), "{:,}")
+            for key in ("engine_calls", "tokens_in", "tokens_out", "tokens_trained")
+        ),
         *(cell(stage.get(key), "{:,.0f}", MIB) for key in ("peak_bytes", "peak_device_bytes")),
         cell(stage.get("joules"), "{:,.2f}", 1e-3),
     )
