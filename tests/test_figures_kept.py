@@ -7,8 +7,9 @@ import warnings
 import pytest
 
 from ltf_lite.evaluation import wilson
+from ltf_lite.evaluation.cost import Price, break_even
 from ltf_lite.report.drawing import WORDS, as_svg
-from ltf_lite.report.figures_cost import budget_figure
+from ltf_lite.report.figures_cost import break_even_figure, budget_figure
 from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
 from tests.test_figures import RECORDS, texts
 
@@ -39,10 +40,30 @@ POINTS = [
         ("best of n", 108, 40), ("tree of thoughts", 900, 60), ("RAP", 800, 50),
     )
 ]  # fmt: skip
+
+
+def asked(answer: str, choice: str, seconds: float, model: str = "base") -> dict:
+    return {"model": model, "answer": answer, "choice": choice, "label": choice, "rate": 0.4,
+            "n": 200, "seconds": seconds, "alone": None}  # fmt: skip
+
+
+def paying(*searches: tuple[str, str, float, float]) -> dict:
+    """`break_even` with training for 360; a search is its name, choice, seconds, and points less
+    than the single pass's."""
+    told = [{"second": {"choice": choice, "label": choice}, "n": 200, "points": points,
+             "p": 0.001 if points else 1.0} for _, choice, _, points in searches]  # fmt: skip
+    return break_even({"tune": {"seconds": 360.0}}, asked("single pass", "greedy", 0.01, "tuned"),
+                      [asked(*search[:3]) for search in searches], told, Price(3600.0))  # fmt: skip
+
+
+PAID = paying(("self-consistency@8", "self-consistency@8", 0.11, 5.0),
+              ("tree of thoughts", "tot", 0.21, -9.0), ("RAP", "rap", 0.41, 0.0),
+              ("best of 2 by likelihood", "best-of-n@2", 0.01, 5.0))  # fmt: skip
 DRAW = {
     "retention": lambda words: retention_figure(BASE, LINES, FLOORS, words),
     "kinds_change": lambda words: kinds_change_figure(RECORDS, words),
     "budgets": lambda words: budget_figure(POINTS, words),
+    "break_even": lambda words: break_even_figure(PAID, words),
 }
 
 
@@ -110,10 +131,25 @@ def test_equal_budgets_tell_answers_and_models_apart():
     assert len(figure.axes[0].containers) == 10  # an answer of a model each, with its intervals
 
 
+def test_break_even_says_after_how_many_questions_and_beside_which_quality():
+    figure = break_even_figure(PAID)
+    said = set(texts(as_svg(figure, "break-even")))
+    assert {"self-consistency@8: paid after 3,600 questions", "best of 2 by likelihood: never paid",
+            "tree of thoughts: none at equal quality (hollow: at 1,800)",
+            "RAP: after 900, which solves more is not known (hollow)"} <= said  # fmt: skip
+    points = {line.get_label().partition(":")[0]: line for line in figure.axes[0].get_lines()}
+    for name, at, cost, hollow in (("self-consistency@8", 3600, 396, False),
+                                   ("tree of thoughts", 1800, 378, True)):  # fmt: skip
+        assert list(points[name].get_xdata()) == [pytest.approx(at)]
+        assert list(points[name].get_ydata()) == [pytest.approx(cost)]
+        assert (points[name].get_markerfacecolor() == "white") is hollow
+
+
 @pytest.mark.parametrize(
     "figure",
     [retention_figure({}, [], {}), retention_figure({}, [{"step": 1, "success": 0.1}], {}),
-     kinds_change_figure([]), kinds_change_figure(RECORDS[:2]), budget_figure([])],
+     kinds_change_figure([]), kinds_change_figure(RECORDS[:2]), budget_figure([]),
+     break_even_figure(paying())],
 )  # fmt: skip
 def test_where_nothing_is_known_the_figure_says_so(figure):
     assert "nothing yet" in texts(as_svg(figure, "empty"))

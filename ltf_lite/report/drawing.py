@@ -38,9 +38,10 @@ WORDS: dict[str, str] = {
     "best_of_n": "best of n by likelihood", "tokens": "tokens a problem (log scale)",
     "change": "change in the share of the paths, points",
     "questions": "questions asked (log scale)", "cost": "total cost (log scale)",
-    "trained": "training and single pass", "paid": "training has paid for itself",
-    "unequal": "hollow: not as good as this search, no break-even at equal quality",
-    "unsure": "hollow: not shown to be as good as this search",
+    "trained": "training, and then tuned single passes", "pays": "{name}: paid after {n} questions",
+    "unequal": "{name}: none at equal quality (hollow: at {n})",
+    "unsure": "{name}: after {n}, which solves more is not known (hollow)",
+    "never": "{name}: never paid",
     **{kind: kind for kind in KINDS},
 }  # fmt: skip
 # Hatches tell the kinds apart where the colours do not.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +21,10 @@ ANSWERS = {
     "tree of thoughts": ("tot", "#c2571a", "D"),
     "RAP": ("rap", "#0b6e4f", "v"),
 }
+STYLES: dict[str, Any] = {  # of a search's line, by its marker
+    "s": (0, (6, 1.5, 1, 1.5)), "^": (0, (1, 1.2)), "D": (0, (6, 1.5)), "v": (0, (2.5, 1.2)),
+}  # fmt: skip
+QUALITIES = {"better": "pays", "worse": "unequal", "can't tell": "unsure"}  # each with its word
 MODELS: dict[str, Any] = {"base": (0, (4, 2)), "tuned": "-"}  # line styles; the base is hollow
 
 
@@ -90,46 +95,47 @@ def _answers_legend(axes: Axes, both: Sequence[tuple[str, str]], words: Mapping[
 def break_even_figure(result: Mapping[str, Any], words: Mapping[str, str] = WORDS) -> Figure:
     """Total cost against questions asked (both log): training and single pass, and each search.
 
-    `result` is that of `evaluation.cost.break_even`. Where a search is not known to be matched, its
-    break-even is hollow.
+    `result` is that of `evaluation.cost.break_even`. Where a search has cost as much as training
+    and single pass there is a point, hollow unless the single pass is known to solve more.
     """
-    figure = blank(4.4)
+    figure = blank(4.2)
     axes = figure.subplots()
     ours, *searches = lines(result)
-    paid = [row["questions"] for row in result["searches"] if row["questions"]]
-    low, high = (min(paid) / 30, max(paid) * 30) if paid else (1.0, 1e6)
-    asked = [low * (high / low) ** (k / 60) for k in range(61)]
-    finish(axes, words["cost"], words["questions"], asked, words)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(low, high)
-    axes.plot(asked, [ours["fixed"] + ours["each"] * n for n in asked], "k-", linewidth=2.2,
+    finish(axes, words["cost"], words["questions"], searches, words)
+    if not searches:
+        return figure
+    paid = [row["questions"] for row in result["searches"]]
+    most = 20 * max(filter(None, paid), default=5e4)
+    asked = np.geomspace(max(1.0, most / 1e6), most, 100)
+    axes.set(xscale="log", yscale="log", xlim=(asked[0], most))
+    axes.plot(asked, ours["fixed"] + ours["each"] * asked, color="black", linewidth=2.4,
               label=words["trained"])  # fmt: skip
-    for line, row in zip(searches, result["searches"], strict=True):
-        _search(axes, line, row["questions"], asked, words)
-    notes = {"better": "paid", "worse": "unequal", "can't tell": "unsure"}
-    handles, _ = axes.get_legend_handles_labels()
-    for quality in sorted({row["quality"] for row in result["searches"] if row["questions"]}):
-        handles.append(Line2D([], [], color="black", marker="o", linestyle="none", markersize=8,
-                              markerfacecolor="black" if quality == "better" else "white",
-                              label=words[notes[quality]]))  # fmt: skip
-    log_axis(axes.xaxis, low, high)
-    legend_below(axes, 1, handles)
+    for line, n in zip(searches, paid, strict=True):
+        _search(axes, asked, line, n, words)
+    # A search of few questions costs next to nothing: that corner is empty.
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-3 * ours["fixed"]))
+    log_axis(axes.xaxis, *axes.get_xlim())
+    log_axis(axes.yaxis, *axes.get_ylim())
+    legend_below(axes, 1)
     return figure
 
 
 def _search(
-    axes: Axes, line: Mapping[str, Any], paid: float | None, asked: Sequence[float],
+    axes: Axes, asked: np.ndarray, line: Mapping[str, Any], n: float | None,
     words: Mapping[str, str],
 ) -> None:  # fmt: skip
     """What a search costs, and where training has cost as much."""
-    name, *settings = line["name"].partition(" (")
-    known = name if name in ANSWERS else "best of n" if name.startswith("best of") else name
-    word, color, marker = _look(known.partition("@")[0])
-    shown = words.get(word, word) if known == name else name
-    axes.plot(asked, [line["each"] * n for n in asked], "--", color=color, linewidth=1.6,
-              label=shown + "".join(settings))  # fmt: skip
-    if paid:
-        sure = line["quality"] == "better"
-        axes.plot([paid], [line["each"] * paid], marker, color=color, markersize=9, zorder=3,
-                  markerfacecolor=color if sure else "white")  # fmt: skip
+    _, color, marker = _look(_kind(line["name"]))
+    look = {"color": color, "linestyle": STYLES.get(marker, "--"), "linewidth": 1.6}
+    axes.plot(asked, line["each"] * asked, **look)
+    word = "never" if n is None else QUALITIES[line["quality"]]
+    label = words[word].format(name=line["name"], n=None if n is None else f"{n:,.0f}")
+    at = [] if n is None else [n]
+    axes.plot(at, [line["each"] * each for each in at], marker=marker, markersize=9, zorder=3,
+              markeredgewidth=1.6, markerfacecolor=color if word == "pays" else "white",
+              label=label, **look)  # fmt: skip
+
+
+def _kind(name: str) -> str:
+    """The kind of a search by its name in the results: `best of n` of `best of 8 by likelihood`."""
+    return "best of n" if name.startswith("best of ") else name.partition("@")[0]
