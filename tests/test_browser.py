@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import time
@@ -45,8 +47,29 @@ def served(small_run: Path, tmp_path_factory):
     (home / "presets").mkdir()
     (home / "presets" / "quick.yaml").write_text(yaml.safe_dump(QUICK))
     shutil.copytree(small_run, home / "runs" / "small")
+    _below(shutil.copytree(small_run, home / "runs" / "below"))
+    _of_old(shutil.copytree(small_run, home / "runs" / "old"))
+    os.utime(home / "runs" / "small" / "manifest.json")  # the latest
     with app(home / "runs", cwd=home) as running:
         yield running
+
+
+def _below(run: Path) -> None:
+    """Make of a finished run one whose kept checkpoint lost more than its preset allows."""
+    manifest, file = run / "manifest.json", run / "tuning" / "result.json"
+    found, result = json.loads(manifest.read_text()), json.loads(file.read_text())
+    found["preset"]["retention"] = {**found["preset"].get("retention", {}), "single_pass": 0.9}
+    result["validation"]["kept"]["single_pass"] = 0.42
+    manifest.write_text(json.dumps(found))
+    file.write_text(json.dumps(result))
+
+
+def _of_old(run: Path) -> None:
+    """Make of a finished run one that an older ltf_lite wrote."""
+    file = next((run / "evaluation" / "base").glob("*.test.json"))
+    record = json.loads(file.read_text())
+    del record["schema"]
+    file.write_text(json.dumps(record))
 
 
 @pytest.fixture
@@ -160,17 +183,53 @@ def test_a_traversal_from_the_page_is_refused(page, served):
 def test_a_run_shows_its_records_and_its_models(page, served):
     tab(page, "runs")
     page.locator("#runs-stages td", has_text="done").first.wait_for()
-    for part in ("headline", "stages", "kinds"):
-        page.locator(f"#runs-{part} svg").wait_for()
+    for part in ("headline", "stages", "kept", "kinds", "cost"):
+        page.locator(f"#runs-{part} svg").first.wait_for()
+    kept = page.locator("#runs-kept svg").inner_text()
+    assert "kept: step" in kept
+    assert "tree of thoughts" in kept
+    assert "dead end" in page.locator("#runs-kinds svg").last.inner_text()
+    assert "an hour of this machine" in page.locator("#runs-cost").inner_text()
+    assert page.locator("#runs-notice [role=alert]").count() == 0
     with page.expect_download() as download:
         page.locator("#runs-files a", has_text="q8_0").click()
     assert download.value.suggested_filename == "small.q8_0.gguf"
     assert Path(download.value.path()).read_bytes()[:4] == b"GGUF"
 
 
+def test_a_run_below_a_floor_says_so_loudly(page):
+    tab(page, "runs")
+    choose(page, "run", "below")
+    page.locator("#runs-notice [role=alert]", has_text="Below a floor").wait_for()
+    said = page.locator("#runs-notice").inner_text()
+    assert "single pass: 0.42 times the base's, at least 0.9 is wanted" in said
+
+
+def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
+    tab(page, "runs")
+    choose(page, "run", "old")
+    page.locator("#runs-notice [role=alert]", has_text=".test.json").wait_for()
+    assert "went wrong" not in page.locator("#runs-notice").inner_text()
+
+
+def test_the_report_opens_from_the_run(page, served):
+    tab(page, "runs")
+    with page.expect_popup() as opening:
+        page.locator("#runs-report a", has_text="Open the report").click()
+    report = opening.value
+    report.locator("svg").first.wait_for()
+    assert report.url == f"{served.url}/report/small"
+    assert "a run small enough for a test" in report.locator("body").inner_text()
+    with page.expect_download() as download:
+        page.locator("#runs-report a", has_text="results.csv").click()
+    assert Path(download.value.path()).read_text().startswith("table,row,column,value")
+
+
 def test_failures_are_browsed_by_kind(page):
     tab(page, "failures")
     page.locator("#failures-list article").first.wait_for()
+    assert "went away" in page.locator("#failures-kinds").inner_text()
+    assert page.locator("#failures-kinds svg").count() == 2
     choose(page, "failures-kind", "dead end")
     page.locator("#failures-list .ltf-fatal").first.wait_for()
     kinds = page.locator("#failures-list .ltf-state strong").all_inner_texts()
@@ -234,7 +293,7 @@ def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme)
         for name in TABS:
             tab(view, name)
             if name == "runs":
-                view.locator("#runs-kinds svg").wait_for()
+                view.locator("#runs-cost svg").wait_for()
             if name == "train":
                 view.locator("#train-needs details").wait_for()
             if name == "failures":
@@ -248,10 +307,10 @@ def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme)
 def test_every_picture_has_words(page):
     compared(page)
     tab(page, "runs")
-    page.locator("#runs-kinds svg").wait_for()
+    page.locator("#runs-cost svg").wait_for()
     bare = page.evaluate(
         "[...document.querySelectorAll('#search svg, #runs-headline svg, #runs-stages svg, "
-        "#runs-kinds svg')].filter(s => s.getAttribute('role') !== 'img' || "
+        "#runs-kept svg, #runs-kinds svg, #runs-cost svg')].filter(s => s.getAttribute('role') !== 'img' || "
         "!(s.getAttribute('aria-label') || s.querySelector(':scope > title')))"
         ".map(s => s.outerHTML.slice(0, 80))"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import combinations
 
 import pytest
 
@@ -11,6 +12,7 @@ from ltf_lite.evaluation.cost import Price, break_even
 from ltf_lite.report.drawing import WORDS, as_svg
 from ltf_lite.report.figures_cost import break_even_figure, budget_figure
 from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
+from ltf_lite.report.picture import headline_figure
 from tests.test_figures import RECORDS, texts
 
 NAMES = ("single_pass", "valid_steps", "sample", "tot", "rap", "sibling", "heldout_nll")
@@ -59,6 +61,18 @@ def paying(*searches: tuple[str, str, float, float]) -> dict:
 PAID = paying(("self-consistency@8", "self-consistency@8", 0.11, 5.0),
               ("tree of thoughts", "tot", 0.21, -9.0), ("RAP", "rap", 0.41, 0.0),
               ("best of 2 by likelihood", "best-of-n@2", 0.01, 5.0))  # fmt: skip
+CROWD = [
+    {"model": model, "choice": choice, "rate": rate, "low": rate - 0.05, "high": rate + 0.2,
+     "seconds": seconds}
+    for model, choice, rate, seconds in (
+        ("none", "random", 0.12, 0.0001), ("base", "greedy", 0.03, 0.02),
+        ("base", "sample", 0.02, 0.011), ("base", "self-consistency@8", 0.03, 0.09),
+        ("base", "best-of-n@8", 0.03, 0.09), ("base", "tot", 0.22, 0.3), ("base", "rap", 0.17, 0.3),
+        ("tuned", "greedy", 0.15, 0.04), ("tuned", "sample", 0.11, 0.015),
+        ("tuned", "self-consistency@8", 0.12, 0.12), ("tuned", "best-of-n@8", 0.1, 0.12),
+        ("tuned", "tot", 0.25, 0.5), ("tuned", "rap", 0.25, 0.7),
+    )
+]  # fmt: skip
 DRAW = {
     "retention": lambda words: retention_figure(BASE, LINES, FLOORS, words),
     "kinds_change": lambda words: kinds_change_figure(RECORDS, words),
@@ -87,12 +101,27 @@ def test_text_is_legible_where_a_phone_shrinks_a_figure_most(name):
     assert min(text.get_fontsize() for text in said) * 0.85 >= 9
 
 
+@pytest.mark.parametrize("name", [*DRAW, "headline"])
+def test_no_word_lies_on_another(name):
+    figure = DRAW[name](WORDS) if name in DRAW else headline_figure(CROWD)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    legend = axes.get_legend()
+    said = [*axes.texts, axes.xaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    said += legend.get_texts() if legend else []
+    low, high = axes.get_window_extent().intervalx
+    boxes = [text.get_window_extent() for text in said if text.get_text()]
+    boxes = [box for box in boxes if box.x1 > low - 200 and box.x0 < high + 200]
+    crossed = [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    assert crossed == []
+
+
 def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
     figure = retention_figure(BASE, LINES, FLOORS)
     said = texts(as_svg(figure, "retention"))
     assert "kept: step 100" in said
-    wanted = ("single pass", "tree of thoughts, at least 0.9", "RAP, at least 0.9",
-              "NLL of other text, at most 1.1", "sibling task: the base has 0")  # fmt: skip
+    wanted = ("single pass", "tree of thoughts (≥ 0.9)", "RAP (≥ 0.9)",
+              "NLL of other text (≤ 1.1)", "sibling task: the base has 0")  # fmt: skip
     assert set(wanted) <= set(said)
     drawn = {each.get_label(): each for each in figure.axes[0].get_lines()}
     assert list(drawn["single pass"].get_xdata()) == [0, 100, 200]
@@ -111,7 +140,7 @@ def test_a_second_search_of_a_kind_is_named_with_its_settings():
     base = {"abilities": {"tot": {}, "tot beam=8": {}}}
     lines = [line(100, 0.3, **{"tot beam=8": 0.8})]
     said = texts(as_svg(retention_figure(base, lines, FLOORS), "retention"))
-    assert "tree of thoughts beam=8, at least 0.9" in said
+    assert "tree of thoughts beam=8 (≥ 0.9)" in said
 
 
 def test_the_change_of_kinds_has_a_side_and_a_number():
@@ -133,7 +162,8 @@ def test_equal_budgets_tell_answers_and_models_apart():
 
 def test_break_even_says_after_how_many_questions_and_beside_which_quality():
     figure = break_even_figure(PAID)
-    said = set(texts(as_svg(figure, "break-even")))
+    legend = figure.axes[0].get_legend().get_texts()
+    said = {text.get_text().replace("\n", " ") for text in legend}
     assert {"self-consistency@8: paid after 3,600 questions", "best of 2 by likelihood: never paid",
             "tree of thoughts: none at equal quality (hollow: at 1,800)",
             "RAP: after 900, which solves more is not known (hollow)"} <= said  # fmt: skip

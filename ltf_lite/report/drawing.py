@@ -31,7 +31,7 @@ WORDS: dict[str, str] = {
     "rates": "solved, % (95 % interval)", "single": "single pass", "search": "search",
     "ratio": "time, search / single pass", "kept": "kept of the base: tuned / base",
     "kept_step": "kept: step {step}", "below_floor": "kept: step {step}, below a floor",
-    "floor": "{name}, at least {value}", "ceiling": "{name}, at most {value}",
+    "floor": "{name} (≥ {value})", "ceiling": "{name} (≤ {value})",
     "no_ratio": "{names}: the base has 0", "sample": "samples, mean",
     "tot": "tree of thoughts", "rap": "RAP", "sibling": "sibling task",
     "heldout_nll": "NLL of other text", "self_consistency": "self-consistency",

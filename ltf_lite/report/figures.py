@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from ltf_lite.report.drawing import LOOKS, WORDS, as_svg, blank, finish, nothing, panels
+from ltf_lite.report.drawing import LOOKS, TEXT, WORDS, as_svg, blank, finish, nothing, panels
 from ltf_lite.report.picture import COLORS
 from ltf_lite.report.tables import grid, percent
 from ltf_lite.tuning import checkpoints
@@ -68,8 +68,8 @@ def _mark(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None
     late = best["step"] > (left + right) / 2
     axes.annotate(
         words["best"].format(success=f"{rate:.1f}", step=best["step"]), (best["step"], rate),
-        (-8 if late else 8, -24 if rate > 25 else 12), textcoords="offset points",
-        ha="right" if late else "left", fontsize=9.5, color=COLORS["tuned"],
+        (-8 if late else 8, -24 if rate > 30 else 14), textcoords="offset points",
+        ha="right" if late else "left", fontsize=TEXT, color=COLORS["tuned"],
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ ANSWERS = {
 STYLES: dict[str, Any] = {  # of a search's line, by its marker
     "s": (0, (6, 1.5, 1, 1.5)), "^": (0, (1, 1.2)), "D": (0, (6, 1.5)), "v": (0, (2.5, 1.2)),
 }  # fmt: skip
+WIDE = 46  # characters of a line of the legend, for a phone
 QUALITIES = {"better": "pays", "worse": "unequal", "can't tell": "unsure"}  # each with its word
 MODELS: dict[str, Any] = {"base": (0, (4, 2)), "tuned": "-"}  # line styles; the base is hollow
 
@@ -130,6 +132,7 @@ def _search(
     axes.plot(asked, line["each"] * asked, **look)
     word = "never" if n is None else QUALITIES[line["quality"]]
     label = words[word].format(name=line["name"], n=None if n is None else f"{n:,.0f}")
+    label = fill(label, WIDE)
     at = [] if n is None else [n]
     axes.plot(at, [line["each"] * each for each in at], marker=marker, markersize=9, zorder=3,
               markeredgewidth=1.6, markerfacecolor=color if word == "pays" else "white",
