@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltf_lite.evaluation.records import read_record
+from ltf_lite.evaluation.retention import read_elsewhere
 from ltf_lite.evaluation.success import SCHEMA
 from ltf_lite.files import (
     BrokenFile,
@@ -25,6 +26,7 @@ from ltf_lite.pipeline.stages import tune
 from ltf_lite.pipeline.sweep import _holds
 from ltf_lite.pipeline.train import STAGES, finish
 from ltf_lite.report.results import records
+from ltf_lite.report.success_tables import budget_points
 from ltf_lite.tuning.checkpoints import last_checkpoint, swap
 from tests.conftest import ltf, one_sentence
 
@@ -280,6 +282,22 @@ def test_a_record_of_another_task_is_refused_by_name(copy):
     write_json(file, [])
     with pytest.raises(BrokenFile, match="copied"):
         read_record(file, "countdown")
+
+
+def test_what_was_asked_at_budgets_and_elsewhere_is_refused_too(tmp_path):
+    write_json(tmp_path / "manifest.json", {"preset": {"task": {"name": "countdown"}}})
+    readers = {
+        "retention.json": read_elsewhere,
+        "budgets/x.test.json": lambda folder: budget_points(folder, [100]),
+    }
+    for name, read_all in readers.items():
+        file = tmp_path / "evaluation" / "base" / name
+        write_json(file, {"schema": SCHEMA, "task": "game24"})
+        with pytest.raises(ForeignFile, match=f"{file}.*game24, not countdown"):
+            read_all(tmp_path)
+        write_json(file, {"task": "countdown"})
+        with pytest.raises(ForeignFile, match=f"{file}.*older version"):
+            read_all(tmp_path)
 
 
 def test_a_shard_of_another_task_is_refused_by_name(copy):

@@ -9,6 +9,12 @@ from ltf_lite.evaluation.success import SCHEMA
 from ltf_lite.files import BrokenFile, ForeignFile, read_json
 
 
+def task_named(folder: Path) -> str | None:
+    """The task that the manifest of a run names; None where there is none. Raises BrokenFile."""
+    manifest = folder / "manifest.json"
+    return read_json(manifest)["preset"]["task"]["name"] if manifest.is_file() else None
+
+
 def read_record(file: Path, task: str | None = None) -> dict[str, Any]:
     """A record of evaluation, of this task if one is named.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.files import read_json
+from ltf_lite.evaluation.records import read_record, task_named
 
 VALID_STEPS = "valid steps"
 HELDOUT_NLL = "heldout_nll"  # the one measure that is better when it is lower
@@ -63,9 +63,13 @@ def _elsewhere(records: Sequence[dict[str, Any]], model: str) -> dict[tuple[str,
 
 
 def read_elsewhere(folder: Path) -> list[dict[str, Any]]:
-    """A run's records of what it does not tune on, as many as there are."""
+    """A run's records of what it does not tune on, as many as there are.
+
+    Raises BrokenFile, and ForeignFile where one is of another schema or of another task.
+    """
     files = (folder / "evaluation" / model / RETENTION for model in ("base", "tuned"))
-    return [read_json(file) for file in files if file.is_file()]
+    task = task_named(folder)
+    return [read_record(file, task) for file in files if file.is_file()]
 
 
 def value_of(ability: Mapping[str, Any]) -> float:

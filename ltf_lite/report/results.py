@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.files import read_json
 from ltf_lite.reasoners import TREES
 from ltf_lite.report.tables import percent
 
@@ -25,8 +24,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
     Raises BrokenFile, and ForeignFile where one is of another schema or of another task.
     """
-    manifest = folder / "manifest.json"
-    task = read_json(manifest)["preset"]["task"]["name"] if manifest.is_file() else None
+    from ltf_lite.evaluation.records import task_named  # scipy's import takes a second
+
+    task = task_named(folder)
     files = [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]
     found = [_record(file, file.stat().st_mtime_ns, task) for file in sorted(files)]
     return sorted(

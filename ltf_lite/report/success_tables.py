@@ -10,7 +10,7 @@ from typing import Any
 from ltf_lite.evaluation import compared
 from ltf_lite.evaluation.budget import curve
 from ltf_lite.evaluation.compare import same_reasoner
-from ltf_lite.evaluation.records import read_record
+from ltf_lite.evaluation.records import read_record, task_named
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.files import read_json
 from ltf_lite.report.results import name_of, records
@@ -158,7 +158,8 @@ def pass_table(folder: Path) -> Table | None:
 def budget_points(folder: Path, tokens: Sequence[int]) -> list[dict[str, Any]]:
     """The rows of `evaluation.budget.curve` for a run; none where no budget was asked."""
     files = sorted(folder.glob("evaluation/*/budgets/*.test.json"))
-    asked = [read_record(file) for file in files]
+    task = task_named(folder)
+    asked = [read_record(file, task) for file in files]
     if not asked:
         return []
     files = sorted(folder.glob("evaluation/*/*.test.json"))
