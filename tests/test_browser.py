@@ -310,7 +310,8 @@ def test_every_picture_has_words(page):
     page.locator("#runs-cost svg").wait_for()
     bare = page.evaluate(
         "[...document.querySelectorAll('#search svg, #runs-headline svg, #runs-stages svg, "
-        "#runs-kept svg, #runs-kinds svg, #runs-cost svg')].filter(s => s.getAttribute('role') !== 'img' || "
+        "#runs-kept svg, #runs-kinds svg, #runs-cost svg')]"
+        ".filter(s => s.getAttribute('role') !== 'img' || "
         "!(s.getAttribute('aria-label') || s.querySelector(':scope > title')))"
         ".map(s => s.outerHTML.slice(0, 80))"
     )
