@@ -14,6 +14,9 @@ from ltf_lite.tasks import TaskError
 from ltf_lite.threads import wait_briefly
 
 
+RESUMED = ("train", "sweep")  # commands that go on where they were stopped
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 usage, 3 done but fallen."""
     wait_briefly()
@@ -29,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        return _complain("stopped; the same command goes on where it stopped", FAILED)
+        resumed = "; the same command goes on where it stopped" if args.command in RESUMED else ""
+        return _complain(f"stopped{resumed}", FAILED)
     except Exception as error:
         if os.environ.get("LTF_DEBUG"):
             raise
