@@ -13,7 +13,6 @@ from ltf_lite.cli_common import DONE, FAILED, FALLEN, USAGE, UsageError, add_jso
 from ltf_lite.tasks import TaskError
 from ltf_lite.threads import wait_briefly
 
-
 RESUMED = ("train", "sweep")  # commands that go on where they were stopped
 
 
