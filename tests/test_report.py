@@ -14,7 +14,7 @@ import pytest
 
 from ltf_lite.files import read_json, write_json
 from ltf_lite.harvest import read
-from ltf_lite.pipeline import Run
+from ltf_lite.pipeline import Run, closing
 from ltf_lite.pipeline.stages.report import main
 from ltf_lite.pipeline.train import STAGES
 from ltf_lite.report import kept_tables, tables
@@ -216,7 +216,8 @@ def test_a_checkpoint_below_its_floor_is_loud(copied):
     result["validation"] |= {"kept": {"tot": 0.5, "heldout_nll": 1.0}, "shortfall": 0.44}
     write_json(copied / "tuning" / "result.json", result)
     page = written(copied)
-    (alarm,) = [text for text in page.said if "below a floor" in text]
+    alarm, again = [text for text in page.said if "below a floor" in text]
+    assert alarm == again  # at the top, and beside what was kept
     assert "tot is 0.50 of the base's (at least 0.9)" in alarm
     assert "NLL" not in alarm
     assert any("falls short the least" in text for text in page.said)
@@ -231,20 +232,20 @@ def test_few_test_problems_are_warned_of(copied):
     assert any("nothing can be concluded" in text for text in written(copied).said)
 
 
-def test_a_written_report_is_no_change_of_the_run(copied):
-    result = ltf("report", copied, "--json")
+def test_a_report_is_written_again_at_a_price_and_is_no_change_of_the_run(copied):
+    (copied / "report" / "index.html").unlink()
+    result = ltf("report", copied, "--per-hour", 7.25, "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["report"] == str(copied / "report" / "index.html")
     assert found["headline"]["tuned"]["rate"] == next(
         r["rate"] for r in found["results"] if (r["model"], r["choice"]) == ("tuned", "greedy")
     )
+    assert any("At 7.25 an hour" in text for text in page_of(copied).said)
     run, stage = Run.load(copied), STAGES[-1]
     assert run.finished(stage, run.input_hash(stage.parts, stage.upstream))
-    (copied / "report" / "index.html").unlink()
-    said = ltf("report", copied)
-    assert str(copied / "report" / "index.html") in said.stdout
-    assert page_of(copied).sections >= {"headline", "manifest"}
+    assert found["report"] in closing(run)
+    one_sentence(ltf("report", copied, "--per-hour", -1), 2, "-1")
 
 
 def test_a_run_that_is_not_done_names_the_stage_that_is_missing(copied):

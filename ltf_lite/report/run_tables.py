@@ -46,7 +46,7 @@ def _stage(stage: Mapping[str, Any]) -> tuple[Cell, ...]:
     return (
         cell(None) if seconds is None else Cell(seconds, duration(seconds)),
         *(
-            cell(stage.get(key), "{:,}")
+            cell(stage.get(key) or None, "{:,}")
             for key in ("engine_calls", "tokens_in", "tokens_out", "tokens_trained")
         ),
         *(cell(stage.get(key), "{:,.0f}", MIB) for key in ("peak_bytes", "peak_device_bytes")),

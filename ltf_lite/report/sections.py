@@ -95,9 +95,15 @@ def _headline(told: Told) -> Iterator[Section]:
     facts = headline(told.results)
     picture = Picture("headline", "Success against seconds a problem, models and ways of answering",
                       headline_figure(told.results))  # fmt: skip
-    yield Section("headline", told.manifest["preset"]["name"], headline_sentence(facts),
-                  too_few(facts["tuned"]["n"]) or "", [picture],
-                  [success_tables.headline_table(facts)])  # fmt: skip
+    alarm = " ".join(filter(None, (too_few(facts["tuned"]["n"]), _below(told))))
+    yield Section("headline", told.manifest["preset"]["name"], headline_sentence(facts), alarm,
+                  [picture], [success_tables.headline_table(facts)])  # fmt: skip
+
+
+def _below(told: Told) -> str:
+    """What the kept checkpoint has lost more of than the preset allows; "" for nothing."""
+    found = missed(_result(told)["validation"].get("kept", {}), told.floors)
+    return f"The kept checkpoint is below a floor: {'; '.join(map(said, found))}." if found else ""
 
 
 def _success(told: Told) -> Iterator[Section]:
@@ -142,17 +148,16 @@ def _result(told: Told) -> dict[str, Any]:
 def _kept(told: Told) -> Iterator[Section]:
     lines, result = read_jsonl(told.folder / "tuning" / "log.jsonl"), _result(told)
     base, floors = told.read("tuning/base.json"), told.floors
-    pictures, alarm = [], ""
+    pictures = []
     tables = [kept_tables.retention_table(told.folder)]
     if base and (table := kept_tables.checkpoints_table(base, lines, floors, result["step"])):
         picture = retention_figure(base, lines, floors)
         pictures.append(Picture("retention", "What each checkpoint kept", picture))
         tables.insert(0, table)
-        if below := missed(result["validation"].get("kept", {}), floors):
-            alarm = f"The kept checkpoint is below a floor: {'; '.join(map(said, below))}."
     shown = [table for table in tables if table]
     if shown:
-        yield Section("kept", "What tuning kept", alarm=alarm, pictures=pictures, tables=shown)
+        yield Section("kept", "What tuning kept", alarm=_below(told), pictures=pictures,
+                      tables=shown)  # fmt: skip
 
 
 def _kinds(told: Told) -> Iterator[Section]:

@@ -172,9 +172,9 @@ def budget_table(found: Sequence[dict[str, Any]]) -> Table | None:
         return None
     return Table(
         "budgets", "Success at equal token budgets",
-        ("model", "answer", "budget, tokens", "generated tokens", "solved [95 %]", "n"),
+        ("model", "answer", "samples", "budget, tokens", "generated tokens", "solved [95 %]", "n"),
         [
-            (cell(p["model"]), cell(p["answer"]), cell(p["budget"], "{:,}"),
+            (cell(p["model"]), cell(p["answer"]), cell(p.get("samples")), cell(p["budget"], "{:,}"),
              cell(p["tokens"], "{:,.0f}"), rate(p), cell(p["n"]))
             for p in found
         ],
