@@ -185,10 +185,10 @@ def test_a_run_shows_its_records_and_its_models(page, served):
     page.locator("#runs-stages td", has_text="done").first.wait_for()
     for part in ("headline", "stages", "kept", "kinds", "cost"):
         page.locator(f"#runs-{part} svg").first.wait_for()
-    kept = page.locator("#runs-kept svg").inner_text()
+    kept = page.locator("#runs-kept svg").text_content()
     assert "kept: step" in kept
     assert "tree of thoughts" in kept
-    assert "dead end" in page.locator("#runs-kinds svg").last.inner_text()
+    assert "dead end" in page.locator("#runs-kinds svg").last.text_content()
     assert "an hour of this machine" in page.locator("#runs-cost").inner_text()
     assert page.locator("#runs-notice [role=alert]").count() == 0
     with page.expect_download() as download:
@@ -209,7 +209,7 @@ def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
     tab(page, "runs")
     choose(page, "run", "old")
     page.locator("#runs-notice [role=alert]", has_text=".test.json").wait_for()
-    assert "went wrong" not in page.locator("#runs-notice").inner_text()
+    assert "Something failed" not in page.locator("#runs-notice").inner_text()
 
 
 def test_the_report_opens_from_the_run(page, served):

@@ -10,9 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
+from ltf_lite.report.drawing import TEXT
+
 COLORS = {"base": "#9a6324", "tuned": "#0b6e4f", "none": "#8a8a8a"}
 SHORT = {"greedy": "single pass", "sample": "one sample"}
-LETTER, LINE, GAP = 0.0125, 0.04, 0.018  # of a name, as shares of the axes
+LETTER, LINE, GAP = 0.0135, 0.05, 0.018  # of a name, as shares of the axes
 
 Box = tuple[float, float, float, float]  # left, right, low, high
 
@@ -53,7 +55,7 @@ def headline_figure(table: list[dict[str, Any]]) -> Figure:
     axes.set_ylabel("test problems solved, % (95 % interval)")
     axes.set_title("Single pass after tuning against search before it", loc="left", fontsize=12)
     note = "Hollow: the verifier picks among the paths; an upper bound, no search."
-    axes.text(0, -0.16, note, transform=axes.transAxes, fontsize=8.5, color="#555555")
+    axes.text(0, -0.16, note, transform=axes.transAxes, fontsize=TEXT, color="#555555")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     return figure
@@ -77,7 +79,8 @@ def _floor(axes, row: dict[str, Any] | None) -> list[Box]:
         return []
     axes.axhline(100 * row["rate"], color=COLORS["none"], linestyle=":", linewidth=1.2, zorder=0)
     axes.text(0.99, 100 * row["rate"] + 0.8, "random legal steps", va="bottom", ha="right",
-              fontsize=9, color=COLORS["none"], transform=axes.get_yaxis_transform())  # fmt: skip
+              fontsize=TEXT, color=COLORS["none"],
+              transform=axes.get_yaxis_transform())  # fmt: skip
     height = row["rate"] * 100 / axes.get_ylim()[1]
     return [(0.99 - LETTER * len("random legal steps"), 0.99, height, height + LINE)]
 
@@ -109,10 +112,10 @@ def _label(axes, shown: list[dict[str, Any]], taken: list[Box]) -> None:
         taken.append(box)
         right, height = box[0] > x, (box[2] + box[3]) / 2
         edge = box[0] if right else box[1]
-        axes.text(edge, height, short_name(row), fontsize=9, transform=axes.transAxes,
+        axes.text(edge, height, short_name(row), fontsize=TEXT, transform=axes.transAxes,
                   color=COLORS[row["model"]], va="center",
                   ha="left" if right else "right")  # fmt: skip
-        if abs(height - y) > LINE:
+        if abs(height - y) > LINE / 2:
             axes.plot([x, edge], [y, height], transform=axes.transAxes, linewidth=0.6,
                       color=COLORS[row["model"]], zorder=0)  # fmt: skip
 
