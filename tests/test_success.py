@@ -193,8 +193,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder.mkdir()
     run = Run.prepare(folder, preset(budgets=BUDGETS), False)
     problems.main(run)
-    facts = baseline.main(run)
-    assert facts["tokens_in"] > 0 < facts["tokens_out"]
+    baseline.main(run)
     return run
 
 
