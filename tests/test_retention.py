@@ -236,7 +236,7 @@ def test_base_and_tuned_model_are_asked_what_the_run_does_not_tune_on(fallen):
     assert base["abilities"]["heldout_nll"]["nll"] == pytest.approx(measured)
     table = as_markdown(retention_table(folder))
     assert f"| {tuned['abilities']['heldout_nll']['nll']:.4f} |" in table
-    assert "| game24 | sibling |" in table
+    assert "| game24 | single pass on the sibling task |" in table
 
 
 def test_the_text_of_the_embedded_base_is_the_one_its_command_writes(tmp_path):
