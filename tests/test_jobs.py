@@ -35,6 +35,7 @@ QUICK = {
     "search": [{"name": "dfs", "paths": 4, "failures": 1}],
     "tuning": {**SMALL["tuning"], "steps": 4, "batch": 4, "eval_every": 2, "warmup": 1},
     "evaluation": [{"name": "cot", "n": 1, "max_tokens": 40}],
+    "retention": {"problems": 2},
     "export": {"greedy_problems": 2, "success_points": 100},
 }
 RUN = Path("runs/quick")

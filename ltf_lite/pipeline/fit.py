@@ -64,7 +64,10 @@ def check_fits(preset: Preset, card: str | None, free: int | None) -> str:
 
 
 def nearest(preset: Preset, room: float) -> str | None:
-    """The other preset on disk with the largest base whose tuning fits so many bytes of a card."""
+    """The other preset on disk with the largest base whose tuning fits so many bytes of a card.
+
+    A study, which is there to be swept, is no stand-in for a run.
+    """
     best: tuple[int, int, str] | None = None
     for name, file in presets.available().items():
         try:
@@ -73,7 +76,7 @@ def nearest(preset: Preset, room: float) -> str | None:
             shape = shape_of(read_config(other.model.base, online=False))
         except (presets.PresetError, TuningError):
             continue
-        if name != preset.name and fitting(found, room):
+        if name != preset.name and not other.sweep and fitting(found, room):
             size = shape.layers * sum(a * b for a, b in shape.linear.values())
             best = max(best or (0, 0, ""), (size, found[0].total, name))
     return best[2] if best else None
