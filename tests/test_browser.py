@@ -122,6 +122,7 @@ def test_a_comparison_to_its_end(page):
 def test_the_tree_grows_while_it_is_searched(page):
     choose(page, "way", "RAP")
     page.locator("#iterations input[type=number]").fill("50")
+    page.locator("#budget input[type=number]").fill("20000")  # long enough to be watched
     page.locator("#compare").click()
     page.wait_for_selector("#search svg g")
     few = page.locator("#search svg g").count()
