@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.evaluation import compared
 from ltf_lite.evaluation.cost import FORMULA, PER_HOUR, WHERE, Price, break_even, verdict
 from ltf_lite.progress import duration
-from ltf_lite.report.results import is_search, records, rows
+from ltf_lite.report.results import is_search, rows
 from ltf_lite.report.run_tables import counted
+from ltf_lite.report.success_tables import differences
 from ltf_lite.report.tables import Cell, Table, cell, share, without_empty
 
 
@@ -24,7 +24,7 @@ def paid(folder: Path, stages: Mapping[str, Any], price: Price) -> dict[str, Any
     searches = [row for row in found if row["model"] == "base" and is_search(row)]
     if not single or not searches:
         return None
-    return break_even(counted(stages), single[0], searches, compared(records(folder)), price)
+    return break_even(counted(stages), single[0], searches, differences(folder)[0], price)
 
 
 def break_even_table(result: Mapping[str, Any]) -> Table:

@@ -16,6 +16,8 @@ from ltf_lite.files import read_json
 from ltf_lite.report.results import name_of, records
 from ltf_lite.report.tables import Cell, Table, cell, rate, share, without_empty
 
+Files = tuple[tuple[Path, int], ...]  # each with when it was written
+
 ABOUT_SUCCESS = (
     "Tokens are a problem's. Milliseconds: a problem's share of the test set asked in bulk, and "
     "the median problem asked by itself. Calls are of the whole set. A sampled rate is the mean "
@@ -91,14 +93,15 @@ def same_table(folder: Path) -> Table | None:
 
 def differences(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows of `compared` and of `same_reasoner` for a run."""
-    files = sorted(folder.glob("evaluation/*/*.test.json"))
-    return _differences_of(tuple((file, file.stat().st_mtime_ns) for file in files))
+    return _differences_of(_written(folder, "evaluation/*/*.test.json"))
+
+
+def _written(folder: Path, pattern: str) -> Files:
+    return tuple((file, file.stat().st_mtime_ns) for file in sorted(folder.glob(pattern)))
 
 
 @lru_cache(maxsize=8)  # thousands of resamples a row: a moment, but not at every look at a run
-def _differences_of(
-    files: tuple[tuple[Path, int], ...],
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _differences_of(files: Files) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     found = [read_json(file) for file, _ in files]
     return compared(found), same_reasoner(found)
 
@@ -157,13 +160,17 @@ def pass_table(folder: Path) -> Table | None:
 
 def budget_points(folder: Path, tokens: Sequence[int]) -> list[dict[str, Any]]:
     """The rows of `evaluation.budget.curve` for a run; none where no budget was asked."""
-    files = sorted(folder.glob("evaluation/*/budgets/*.test.json"))
-    task = task_named(folder)
-    asked = [read_record(file, task) for file in files]
-    if not asked:
-        return []
-    files = sorted(folder.glob("evaluation/*/*.test.json"))
-    return curve([read_json(file) for file in files], asked, tokens)
+    asked = _written(folder, "evaluation/*/budgets/*.test.json")
+    whole = _written(folder, "evaluation/*/*.test.json")
+    return _points_of(asked, whole, tuple(tokens), task_named(folder)) if asked else []
+
+
+@lru_cache(maxsize=8)  # the records' paths are megabytes to read
+def _points_of(
+    asked: Files, whole: Files, tokens: tuple[int, ...], task: str | None
+) -> list[dict[str, Any]]:
+    at_budgets = [read_record(file, task) for file, _ in asked]
+    return curve([read_json(file) for file, _ in whole], at_budgets, tokens)
 
 
 def budget_table(found: Sequence[dict[str, Any]]) -> Table | None:
