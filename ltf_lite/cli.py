@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--per-kwh", type=float, metavar="PRICE",
                       help="what a kilowatt-hour costs, instead")  # fmt: skip
     verb.add_argument("--watts", type=float,
-                      help="the machine's power, where it reports no energy")  # fmt: skip
+                      help="the machine's power, instead of what it reported")  # fmt: skip
     add_json(verb)
     verb.set_defaults(run=show_report)
 

@@ -25,7 +25,7 @@ from ltf_lite.tasks.base import KINDS
 WORDS: dict[str, str] = {
     "step": "training step", "loss": "loss", "learning": "learning",
     "forgetting": "forgetting", "validation": "validation, %", "solved": "problems solved",
-    "valid_steps": "valid steps", "best": "best: {success} % at step {step}",
+    "valid_steps": "valid steps", "best": "kept: {success} % at step {step}",
     "no_points": "nothing yet", "share": "share of the paths, %", "base": "base",
     "tuned": "tuned", "success": "success", "asked": "problems asked",
     "rates": "solved, % (95 % interval)", "single": "single pass", "search": "search",

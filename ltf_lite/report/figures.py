@@ -14,8 +14,7 @@ from ltf_lite.report.picture import COLORS
 from ltf_lite.report.tables import grid, percent
 from ltf_lite.tuning import checkpoints
 
-__all__ = ["WORDS", "as_svg", "batch_figure", "batch_table", "curves_figure", "curves_table",
-           "kinds_figure"]  # fmt: skip
+__all__ = ["WORDS", "as_svg", "batch_figure", "batch_table", "curves_figure", "kinds_figure"]
 
 SIDES = {"single": (COLORS["tuned"], "-", "o"), "search": (COLORS["base"], "--", "s")}
 
@@ -70,22 +69,6 @@ def _mark(axes: Axes, best: Mapping[str, Any], words: Mapping[str, str]) -> None
         words["best"].format(success=f"{rate:.1f}", step=best["step"]), (best["step"], rate),
         (-8 if late else 8, -24 if rate > 30 else 14), textcoords="offset points",
         ha="right" if late else "left", fontsize=TEXT, color=COLORS["tuned"],
-    )  # fmt: skip
-
-
-def curves_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The learning curves as a Markdown table, the best step named."""
-    if not lines:
-        return "No validation yet.\n"
-    best = checkpoints.best(lines)
-    return grid(
-        ("step", "learning", "forgetting", "validation success", "valid steps"),
-        (
-            (f"{line['step']}{' (best)' if line is best else ''}", f"{line['learning']:.4f}",
-             f"{line['forgetting']:.4f}", f"{100 * line['success']:.1f} %",
-             f"{100 * line['valid_steps']:.1f} %" if "valid_steps" in line else "–")
-            for line in lines
-        ),
     )  # fmt: skip
 
 

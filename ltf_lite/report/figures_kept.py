@@ -18,6 +18,7 @@ from ltf_lite.report.drawing import (
     legend_below,
     nothing,
 )
+from ltf_lite.report.kinds_tables import kind_changes
 from ltf_lite.report.picture import COLORS
 from ltf_lite.tuning.checkpoints import best
 
@@ -143,24 +144,6 @@ def _kept_step(axes: Axes, kept: Mapping[str, Any], words: Mapping[str, str]) ->
     )  # fmt: skip
 
 
-def _changes(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, float]]]:
-    """Reasoner → change of the share of each failure kind that it had, in points."""
-    shares: dict[str, dict[str, dict[str, float]]] = {}
-    for record in records:
-        if total := sum(record["kinds"].values()):
-            counted = {kind: 100 * n / total for kind, n in record["kinds"].items()}
-            shares.setdefault(record["label"], {})[record["model"]] = counted
-    return {
-        label: [
-            (kind, own["tuned"].get(kind, 0.0) - own["base"].get(kind, 0.0))
-            for kind in LOOKS
-            if kind != "success" and (kind in own["base"] or kind in own["tuned"])
-        ]
-        for label, own in shares.items()
-        if {"base", "tuned"} <= own.keys()
-    }
-
-
 def kinds_change_figure(
     records: Sequence[Mapping[str, Any]], words: Mapping[str, str] = WORDS
 ) -> Figure:
@@ -168,17 +151,17 @@ def kinds_change_figure(
 
     `records` are those of `report.results.records`.
     """
-    changes = _changes(records)
+    changes = kind_changes(records)
     bars = sum(map(len, changes.values()))
     figure = blank(1.0 + 0.27 * max(bars + 1.3 * len(changes), 4))
     axes = figure.subplots()
-    most = max((abs(points) for row in changes.values() for _, points in row), default=0) or 1
+    most = max((abs(points) for row in changes.values() for points in row.values()), default=0) or 1
     ticks, at = [], 0.0
     for label, row in changes.items():
         axes.vlines(0, at + 0.5, at + len(row) + 0.5, colors="#555555", linewidth=0.9)
         axes.text(-1.45 * most, at, label, fontsize=TEXT, weight="bold", va="center",
                   parse_math=False)  # fmt: skip
-        for kind, points in row:
+        for kind, points in row.items():
             at += 1
             ticks.append((at, words.get(kind, kind)))
             _change(axes, at, kind, points, most)

@@ -181,7 +181,7 @@ WORDS = {
     "figure.validation": "検証、%",
     "figure.solved": "解けた問題",
     "figure.valid_steps": "正しい手順",
-    "figure.best": "最良: ステップ {step} で {success} %",
+    "figure.best": "採用: ステップ {step} で {success} %",
     "figure.no_points": "まだ何もありません",
     "figure.share": "道の割合、%",
     "figure.base": "元のモデル",
