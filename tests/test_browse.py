@@ -122,7 +122,7 @@ def test_the_line_that_killed_a_path_is_marked_and_the_reason_given():
 def test_what_is_missing_is_an_entry_of_its_own():
     lines, reason = states(SHORT)
     assert lines == [("25+5=30,33,5", "right"), ("", "missing")]
-    assert reason == "step 1 is missing"
+    assert reason == "step 2 is missing"
     steps = "25 + 5 = 30 (left: 33 30 5)\n30 / 5 = 6 (left: 33 6)\n33 - 6 = 27 (left: 27)\n"
     assert [s for _, s in states(steps)[0]] == ["right"] * 3 + ["missing"]
     assert [s for _, s in states(steps + "Answer: 33 - 6")[0]] == ["right"] * 3 + ["fatal"]

@@ -50,8 +50,8 @@ def test_the_fatal_step_is_named_and_marked():
 @pytest.mark.parametrize(
     ("verdict", "lines", "words"),
     [
-        (Verdict(False, "incomplete", 1, "step 1 is missing"), ("1+2=3,4",), "step 2 is missing"),
-        (Verdict(False, "incomplete", 0, "step 0 is missing"), (), "no answer was given"),
+        (Verdict(False, "incomplete", 1, "step 2 is missing"), ("1+2=3,4",), "step 2 is missing"),
+        (Verdict(False, "incomplete", 0, "step 1 is missing"), (), "no answer was given"),
         (Verdict(False, "arithmetic", 0, "2 + 2 is 4"), ("2+2=5",), "The arithmetic is wrong"),
     ],
 )

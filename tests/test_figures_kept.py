@@ -148,7 +148,7 @@ def test_the_change_of_kinds_has_a_side_and_a_number():
     said = texts(as_svg(figure, "change"))
     assert {"tot", "dead_end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(said)
     assert not {"random", "rap", "success"} & set(said)
-    assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [-50, -5, 10]
+    assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [10, -5, -50]
 
 
 def test_equal_budgets_tell_answers_and_models_apart():

@@ -33,6 +33,7 @@ SMALLER = copy.deepcopy(SMALL) | {
         {"name": "tot", "beam": 1},
     ],
 }
+SMALLER["retention"] = {"problems": 8, "heldout_nll": 0.5}  # which no three steps reach
 SMALLER["tuning"] |= {"steps": 3, "eval_every": 1, "warmup": 1, "batch": 8}
 PRESET = parse(SMALLER, "test")
 TOT = "tree of thoughts (beam=1)"
@@ -233,6 +234,8 @@ def test_a_cell_that_fails_says_why_and_stops_no_other(swept):
     assert (bad["cell"], bad["seeds"], bad["abilities"]) == (BAD, [], {})
     assert "exploded" in bad["failed"]["0"]
     assert (good["cell"], good["seeds"], good["failed"]) == (GOOD, [0], {})
+    assert (bad["below"], good["below"]) == ({}, {"0": ["heldout_nll"]})
+    assert "seed 0: heldout_nll" in (folder / "sweep.md").read_text()
     assert "exploded" in (folder / "sweep.md").read_text()
 
 

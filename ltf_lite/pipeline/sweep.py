@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.files import BROKEN, BrokenFile, read_json, set_aside, write_json, write_text
+from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.grid import Cell, cell_of
 from ltf_lite.pipeline.mend import remove
 from ltf_lite.pipeline.run import Run, RunError, locked, read_manifest
@@ -148,6 +149,7 @@ def _run_cell(folder: Path, shared: Run, cell: Cell, seed: int) -> None:
         "settings": cell.settings,
         "seed": seed,
         "tuning_seconds": read_json(folder / "tuning" / "result.json")["seconds"],
+        "below": [missed["ability"] for missed in below(run)],
         "rows": [row for row in rows(folder) if row["model"] == "tuned"],
     }
     write_json(folder / "result.json", result)

@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any, NamedTuple
 
 from scipy.stats import t
@@ -23,8 +23,8 @@ ABOUT = (
     "The base and rows of one seed: Wilson's 95 % interval over the test problems. Rows of two "
     "seeds or more: the mean, with the 95 % t interval over the seeds or Wilson's over the "
     "problems, whichever reaches further: the seeds all answer the same problems. Kept: the "
-    "tuned model's rate over the base's. Valid steps are the single pass's; tuning is the time of "
-    "one, in the mean."
+    "tuned model's rate over the base's. Valid steps are the single pass's; tuning is the median "
+    "time of one. Below a floor: the seeds of which no checkpoint is above every floor."
 )
 BESIDE = (
     "Points more than sft with otherwise the same settings, seed by seed: mean and 95 % t interval "
@@ -55,7 +55,8 @@ def sweep_table(
     names = _names(own)
     before = {names[key]: row for row in own if (key := _key(row)) in names}
     first = {
-        "cell": "base", "settings": {}, "seeds": [], "failed": {}, "tuning_seconds": None,
+        "cell": "base", "settings": {}, "seeds": [], "below": {}, "failed": {},
+        "tuning_seconds": None,
         "valid_steps": next(iter(before.values()))["valid_steps"],
         "abilities": {name: {k: row[k] for k in ("rate", "low", "high")}
                       for name, row in before.items()},
@@ -115,8 +116,13 @@ def _row(group: Group, names: dict[Key, str], before: dict[str, dict[str, Any]])
         "cell": group.name,
         "settings": group.settings,
         "seeds": sorted(group.results),
+        "below": {
+            s: group.results[s]["below"]
+            for s in sorted(group.results)
+            if group.results[s].get("below")
+        },
         "failed": group.failures,
-        "tuning_seconds": fmean(r["tuning_seconds"] for r in results) if results else None,
+        "tuning_seconds": median(r["tuning_seconds"] for r in results) if results else None,
         "valid_steps": fmean(valid) if valid and None not in valid else None,
         "abilities": abilities,
     }
@@ -149,13 +155,15 @@ def as_csv(found: dict[str, Any]) -> str:
         columns += [name, f"{name} low", f"{name} high", f"{name} kept"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*columns, "valid_steps", "tuning_seconds", "failed"])
+    writer.writerow([*columns, "valid_steps", "tuning_seconds", "below", "failed"])
     for row in found["rows"]:
         line = [row["cell"], *_settings(row, found, ""), len(row["seeds"])]
         for name in found["abilities"]:
             rate = row["abilities"].get(name, {})
             line += [rate.get(key) for key in ("rate", "low", "high", "kept")]
-        writer.writerow([*line, row["valid_steps"], row["tuning_seconds"], _failed(row)])
+        writer.writerow(
+            [*line, row["valid_steps"], row["tuning_seconds"], _below(row), _failed(row)]
+        )
     return out.getvalue()
 
 
@@ -166,13 +174,11 @@ def as_markdown(found: dict[str, Any]) -> str:
     for name, facts in found["abilities"].items():
         own = f", n = {facts['n']}" if facts["n"] != n else ""
         head += [name + own, *(["kept"] if facts["search"] else [])]
-    head += ["valid steps", "tuning"]
-    if any(row["failed"] for row in found["rows"]):
-        head.append("failed")
+    head += ["valid steps", "tuning", "below a floor", "failed"]
     title = f"# Sweep of {found['preset']}: what is solved of {n} test problems\n"
     page = [title]
     for name, rows in _parts(found).items():
-        body = [_line(row, found)[: len(head)] for row in rows]
+        body = [_line(row, found) for row in rows]
         page += [*([f"## {name}\n"] if name else []), padded(*_without_blanks(head, body))]
     page.append(ABOUT + "\n")
     if found["beside_sft"]:
@@ -232,7 +238,7 @@ def _line(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
     valid, seconds = row["valid_steps"], row["tuning_seconds"]
     line.append("–" if valid is None else f"{100 * valid:.1f} %")
     line.append("–" if seconds is None else duration(seconds))
-    return [*line, _failed(row) or "–"]
+    return [*line, _below(row) or "–", _failed(row) or "–"]
 
 
 def _settings(row: dict[str, Any], found: dict[str, Any], missing: str) -> list[str]:
@@ -245,6 +251,10 @@ def _points(gain: dict[str, Any]) -> str:
     if gain["low"] is None:
         return text
     return f"{text} [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
+
+
+def _below(row: dict[str, Any]) -> str:
+    return "; ".join(f"seed {seed}: {', '.join(names)}" for seed, names in row["below"].items())
 
 
 def _failed(row: dict[str, Any]) -> str:

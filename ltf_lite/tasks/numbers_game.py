@@ -215,7 +215,7 @@ class NumbersGame(ABC):
         left, full, rules = self.start(problem), len(problem.numbers) - 1, self.rules
         for index, line in enumerate(path.lines):
             if index == full or line.step is None:
-                return _fail("format", index, f"line {index} is no step: {line.text[:60]!r}")
+                return _fail("format", index, f"line {index + 1} is no step: {line.text[:60]!r}")
             after = _after(left, line.step, index)
             if isinstance(after, Verdict):
                 return after
@@ -228,7 +228,8 @@ class NumbersGame(ABC):
                 return _fail("dead_end", index, f"{problem.target} can't be reached from {real}")
             left = after
         if len(path.lines) < full:
-            return _fail("incomplete", len(path.lines), f"step {len(path.lines)} is missing")
+            count = len(path.lines)
+            return _fail("incomplete", count, f"step {count + 1} is missing")
         return self._answer(problem, path.answer, path.compact, full)
 
     def _answer(self, problem: Problem, line: Line | None, compact: bool, full: int) -> Verdict:
