@@ -117,7 +117,7 @@ def available() -> dict[str, Path]:
     """Name → file of every preset in the folders presets are looked for in."""
     found: dict[str, Path] = {}
     for folder in FOLDERS:
-        for file in sorted(folder.glob("*.yaml")):
+        for file in sorted(folder.glob("*.yaml"), key=lambda file: file.stem):
             found.setdefault(file.stem, file)
     return found
 

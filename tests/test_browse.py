@@ -14,6 +14,7 @@ from ltf_lite.harvest import (
     rows_of,
     saving_step,
     shard,
+    solved,
     write_shard,
 )
 from ltf_lite.reasoners import Solution, attempt_of
@@ -47,6 +48,15 @@ def test_failures_are_counted_as_tuning_reads_them(harvest):
         ("tot", "arithmetic", 1): 1, ("tot", "dead_end", 0): 1,
     }  # fmt: skip
     assert sum(found.values()) == sum(not row["correct"] for row in read(harvest))
+
+
+def test_what_each_reasoner_solved_is_of_problems_and_counts_doubles_for_both(harvest):
+    assert solved(harvest) == {"cot": 1}
+    again = RIGHT.replace("25+5=30,33,5", "5+25=30,33,5")
+    write_shard(harvest, 2, rows(RIGHT, again, reasoner="tot"))
+    (harvest / "part-00003.parquet").write_bytes(b"PAR1")
+    assert solved(harvest) == {"cot": 1, "tot": 1}
+    assert solved(harvest / "none") == {}
 
 
 def test_the_most_frequent_comes_first(harvest):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ltf_lite.evaluation import wilson
 from ltf_lite.files import read_json, write_json
 from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run, closing
@@ -115,6 +116,28 @@ def test_the_csv_has_the_values_that_were_recorded(small_run):
     answers = {row["answer"]["value"] for row in by_row.values() if "answer" in row}
     assert {"oracle@4 (the verifier picks: upper bound)", "random legal steps (floor)",
             "tree of thoughts (beam=2)"} <= answers  # fmt: skip
+
+
+def test_every_split_has_its_interval(small_run):
+    lines = lines_of(small_run)
+    rows: dict[str, list[dict[str, str]]] = {"searched": [], "curves": []}
+    for line in lines:
+        if line["table"] in rows and line["column"].endswith("[95 %]"):
+            rows[line["table"]].append(line)
+    searched = [(float(r["value"]), float(r["low"]), float(r["high"])) for r in rows["searched"]]
+    asked = [r["value"] for r in lines
+             if (r["table"], r["column"]) == ("searched", "problems")]  # fmt: skip
+    assert asked == ["60", "60", "40", "600", "20"]
+    assert searched[3] == (1.0, *wilson(600, 600))  # exact search solves all
+    harvest = {(row["reasoner"], row["problem_id"]) for row in read(small_run / "harvest")
+               if row["correct"]}  # fmt: skip
+    first = sum(name.startswith("cot n=1 ") for name, _ in harvest)  # nobody was before it
+    assert round(60 * searched[0][0]) == first > 0
+    assert all(low <= value <= high for value, low, high in searched)
+    for line in rows["curves"]:
+        right = round(20 * float(line["value"]))
+        assert (float(line["low"]), float(line["high"])) == pytest.approx(wilson(right, 20))
+    assert len(rows["curves"]) == 3
 
 
 def test_the_page_needs_nothing_else(small_run):

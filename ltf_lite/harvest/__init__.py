@@ -1,11 +1,11 @@
 """Harvest: paths in, training examples out."""
 
-from ltf_lite.harvest.browse import counts, failures, marked, saving_step
+from ltf_lite.harvest.browse import counts, failures, marked, saving_step, solved
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.sampling import Limits, examples
 from ltf_lite.harvest.store import read, rows_of, shard, write_shard
 
 __all__ = [
     "Example", "Limits", "counts", "examples", "failures", "marked", "read", "rows_of",
-    "saving_step", "shard", "write_shard",
+    "saving_step", "shard", "solved", "write_shard",
 ]  # fmt: skip

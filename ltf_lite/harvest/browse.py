@@ -20,6 +20,7 @@ from ltf_lite.tasks import NumbersGame, Problem
 from ltf_lite.tasks.text import Step
 
 GROUPS = ("reasoner", "kind", "fatal_step")
+SOLVED = ("reasoner", "problem_id")
 COLUMNS = ("problem_id", "text", "correct", *GROUPS)
 
 
@@ -33,6 +34,21 @@ def counts(folder: Path) -> list[dict[str, Any]]:
     groups = index.group_by(list(GROUPS)).aggregate([([], "count_all")])
     rows = groups.rename_columns([*GROUPS, "n"]).to_pylist()
     return sorted(rows, key=lambda row: (-row["n"], *(str(row[name]) for name in GROUPS)))
+
+
+def solved(folder: Path) -> dict[str, int]:
+    """Reasoner → of how many problems it found a right path, whoever else found the same.
+
+    A shard that can't be read is left out.
+    """
+    tables = [pa.schema([SCHEMA.field(name) for name in SOLVED]).empty_table()]
+    for file in sorted(folder.glob("part-*.parquet")):
+        with suppress(OSError, KeyError, pa.ArrowException):
+            table = pq.ParquetFile(file).read(columns=[*SOLVED, "correct"])
+            tables.append(table.filter(table["correct"]).select(list(SOLVED)))
+    groups = pa.concat_tables(tables).group_by("reasoner")
+    counted = groups.aggregate([("problem_id", "count_distinct")]).to_pylist()
+    return {row["reasoner"]: row["problem_id_count_distinct"] for row in counted}
 
 
 def failures(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ltf_lite.evaluation.retention import HELDOUT_NLL, read_elsewhere, retention, value_of
 from ltf_lite.report.results import name_of, records
-from ltf_lite.report.tables import Cell, Table, cell, share, without_empty
+from ltf_lite.report.tables import Cell, Table, cell, rate, share, without_empty
 
 ELSEWHERE = {"sibling": "single pass on the sibling task", HELDOUT_NLL: "NLL of a held-out text"}
 
@@ -19,17 +19,22 @@ def curves_table(lines: Sequence[Line], kept: int | None) -> Table:
     """Losses and validation at every checkpoint; `kept` is the step that was kept."""
     table = Table(
         "curves", "Learning curves",
-        ("step", "learning, nats a token", "forgetting", "learning rate", "validation success",
+        ("step", "learning, nats a token", "forgetting", "learning rate", "validation [95 %]", "n",
          "valid steps", "training seconds"),
         [
             (_step(line["step"], kept), cell(line["learning"], "{:.4f}"),
              cell(line["forgetting"], "{:.4f}"), cell(line.get("rate"), "{:.2g}"),
-             share(line["success"]), share(line.get("valid_steps")),
+             _validated(line), cell(line.get("n")), share(line.get("valid_steps")),
              cell(line.get("seconds"), "{:.1f}"))
             for line in lines
         ],
     )  # fmt: skip
     return without_empty(table)
+
+
+def _validated(line: Line) -> Cell:
+    """The success on the validation problems, with its interval where the run wrote one."""
+    return rate({**line, "rate": line["success"]}) if "low" in line else share(line["success"])
 
 
 def _step(step: int, kept: int | None) -> Cell:

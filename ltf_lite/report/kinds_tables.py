@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.evaluation import wilson
+from ltf_lite.harvest import solved
+from ltf_lite.presets import Preset
 from ltf_lite.report.results import records
-from ltf_lite.report.tables import Cell, Table, cell, share
+from ltf_lite.report.tables import Cell, Table, cell, rate, share
 from ltf_lite.tasks.base import KINDS
 
 ENDS = ("success", *KINDS)
@@ -81,6 +84,26 @@ def _named(changes: Mapping[str, float], sign: int) -> Cell:
     """The kinds that became rarer (-1) or more frequent (1), the largest change first."""
     moved = [kind for kind in changes if sign * changes[kind] >= 1]
     return cell(", ".join(sorted(moved, key=lambda kind: -sign * changes[kind])) or None)
+
+
+def searched_table(folder: Path, preset: Preset) -> Table:
+    """Of how many training problems each reasoner of the search found a right path."""
+    found, most = solved(folder / "harvest"), preset.problems.train
+    asked = {s.label: min(s.problems or most, most) for s in preset.search}
+    return Table(
+        "searched", "What the search solved of the training problems",
+        ("reasoner", "problems", "solved [95 %]"),
+        [
+            (cell(label), cell(n, "{:,}"), rate(_wilson(found.get(label, 0), n)))
+            for label, n in asked.items()
+        ],
+        "Solved: a right path is among those harvested, whichever the reasoner would have chosen.",
+    )  # fmt: skip
+
+
+def _wilson(count: int, n: int) -> dict[str, float]:
+    low, high = wilson(count, n)
+    return {"rate": count / n, "low": low, "high": high}
 
 
 def examples_table(examples: Mapping[str, Any]) -> Table | None:

@@ -12,6 +12,7 @@ from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import missed, said
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.files import read_json, read_jsonl
+from ltf_lite.presets import parse
 from ltf_lite.report import (
     cost_tables,
     kept_tables,
@@ -180,9 +181,12 @@ def _failed(told: Told) -> Iterator[Section]:
 
 
 def _examples(told: Told) -> Iterator[Section]:
+    preset = parse(told.manifest["preset"], "manifest.json")
+    tables = [kinds_tables.searched_table(told.folder, preset)]
     found = told.read("tuning/examples.json")
     if found and (table := kinds_tables.examples_table(found)):
-        yield Section("trained_on", "What was trained on", tables=[table])
+        tables.append(table)
+    yield Section("trained_on", "What was searched and trained on", tables=tables)
 
 
 def _side_by_side(told: Told) -> Iterator[Section]:

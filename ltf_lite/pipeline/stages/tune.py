@@ -116,10 +116,12 @@ def _validation(run: Run, path: str, base: dict[str, float]):
 
     def validate(model, tokenizer) -> dict[str, Any]:
         engine = TorchEngine(model, tokenizer, read_style(path))
-        now = abilities.values(abilities.validate(run, engine))
+        found = abilities.validate(run, engine)
+        now, single = abilities.values(found), found[abilities.SINGLE_PASS]
         share = kept(base, now)
         lost = missed(share, floors)
-        return {"success": now["single_pass"], "valid_steps": now["valid_steps"],
+        return {"success": single["rate"], "valid_steps": now["valid_steps"],
+                **{key: single[key] for key in ("low", "high", "n")},
                 "abilities": now, "kept": share,
                 "shortfall": lost[0]["shortfall"] if lost else 0.0}  # fmt: skip
 
