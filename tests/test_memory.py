@@ -211,7 +211,8 @@ def test_the_nearest_is_the_largest_base_that_fits_and_never_itself():
     preset = presets.load("qwen2.5-math-7b-24gb")
     assert nearest(preset, 9 * GB) == "qwen2.5-math-7b-12gb"
     assert nearest(preset, 6 * GB) == "qwen3-4b-12gb"
-    assert nearest(presets.load("tiny"), GB) is None
+    assert nearest(presets.load("tiny"), GB) == "tiny-keeps-search"  # and never itself
+    assert nearest(presets.load("tiny"), GB / 2) is None
 
 
 def test_what_fits_is_said_beside_what_is_free():
