@@ -150,7 +150,7 @@ def test_no_more_requests_at_once_than_asked_for(server):
     engine = ServerEngine(server.url, concurrency=3)
     engine.generate(["a"] * 30, Sampling())
     engine.close()
-    assert server.most == 3
+    assert 1 < server.most <= 3
 
 
 def test_no_tokens_asked_for_no_request_made(engine, server):
@@ -270,6 +270,7 @@ def test_a_server_that_dies_in_mid_call_ends_the_call_with_one_sentence(server, 
     said = refusal(lambda: engine.generate(["a"] * 500, Sampling()))
     assert server.url in said
     assert "goes on where it stopped" in said
+    time.sleep(0.5)  # those on their way arrive
     count = len(server.seen)
     assert count < 200  # the other requests were given up
     time.sleep(0.2)
