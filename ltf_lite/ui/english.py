@@ -182,7 +182,7 @@ WORDS = {
     "figure.validation": "validation, %",
     "figure.solved": "problems solved",
     "figure.valid_steps": "valid steps",
-    "figure.best": "best: {success} % at step {step}",
+    "figure.best": "kept: {success} % at step {step}",
     "figure.no_points": "nothing yet",
     "figure.share": "share of the paths, %",
     "figure.base": "base",
