@@ -67,7 +67,9 @@ def stop(folder: Path) -> None:
     pid = working(folder)
     if pid is None:
         raise RunError(f"nothing is working on {folder}: there is nothing to stop")
-    for signal_, patience in ((signal.SIGINT, GENTLE), (signal.SIGKILL, GENTLE)):
+    # An interrupt is lost where it meets a callback of an import, so it is said twice.
+    gently = (signal.SIGINT, GENTLE / 2)
+    for signal_, patience in (gently, gently, (signal.SIGKILL, GENTLE)):
         try:
             if working(folder) == pid:
                 os.kill(pid, signal_)

@@ -8,7 +8,6 @@ from typing import Any
 
 from ltf_lite.evaluation import wilson
 from ltf_lite.harvest import solved
-from ltf_lite.presets import Preset
 from ltf_lite.report.results import records
 from ltf_lite.report.tables import Cell, Table, cell, rate, share
 from ltf_lite.tasks.base import KINDS
@@ -86,10 +85,9 @@ def _named(changes: Mapping[str, float], sign: int) -> Cell:
     return cell(", ".join(sorted(moved, key=lambda kind: -sign * changes[kind])) or None)
 
 
-def searched_table(folder: Path, preset: Preset) -> Table:
-    """Of how many training problems each reasoner of the search found a right path."""
-    found, most = solved(folder / "harvest"), preset.problems.train
-    asked = {s.label: min(s.problems or most, most) for s in preset.search}
+def searched_table(folder: Path, asked: Mapping[str, int]) -> Table:
+    """Of how many training problems each reasoner found a right path; `asked` is of how many."""
+    found = solved(folder / "harvest")
     return Table(
         "searched", "What the search solved of the training problems",
         ("reasoner", "problems", "solved [95 %]"),

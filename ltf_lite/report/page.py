@@ -23,13 +23,15 @@ PRICE = Price()
 
 
 def write(
-    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, price: Price = PRICE
-) -> Path:
+    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, searched: Mapping[str, int],
+    price: Price = PRICE,
+) -> Path:  # fmt: skip
     """Write the report of the run in a folder, whatever was there before; returns the page.
 
-    `task` has the run's settings. Raises CostError for a price that can't be applied.
+    `task` has the run's settings, `searched` of how many training problems each reasoner of its
+    search was asked. Raises CostError for a price that can't be applied.
     """
-    parts, out = sections(folder, manifest, task, price), folder / "report"
+    parts, out = sections(folder, manifest, task, searched, price), folder / "report"
     out.mkdir(exist_ok=True)
     pictures = {f"{each.name}.png": each.figure for part in parts for each in part.pictures}
     for old in out.glob("*.png"):

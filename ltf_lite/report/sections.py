@@ -12,7 +12,6 @@ from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import missed, said
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.files import read_json, read_jsonl
-from ltf_lite.presets import parse
 from ltf_lite.report import (
     cost_tables,
     kept_tables,
@@ -56,6 +55,7 @@ class Told(NamedTuple):
     folder: Path
     manifest: Mapping[str, Any]
     task: NumbersGame
+    searched: Mapping[str, int]
     results: list[dict[str, Any]]
     price: Price
 
@@ -76,13 +76,15 @@ class Told(NamedTuple):
 
 
 def sections(
-    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, price: Price
-) -> list[Section]:
+    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, searched: Mapping[str, int],
+    price: Price,
+) -> list[Section]:  # fmt: skip
     """Every part that a finished run has data for, in the page's order, the headline first.
 
-    Raises CostError for a price that can't be applied.
+    `searched` is of how many training problems each reasoner was asked. Raises CostError for a
+    price that can't be applied.
     """
-    told = Told(folder, manifest, task, rows(folder), price)
+    told = Told(folder, manifest, task, searched, rows(folder), price)
     return [
         section
         for part in (_headline, _success, _differences, _samples, _budgets, _curves, _kept, _kinds,
@@ -181,8 +183,7 @@ def _failed(told: Told) -> Iterator[Section]:
 
 
 def _examples(told: Told) -> Iterator[Section]:
-    preset = parse(told.manifest["preset"], "manifest.json")
-    tables = [kinds_tables.searched_table(told.folder, preset)]
+    tables = [kinds_tables.searched_table(told.folder, told.searched)]
     found = told.read("tuning/examples.json")
     if found and (table := kinds_tables.examples_table(found)):
         tables.append(table)

@@ -12,7 +12,12 @@ from ltf_lite.report.page import write
 
 
 def main(run: Run) -> None:
-    write(run.folder, run.manifest, task_of(run))
+    write(run.folder, run.manifest, task_of(run), _searched(run))
+
+
+def _searched(run: Run) -> dict[str, int]:
+    most = run.preset.problems.train
+    return {s.label: min(s.problems or most, most) for s in run.preset.search}
 
 
 def rewrite(folder: Path, price: Price) -> Run:
@@ -22,7 +27,7 @@ def rewrite(folder: Path, price: Price) -> Run:
     """
     with locked(folder):
         run = Run.load(folder)
-        write(folder, run.manifest, task_of(run), price)
+        write(folder, run.manifest, task_of(run), _searched(run), price)
         stage = next(stage for stage in STAGES if stage.name == "report")
         if run.stages.get(stage.name, {}).get("status") == "done":
             run.record(stage)  # else `ltf train` would take it for damaged
