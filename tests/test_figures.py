@@ -158,11 +158,11 @@ def test_the_table_says_the_same():
 @pytest.mark.parametrize("name", DRAW)
 def test_a_figure_takes_a_moment(name):
     def seconds() -> float:
-        began = time.perf_counter()
+        began = time.thread_time()  # of this thread: other work on the machine does not count
         figures.as_svg(DRAW[name](), name)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
-    assert min(seconds() for _ in range(4)) < 1
+    assert min(seconds() for _ in range(4)) < 0.25
 
 
 def test_threads_draw_at_once_and_nothing_is_kept():

@@ -21,6 +21,12 @@ def problems_of(run: Run, split: Split) -> list[Problem]:
     return [task.problem(row) for row in read_jsonl(run.folder / "problems" / f"{split}.jsonl")]
 
 
+def searched(run: Run) -> dict[str, int]:
+    """Reasoner of the search → how many training problems it is asked."""
+    most = run.preset.problems.train
+    return {section.label: min(section.problems or most, most) for section in run.preset.search}
+
+
 def threads_of(run: Run) -> int:
     """Threads for torch and llama.cpp: the preset's, else every core this process may use."""
     return run.preset.threads or cores() or 1

@@ -116,11 +116,7 @@ def _row(group: Group, names: dict[Key, str], before: dict[str, dict[str, Any]])
         "cell": group.name,
         "settings": group.settings,
         "seeds": sorted(group.results),
-        "below": {
-            s: group.results[s]["below"]
-            for s in sorted(group.results)
-            if group.results[s].get("below")
-        },
+        "below": {s: r["below"] for s, r in sorted(group.results.items()) if r.get("below")},
         "failed": group.failures,
         "tuning_seconds": median(r["tuning_seconds"] for r in results) if results else None,
         "valid_steps": fmean(valid) if valid and None not in valid else None,

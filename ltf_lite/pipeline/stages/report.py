@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ltf_lite.evaluation.cost import Price
-from ltf_lite.pipeline.common import task_of
+from ltf_lite.pipeline.common import searched, task_of
 from ltf_lite.pipeline.run import Run, locked
 from ltf_lite.pipeline.train import STAGES
 from ltf_lite.report.page import write
 
 
 def main(run: Run) -> None:
-    write(run.folder, run.manifest, task_of(run), _searched(run))
-
-
-def _searched(run: Run) -> dict[str, int]:
-    most = run.preset.problems.train
-    return {s.label: min(s.problems or most, most) for s in run.preset.search}
+    write(run.folder, run.manifest, task_of(run), searched(run))
 
 
 def rewrite(folder: Path, price: Price) -> Run:
@@ -27,7 +22,7 @@ def rewrite(folder: Path, price: Price) -> Run:
     """
     with locked(folder):
         run = Run.load(folder)
-        write(folder, run.manifest, task_of(run), _searched(run), price)
+        write(folder, run.manifest, task_of(run), searched(run), price)
         stage = next(stage for stage in STAGES if stage.name == "report")
         if run.stages.get(stage.name, {}).get("status") == "done":
             run.record(stage)  # else `ltf train` would take it for damaged

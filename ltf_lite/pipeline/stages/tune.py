@@ -6,7 +6,6 @@ That is the one with the most success among those that kept the base's abilities
 from __future__ import annotations
 
 import gc
-from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +13,9 @@ from ltf_lite.engines import model_path
 from ltf_lite.engines.torch_engine import TorchEngine, read_style
 from ltf_lite.evaluation.retention import kept, missed, said, unheld
 from ltf_lite.files import read_json, write_json
-from ltf_lite.harvest import Example, Limits, examples, read
+from ltf_lite.harvest import Example, Limits, examples, read, solved
 from ltf_lite.pipeline import abilities, fit
-from ltf_lite.pipeline.common import engine_of, seed_of, set_threads, task_of, threads_of
+from ltf_lite.pipeline.common import engine_of, searched, seed_of, set_threads, task_of, threads_of
 from ltf_lite.pipeline.run import Run
 from ltf_lite.progress import bar, say
 from ltf_lite.tuning import TuneSettings, TuningError, tune
@@ -83,12 +82,8 @@ def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSe
 
 def solved_by_reasoner(run: Run) -> str:
     """How many of its problems each reasoner of the search solved, in words."""
-    asked: dict[str, dict[str, bool]] = defaultdict(dict)
-    for row in read(run.folder / "harvest"):
-        own = asked[row["reasoner"]]
-        own[row["problem_id"]] = own.get(row["problem_id"], False) or row["correct"]
-    counts = (f"{name}: {sum(own.values())} of {len(own)}" for name, own in asked.items())
-    return "; ".join(counts) or "no path at all"
+    found = solved(run.folder / "harvest")
+    return "; ".join(f"{name}: {found.get(name, 0)} of {n}" for name, n in searched(run).items())
 
 
 def _base(run: Run) -> dict[str, abilities.Ability]:
