@@ -25,14 +25,14 @@ def harvested(folder, right: bool, **tuning):
         if not right:
             wrong = attempt_of(task, solution.problem, "1+1=3\n")
             solution = Solution(solution.problem, [wrong], {})
-        rows += rows_of(solution, task, "compact", "cot n=1", "none", 0)
+        rows += rows_of(solution, task, "compact", "cot", "none", 0)
     write_shard(run.folder / "harvest", 0, rows)
     return run
 
 
 def test_nothing_to_follow_shows_what_each_reasoner_solved(tmp_path):
     run = harvested(tmp_path / "run", right=False)
-    with pytest.raises(TuningError, match=r"cot n=1: 0 of 12.*name: dfs") as caught:
+    with pytest.raises(TuningError, match=r"\(cot: 0 of 12; dfs: 0 of 12\).*name: dfs") as caught:
         tune.main(run)
     assert "\n" not in str(caught.value)
     assert not (run.folder / "tuning").exists()
