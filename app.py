@@ -2,7 +2,7 @@
 
 import sys
 
-from ltf_lite.cli import main
+from ltf_lite.app.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main(["app", *sys.argv[1:]]))

@@ -19,11 +19,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class App(NamedTuple):
-    """Where an app is, its process, and the seconds from its start to its first page."""
+    """Where an app is, its process, the seconds to its first page, and its folder of runs."""
 
     url: str
     process: subprocess.Popen
     seconds: float
+    runs: Path
 
 
 def free_port() -> int:
@@ -46,7 +47,7 @@ def app(runs: Path, *args: object, cwd: Path = ROOT) -> Iterator[App]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url, process, log.name)
-            yield App(url, process, time.monotonic() - began)
+            yield App(url, process, time.monotonic() - began, runs)
         finally:
             process.terminate()
             process.wait(30)

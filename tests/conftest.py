@@ -50,7 +50,7 @@ SMALL = {
 
 def ltf(*args: object, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
     """Run a command as a user would, in a process of its own."""
-    command = [sys.executable, "-m", "ltf_lite.cli", *map(str, args)]
+    command = [sys.executable, "-m", "ltf_lite", *map(str, args)]
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, **options
     )
@@ -87,7 +87,7 @@ def small_run(small_preset: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def base_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded base as a GGUF file in 32 bits."""
     from ltf_lite.engines import model_path
-    from ltf_lite.export import write_gguf
+    from ltf_lite.export.gguf.write import write_gguf
 
     folder = tmp_path_factory.mktemp("base")
     return write_gguf(model_path("tiny-base"), folder / "base.f32.gguf", "f32", "base")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import weakref
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -24,8 +23,8 @@ from transformers.models.qwen2 import modeling_qwen2
 from transformers.models.qwen3 import modeling_qwen3
 
 from ltf_lite import presets
-from ltf_lite.pipeline.fit import estimates_of, settings_of
-from ltf_lite.tuning import TuneSettings
+from ltf_lite.pipeline.needs import estimates_of
+from ltf_lite.tuning import Tuning
 from ltf_lite.tuning.losses import token_nll
 from ltf_lite.tuning.memory import rows
 from ltf_lite.tuning.shapes import config_of
@@ -65,14 +64,14 @@ class Counted(NamedTuple):
     peak: int
 
 
-def counted_step(config: Any, settings: TuneSettings, cuda: bool) -> Counted:
+def counted_step(config: Any, settings: Tuning, in_4bit: bool, cuda: bool) -> Counted:
     """A step of two micro-batches of `max_length` tokens a row, as on a card or as on the CPU.
 
     AdamW's moments count although they are not made. The card's step is computed on the CPU's
     device with what differs there: 16 bits under autocast, and every layer's activations computed
     anew in the backward pass.
     """
-    model = adapted(config, settings, cuda)
+    model = adapted(config, settings, in_4bit, cuda)
     with FakeTensorMode(), Bytes() as counted, as_on(cuda):
         materialize(model)
         weights = counted.now
@@ -82,7 +81,7 @@ def counted_step(config: Any, settings: TuneSettings, cuda: bool) -> Counted:
         return Counted(weights, counted.peak + moments)
 
 
-def micro_batch(base: Any, settings: TuneSettings, cuda: bool) -> None:
+def micro_batch(base: Any, settings: Tuning, cuda: bool) -> None:
     ids = torch.zeros(sum(rows(settings)), settings.max_length, dtype=torch.long)
     with torch.autocast("cpu", torch.bfloat16, enabled=cuda):
         hidden = base.model(input_ids=ids, use_cache=False).last_hidden_state
@@ -92,18 +91,19 @@ def micro_batch(base: Any, settings: TuneSettings, cuda: bool) -> None:
     loss.backward()
 
 
-def adapted(config: Any, settings: TuneSettings, cuda: bool) -> Any:
+def adapted(config: Any, settings: Tuning, in_4bit: bool, cuda: bool) -> Any:
     """The model with its adapter, shapes alone."""
     with torch.device("meta"):
         dtype = torch.bfloat16 if cuda else torch.float32
         base = AutoModelForCausalLM.from_config(config, dtype=dtype)
-        if settings.load_in_4bit:
+        if in_4bit:
             quantize(base, dtype)
         base.requires_grad_(False)
         if cuda:
             base.gradient_checkpointing_enable({"use_reentrant": False})
-        lora = LoraConfig(r=settings.rank, target_modules=list(settings.targets),
-                          task_type="CAUSAL_LM")  # fmt: skip
+        lora = LoraConfig(
+            r=settings.rank, target_modules=list(settings.targets), task_type="CAUSAL_LM"
+        )
         return get_peft_model(base, lora).train()
 
 
@@ -123,12 +123,19 @@ def quantize(base: nn.Module, compute: torch.dtype) -> None:
 def nf4(weight: nn.Parameter, dtype: torch.dtype) -> nn.Parameter:
     blocks = weight.numel() // 64
     packed = nn.Parameter(torch.empty(weight.numel() // 2, 1, dtype=torch.uint8), False)
-    outer = QuantState(torch.empty(-(-blocks // 256)), code=torch.empty(256), blocksize=256,
-                       dtype=torch.float32)  # fmt: skip
+    outer = QuantState(
+        torch.empty(-(-blocks // 256)), code=torch.empty(256), blocksize=256, dtype=torch.float32
+    )
     packed.quant_state = QuantState(
-        torch.empty(blocks, dtype=torch.uint8), weight.shape, torch.empty(16), 64, "nf4", dtype,
-        torch.empty(()), outer,
-    )  # fmt: skip
+        torch.empty(blocks, dtype=torch.uint8),
+        weight.shape,
+        torch.empty(16),
+        64,
+        "nf4",
+        dtype,
+        torch.empty(()),
+        outer,
+    )
     packed.compress_statistics, packed.quant_type = True, "nf4"
     return packed
 
@@ -183,11 +190,15 @@ def main() -> None:
             continue
         whole, *_, smallest = estimates_of(preset, True)
         for found in (whole, smallest):
-            settings = replace(
-                settings_of(preset), batch=found.successes, accumulation=1,
-                ratio=found.failures / found.successes,
-            )  # fmt: skip
-            counted = counted_step(config_of(preset.model.base), settings, True).peak / 2**30
+            settings = preset.tuning.model_copy(
+                update={
+                    "batch": found.successes,
+                    "accumulation": 1,
+                    "ratio": found.failures / found.successes,
+                }
+            )
+            config = config_of(preset.model.base)
+            counted = counted_step(config, settings, True, True).peak / 2**30
             told = (found.total - found.parts["libraries and fragments"]) / 2**30
             print(f"{name:<24}{sum(rows(settings)):>6}{counted:>14.2f}{told:>31.2f}", flush=True)
 

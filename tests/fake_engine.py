@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from ltf_lite.engines import Completion, Sampling, Score, Usage, cut
+from ltf_lite.engines import Completion, Dialect, Sampling, Score, Usage, cut
 from ltf_lite.engines.base import prompt_seeds
-from ltf_lite.tasks import NumbersGame
-from ltf_lite.tasks.solver import state
-from ltf_lite.tasks.text import write_compact, write_step
+from ltf_lite.tasks.numbers.game import NumbersGame
+from ltf_lite.tasks.numbers.solver import moves, state
+from ltf_lite.tasks.numbers.text import write_compact, write_step
 
 Writer = Callable[[str, random.Random], str]
 
@@ -17,7 +17,7 @@ Writer = Callable[[str, random.Random], str]
 class FakeEngine:
     """Answers compact prompts by `write`; a token a character, each of probability one half."""
 
-    name, style = "fake", "compact"
+    name, dialect = "fake", Dialect("compact")
     listener = None
 
     def __init__(self, write: Writer) -> None:
@@ -70,13 +70,13 @@ def player(task: NumbersGame, knows: float = 1.0) -> Writer:
             problem = task.problem({"numbers": [1, 1], "target": int(aim)})
             hope = task.solvable(problem, left) == (rng.random() < knows)
             return ("sure" if len(left) < 3 else "likely") if hope else "impossible"
-        options = task.moves(left)
+        options = moves(left, task.rules)
         if prompt.endswith("?\n"):
             chosen = rng.sample(options, min(4, len(options)))
             return "".join(write_step(move) + "\n" for move in chosen)
         path = []
         while len(left) > 1:
-            path.append(rng.choice(task.moves(left)))
+            path.append(rng.choice(moves(left, task.rules)))
             left = path[-1].left
         return write_compact(path)
 

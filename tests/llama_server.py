@@ -25,10 +25,18 @@ def free_port() -> int:
 def serving(file: Path, port: int) -> Iterator[subprocess.Popen]:
     """The server's process, ready to be asked for the model `base` at 127.0.0.1."""
     settings = {
-        "model": file, "model_alias": "base", "host": "127.0.0.1", "port": port,
-        "n_ctx": CONTEXT, "type_k": 0, "type_v": 0, "flash_attn": "false",
-        "n_threads": 1, "n_threads_batch": 1, "verbose": "false",
-    }  # fmt: skip
+        "model": file,
+        "model_alias": "base",
+        "host": "127.0.0.1",
+        "port": port,
+        "n_ctx": CONTEXT,
+        "type_k": 0,
+        "type_v": 0,
+        "flash_attn": "false",
+        "n_threads": 1,
+        "n_threads_batch": 1,
+        "verbose": "false",
+    }
     command = [sys.executable, "-m", "llama_cpp.server"]
     command += [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     # the server takes settings from the environment too, and they win

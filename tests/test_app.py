@@ -20,7 +20,7 @@ from tests.app_server import App, app, free_port
 from tests.conftest import ltf, one_sentence
 
 GGUF = "small/small.q8_0.gguf"
-FORM = ("countdown", "44 41 4 23", "66", TINY_BASE, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
+FORM = ("countdown", "44 41 4 23 -> 66", TINY_BASE, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
 USERS = 16
 COMPARISONS = 200
 GROWTH = 60 * 2**20  # bytes that so many comparisons may add after a warm-up
@@ -42,8 +42,8 @@ def client(served: App) -> Client:
 
 
 def form(**other) -> list:
-    names = ("task", "numbers", "target", "single", "search", "way", "n", "beam", "iterations",
-             "budget", "seed")  # fmt: skip
+    names = ("task", "problem", "single", "search", "way", "n", "beam", "iterations", "budget",
+             "seed")  # fmt: skip
     return list({**dict(zip(names, FORM, strict=True)), **other}.values())
 
 
@@ -77,7 +77,9 @@ def test_a_comparison_ends_with_both_verdicts_and_the_ratio(client):
     assert "44" in single
 
 
-@pytest.mark.parametrize("way", ["rap", "self-consistency", "best-of-n", "dfs", "bfs", "random"])
+@pytest.mark.parametrize(
+    "way", ["rap", "self-consistency", "best-of-n", "oracle", "dfs", "bfs", "random"]
+)
 def test_every_search_can_be_compared_with_a_gguf_file(client, way):
     told, ratio, single, search = compare(client, *form(way=way, single=GGUF))
     assert told == ""
@@ -89,13 +91,14 @@ def test_every_search_can_be_compared_with_a_gguf_file(client, way):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"numbers": "1 1 1 1", "target": "99"}, "no solution"),
-        ({"numbers": "٣ 4", "target": "7"}, "whole number"),
-        ({"numbers": "", "target": "7"}, "2 to 6 numbers"),
-        ({"numbers": "3 4", "target": ""}, "target must be a whole number"),
-        ({"numbers": "3 4 " * 100}, "60 characters at most"),
-        ({"numbers": None, "target": None}, "2 to 6 numbers"),
-        ({"numbers": "<script>alert(1)</script> 4"}, "&lt;script&gt;"),
+        ({"problem": "1 1 1 1 -> 99"}, "no solution"),
+        ({"problem": "٣ 4 -> 7"}, "whole number"),
+        ({"problem": "-> 7"}, "2 to 6 numbers"),
+        ({"problem": "3 4"}, "target must be a whole number"),
+        ({"problem": "3 4 " * 1000}, "2,000 characters at most"),
+        ({"problem": None}, "2 to 6 numbers"),
+        ({"problem": "3 4 -> 7 -> 8"}, "a problem is written like"),
+        ({"problem": "<script>alert(1)</script>"}, "&lt;script&gt;"),
         ({"single": "../../../etc/passwd"}, "choose one of the list"),
         ({"search": "/etc/passwd"}, "choose one of the list"),
         ({"single": "small/link.gguf"}, "choose one of the list"),
@@ -197,8 +200,7 @@ def test_users_at_the_same_time_each_get_their_own_answer(served):
 
     def user(k: int) -> tuple[int, list]:
         own = Client(served.url, verbose=False)
-        numbers = f"{k + 2} {k + 3}"
-        return k, compare(own, *form(numbers=numbers, target=str(2 * k + 5)))
+        return k, compare(own, *form(problem=f"{k + 2} {k + 3} -> {2 * k + 5}"))
 
     with ThreadPoolExecutor(USERS) as pool:
         found = list(pool.map(user, range(USERS)))
@@ -216,7 +218,7 @@ def test_memory_does_not_grow_with_comparisons(served, client):
         pages = int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    quick = form(numbers="7 3", target="10", beam=1)
+    quick = form(problem="7 3 -> 10", beam=1)
     for _ in range(COMPARISONS // 10):
         compare(client, *quick)
     before = resident()
@@ -267,6 +269,9 @@ def test_a_model_that_is_not_there_is_a_sentence(tmp_path):
 
 
 def test_the_page_of_help_needs_no_gradio():
-    code = "import sys; from ltf_lite.cli import parser; parser(); print('gradio' in sys.modules)"
+    code = (
+        "import sys; from ltf_lite.app.cli.main import parser; parser(); "
+        "print('gradio' in sys.modules)"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ltf_lite.evaluation.records import read_record
-from ltf_lite.evaluation.retention import read_elsewhere
-from ltf_lite.evaluation.success import SCHEMA
-from ltf_lite.files import (
+from ltf_lite.core.files import (
     BrokenFile,
     ForeignFile,
     hash_file,
-    hash_files,
     read_json,
     read_jsonl,
+    write_as,
     write_json,
 )
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import StageEntry, read_manifest
+from ltf_lite.evaluation.retention import read_elsewhere
+from ltf_lite.evaluation.sweep import CellResult
+from ltf_lite.evaluation.types import SCHEMA, read_record
 from ltf_lite.harvest import read, shard, write_shard
-from ltf_lite.pipeline import Run, RunError, jobs
-from ltf_lite.pipeline.mend import clear, is_whole, mend, unreadable
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run import jobs
+from ltf_lite.pipeline.run.mend import clear, is_whole, mend, unreadable
 from ltf_lite.pipeline.stages import tune
-from ltf_lite.pipeline.sweep import _holds
-from ltf_lite.pipeline.train import STAGES, finish
+from ltf_lite.pipeline.sweep.sweep import _holds
+from ltf_lite.pipeline.train import finish
 from ltf_lite.report.results import records
-from ltf_lite.report.success_tables import budget_points
 from ltf_lite.tuning.checkpoints import last_checkpoint, swap
 from tests.conftest import ltf, one_sentence
 
 STAGE = {stage.name: stage for stage in STAGES}
-SINGLE = "cot-n-1-max-tokens-40.test.json"
+SINGLE = "cot-max-tokens-40.test.json"
 CHECKPOINT = "tuning/checkpoints/checkpoint-30"
 # A file of every kind, its stage, and whether the stage must begin from nothing without it.
 FILES = [
@@ -74,8 +78,12 @@ def hashes(folder: Path, *patterns: str) -> dict[str, str]:
 
 
 def test_train_does_the_work_of_broken_files_again_and_no_other(copy, small_run, small_preset):
-    broken = ("problems/test.jsonl", "harvest/part-00001.parquet", "model/model.safetensors",
-              "gguf/small.q8_0.gguf")  # fmt: skip
+    broken = (
+        "problems/test.jsonl",
+        "harvest/part-00001.parquet",
+        "model/model.safetensors",
+        "gguf/small.q8_0.gguf",
+    )
     for name in broken:
         cut(copy / name)
     (copy / "harvest" / "part-00002.parquet").unlink()
@@ -87,10 +95,16 @@ def test_train_does_the_work_of_broken_files_again_and_no_other(copy, small_run,
         assert (copy / f"{name}.broken").stat().st_size < (copy / name).stat().st_size
     assert "  missing, made again: harvest/part-00002.parquet" in told
     before = [line.split("] ")[1] for line in told if line.endswith(": done before")]
-    assert before == [f"{STAGE[name].title}: done before" for name in
-                      ("baseline", "tune", "evaluate")]  # fmt: skip
-    same = ("problems/*l", "harvest/*.parquet", "model/*.safetensors", "gguf/*.gguf",
-            "evaluation/*/*.json")  # fmt: skip
+    assert before == [
+        f"{STAGE[name].title}: done before" for name in ("baseline", "tune", "evaluate")
+    ]
+    same = (
+        "problems/*l",
+        "harvest/*.parquet",
+        "model/*.safetensors",
+        "gguf/*.gguf",
+        "evaluation/*/*.json",
+    )
     assert hashes(copy, *same) == hashes(small_run, *same)
     again = ltf("train", small_preset, "--out", copy)
     assert again.stderr.count("done before") == len(STAGES)  # what is set aside is nobody's
@@ -106,8 +120,9 @@ def test_a_record_and_a_log_are_made_again(copy, small_run, capfd):
     assert f"{name} is truncated or damaged: set aside" in told
     assert "tuning/log.jsonl is truncated or damaged" in told
     assert kept.items() <= {p: p.stat().st_mtime_ns for p in copy.glob("evaluation/base/*")}.items()
-    for part in ("solved", "paths", "kinds"):
-        assert read_json(copy / name)[part] == read_json(small_run / name)[part]
+    again, before = read_record(copy / name), read_record(small_run / name)
+    assert (again.paths, again.kinds, again.spent) == (before.paths, before.kinds, before.spent)
+    assert [each.solved for each in again.scored] == [each.solved for each in before.scored]
     assert [line["step"] for line in read_jsonl(copy / "tuning/log.jsonl")] == [10, 20, 30]
     assert (copy / "tuning/log.jsonl.broken").is_file()
     same = "tuning/adapter/*.safetensors"
@@ -116,7 +131,7 @@ def test_a_record_and_a_log_are_made_again(copy, small_run, capfd):
 
 def test_a_broken_checkpoint_is_not_gone_on_from(copy, small_run, capfd):
     run = Run.load(copy)
-    run.stages["tune"]["status"] = "running"  # as a kill leaves it
+    run.stages["tune"].status = "running"  # as a kill leaves it
     run.save()
     (copy / "tuning/result.json").unlink()
     cut(copy / CHECKPOINT / "optimizer.pt")
@@ -133,7 +148,7 @@ def test_a_broken_checkpoint_is_not_gone_on_from(copy, small_run, capfd):
 def test_every_kind_of_file_is_known_to_be_broken(small_run, tmp_path, capfd, stage, name, anew):
     folder = STAGE[stage].folder
     shutil.copytree(small_run / folder, tmp_path / folder)
-    run = Run(tmp_path, read_json(small_run / "manifest.json"))
+    run = Run(tmp_path, read_manifest(small_run))
     assert changes(run, stage) == {}
     cut(tmp_path / name)
     assert not is_whole(tmp_path / name)
@@ -141,7 +156,7 @@ def test_every_kind_of_file_is_known_to_be_broken(small_run, tmp_path, capfd, st
     assert list(unreadable(run, STAGE[stage])) == [tmp_path / name]
     mend(run, STAGE[stage], wanted(run, stage), {name: "changed"})
     assert f"  {name} is truncated or damaged: set aside as {name}.broken" in capfd.readouterr().err
-    assert (run.stages[stage] == {}) == anew
+    assert (run.stages[stage] == StageEntry()) == anew
     assert not (tmp_path / name).exists()
     if not anew:
         assert changes(run, stage) == {name: "missing"}
@@ -176,29 +191,18 @@ def test_a_second_broken_file_does_not_replace_the_first(copy, capfd):
     assert f"set aside as {name}.2.broken" in capfd.readouterr().err
 
 
-def test_a_run_that_told_no_hash_of_each_file_is_still_known(copy):
-    run = Run.load(copy)
-    for stage in STAGES:
-        entry = run.stages[stage.name]
-        del entry["files"]
-        entry["output"] = hash_files(copy / name for name in stage.outputs)
-        entry["input"] = wanted(run, stage.name)
-        assert run.finished(stage, entry["input"])
-        assert run.stages[stage.name]["files"]
-
-
 def test_a_log_that_ends_in_half_a_line_is_whole_and_one_with_a_hole_is_not(copy):
     run, log = Run.load(copy), copy / "tuning/log.jsonl"
-    run.stages["tune"]["status"] = "running"
+    run.stages["tune"].status = "running"
     first, *rest = log.read_text().splitlines()
     log.write_text("\n".join([first, *rest[:-1], rest[-1][:20]]))
     mend(run, STAGE["tune"], wanted(run, "tune"), None)
     assert log.exists()
-    assert run.stages["tune"]
+    assert run.stages["tune"].input
     log.write_text("\n".join([first, "\0\0\0", *rest]))
     mend(run, STAGE["tune"], wanted(run, "tune"), None)
     assert not log.exists()
-    assert not run.stages["tune"]
+    assert run.stages["tune"] == StageEntry()
 
 
 def test_checkpoints_that_were_set_aside_are_kept_and_not_taken(tmp_path):
@@ -207,8 +211,10 @@ def test_checkpoints_that_were_set_aside_are_kept_and_not_taken(tmp_path):
         (tmp_path / name / "tally.json").write_text("{}")
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert {p.name for p in tmp_path.iterdir()} == {
-        "checkpoint-9", "checkpoint-10", "checkpoint-20.broken",
-    }  # fmt: skip
+        "checkpoint-9",
+        "checkpoint-10",
+        "checkpoint-20.broken",
+    }
 
 
 def test_a_new_adapter_keeps_what_was_set_aside_of_the_old(tmp_path):
@@ -222,7 +228,9 @@ def test_a_new_adapter_keeps_what_was_set_aside_of_the_old(tmp_path):
 # ---- the manifest
 
 
-@pytest.mark.parametrize("content", ["", '{"preset": {"na', "[]", '{"preset": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", '{"preset": {"na', "[]", '{"preset": {}}', '{"preset": {}, "stages": {"a": 3}}']
+)
 def test_a_broken_manifest_sets_the_run_aside_and_begins_anew(copy, capfd, content):
     preset = Run.load(copy).preset
     (copy / "manifest.json").write_text(content)
@@ -245,7 +253,7 @@ def test_what_only_reads_names_the_broken_file_and_renames_nothing(copy):
     one_sentence(ltf("report", copy), 1, f"base-{SINGLE} is truncated or damaged", "`ltf train`")
     cut(copy / "manifest.json")
     one_sentence(ltf("report", copy), 1, "manifest.json is truncated or damaged", "`ltf train`")
-    assert "manifest.json is truncated" in jobs.state(copy)["ended"]
+    assert "manifest.json is truncated" in jobs.state(copy).ended
     assert not list(copy.rglob("*.broken"))
     with pytest.raises(RunError, match="is no run"):
         Run.load(copy / "harvest")
@@ -259,16 +267,16 @@ def test_a_record_of_another_schema_is_refused_by_name_and_made_again(copy):
     found = read_json(file)
     write_json(file, {**found, "schema": SCHEMA + 1})
     with pytest.raises(ForeignFile, match=f"{file}.*another version.*schema {SCHEMA + 1}"):
-        records(copy)
+        records(RunFolder(copy))
     write_json(file, {k: v for k, v in found.items() if k != "schema"})
-    with pytest.raises(ForeignFile, match=f"{file}.*older version.*schema 1.*`ltf train`"):
-        records(copy)
-    one_sentence(ltf("report", copy), 1, file.name, "older version")
+    with pytest.raises(ForeignFile, match=f"{file}.*another version.*`ltf train`"):
+        records(RunFolder(copy))
+    one_sentence(ltf("report", copy), 1, file.name, "another version")
 
 
 def test_records_of_another_schema_are_of_another_input(copy, monkeypatch):
     run = Run.load(copy)
-    monkeypatch.setattr("ltf_lite.evaluation.success.SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr("ltf_lite.evaluation.types.SCHEMA", SCHEMA + 1)
     again = {stage.name for stage in STAGES if changes(run, stage.name) is None}
     assert again == {"baseline", "evaluate", "export"}
 
@@ -277,32 +285,33 @@ def test_a_record_of_another_task_is_refused_by_name(copy):
     file = copy / "evaluation/base/copied.test.json"
     write_json(file, {**read_json(copy / f"evaluation/base/base-{SINGLE}"), "task": "game24"})
     with pytest.raises(ForeignFile, match=f"{file}.*game24, not countdown"):
-        records(copy)
-    assert read_record(file)["task"] == "game24"
+        records(RunFolder(copy), "countdown")
+    one_sentence(ltf("report", copy), 1, file.name, "game24, not countdown")
+    assert read_record(file).task == "game24"
     write_json(file, [])
     with pytest.raises(BrokenFile, match="copied"):
         read_record(file, "countdown")
 
 
-def test_what_was_asked_at_budgets_and_elsewhere_is_refused_too(tmp_path):
-    write_json(tmp_path / "manifest.json", {"preset": {"task": {"name": "countdown"}}})
-    readers = {
-        "retention.json": read_elsewhere,
-        "budgets/x.test.json": lambda folder: budget_points(folder, [100]),
-    }
-    for name, read_all in readers.items():
-        file = tmp_path / "evaluation" / "base" / name
-        write_json(file, {"schema": SCHEMA, "task": "game24"})
-        with pytest.raises(ForeignFile, match=f"{file}.*game24, not countdown"):
-            read_all(tmp_path)
-        write_json(file, {"task": "countdown"})
-        with pytest.raises(ForeignFile, match=f"{file}.*older version"):
-            read_all(tmp_path)
+def test_what_was_measured_elsewhere_is_refused_too(copy):
+    at = RunFolder(copy)
+    file = at.elsewhere("base")
+    found = read_json(file)
+    write_json(file, {**found, "task": "game24"})
+    with pytest.raises(ForeignFile, match=f"{file}.*game24, not countdown"):
+        read_elsewhere(at, "countdown")
+    write_json(file, {**found, "schema": SCHEMA - 1})
+    with pytest.raises(ForeignFile, match=f"{file}.*another version"):
+        read_elsewhere(at)
+    write_json(file, {"schema": SCHEMA, "task": "countdown"})
+    with pytest.raises(BrokenFile, match=r"retention\.json"):
+        read_elsewhere(at)
 
 
 def test_a_shard_of_another_task_is_refused_by_name(copy):
     rows = list(read(copy / "harvest"))[:3]
-    write_shard(copy / "harvest", 99, [{**row, "task": "game24"} for row in rows])
+    foreign = [replace(row, problem=replace(row.problem, task="game24")) for row in rows]
+    write_shard(copy / "harvest", 99, foreign)
     with pytest.raises(ForeignFile, match=r"part-00099\.parquet.*game24, not countdown"):
         tune.main(Run.load(copy))
     cut(shard(copy / "harvest", 99))
@@ -314,9 +323,12 @@ def test_a_shard_of_another_task_is_refused_by_name(copy):
 
 
 def test_the_broken_result_of_a_cell_is_set_aside_and_does_not_hold(tmp_path, capfd):
-    write_json(tmp_path / "result.json", {"input": "x"})
+    file = tmp_path / "result.json"
+    result = CellResult("x", {}, seed=0, tuning_seconds=1.0, below=(), results=())
+    write_as(file, result)
     assert _holds(tmp_path, "x")
-    cut(tmp_path / "result.json")
+    assert not _holds(tmp_path, "y")
+    cut(file)
     assert not _holds(tmp_path, "x")
-    assert f"{tmp_path / 'result.json'} is truncated" in capfd.readouterr().err
+    assert f"{file} is truncated" in capfd.readouterr().err
     assert (tmp_path / "result.json.broken").is_file()

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from ltf_lite.engines import model_path
-from ltf_lite.engines.torch_engine import read_style
-from ltf_lite.export import ExportError, check_exportable
-from ltf_lite.export.preflight import local
+from ltf_lite.engines import Dialect, model_path
+from ltf_lite.engines.dialect import spoken
+from ltf_lite.export import ExportError
+from ltf_lite.export.preflight import check_exportable, local
 from tests import tiny_models
 from tests.conftest import ltf, one_sentence
 
@@ -251,9 +251,16 @@ def offline(tmp_path, monkeypatch):
 def test_train_offline_names_the_files_and_the_way(small_preset, tmp_path):
     home = tmp_path / "hf"
     result = train("some/model", small_preset, tmp_path, HF_HOME=str(home), HF_HUB_OFFLINE="1")
-    one_sentence(result, 1, "'some/model'", "config.json, tokenizer.json, model*.safetensors",
-                 "hf download some/model --local-dir DIR", "base: DIR",
-                 "hub/models--some--model", str(home))  # fmt: skip
+    one_sentence(
+        result,
+        1,
+        "'some/model'",
+        "config.json, tokenizer.json, model*.safetensors",
+        "hf download some/model --local-dir DIR",
+        "base: DIR",
+        "hub/models--some--model",
+        str(home),
+    )
 
 
 def test_a_half_filled_cache_names_what_is_missing(offline):
@@ -284,7 +291,7 @@ def test_a_cache_that_knows_it_is_incomplete_names_the_same(offline):
 def test_a_whole_cache_needs_no_network(offline):
     cache(offline, "some/model", [*ALL, "ltf.json"])
     check_exportable("some/model")
-    assert read_style("some/model") == read_style(model_path("tiny-base")) == "compact"
+    assert spoken("some/model") == spoken(model_path("tiny-base")) == Dialect("compact")
 
 
 @pytest.mark.parametrize("name", ["nowhere/to/be/found", "./nowhere", "no model"])

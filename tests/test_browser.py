@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ltf_lite.core.folder import RunFolder
 from tests.app_server import BROWSERS, ROOT, App, app
 from tests.conftest import SMALL
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BR
 
 PICTURES = ROOT / ".screenshots"
 WIDTHS = (1280, 390)
+PROBLEM = "#problem textarea, #problem input"
 TABS = ("compare", "runs", "train", "failures")
 TIME = 20_000  # milliseconds that a page may take on a busy machine
 QUICK = {  # a training of a few seconds
@@ -56,17 +58,17 @@ def served(small_run: Path, tmp_path_factory):
 
 def _below(run: Path) -> None:
     """Make of a finished run one whose kept checkpoint lost more than its preset allows."""
-    manifest, file = run / "manifest.json", run / "tuning" / "result.json"
-    found, result = json.loads(manifest.read_text()), json.loads(file.read_text())
+    own = RunFolder(run)
+    found, result = json.loads(own.manifest.read_text()), json.loads(own.tuning_result.read_text())
     found["preset"]["retention"] = {**found["preset"].get("retention", {}), "single_pass": 0.9}
     result["validation"]["kept"]["single_pass"] = 0.42
-    manifest.write_text(json.dumps(found))
-    file.write_text(json.dumps(result))
+    own.manifest.write_text(json.dumps(found))
+    own.tuning_result.write_text(json.dumps(result))
 
 
 def _of_old(run: Path) -> None:
-    """Make of a finished run one that an older ltf_lite wrote."""
-    file = next((run / "evaluation" / "base").glob("*.test.json"))
+    """Make of a finished run one that another ltf_lite wrote."""
+    file = next(RunFolder(run).evaluation("base").glob("*.test.json"))
     record = json.loads(file.read_text())
     del record["schema"]
     file.write_text(json.dumps(record))
@@ -116,7 +118,9 @@ def test_a_comparison_to_its_end(page):
     assert page.locator("#search svg g title").count() > 3
     assert re.search(r"[\d.,]+×", page.locator("#ratio").inner_text())
     page.locator("#search details summary").click()
-    assert "44" in page.locator("#search details pre").inner_text()
+    numbers = page.locator(PROBLEM).input_value().split(" ->")[0]
+    assert numbers in page.locator("#search svg").text_content()
+    assert numbers in page.locator("#search details pre").inner_text()
 
 
 def test_the_tree_grows_while_it_is_searched(page):
@@ -146,24 +150,39 @@ def test_stop_in_the_middle_within_a_second(page):
     compared(page)
 
 
-@pytest.mark.parametrize(("numbers", "word"), [("1 1 1 1", "no solution"), ("1 x", "whole number")])
-def test_a_bad_problem_is_refused_before_anything_runs(page, numbers, word):
-    page.locator("#numbers textarea, #numbers input").fill(numbers)
+@pytest.mark.parametrize(
+    ("problem", "word"),
+    [("1 1 1 1 -> 99", "no solution"), ("1 x -> 2", "whole number"), ("1 2", "target must be")],
+)
+def test_a_bad_problem_is_refused_before_anything_runs(page, problem, word):
+    page.locator(PROBLEM).fill(problem)
     page.locator("#compare").click()
     page.locator("#notice [role=alert]", has_text=word).wait_for()
     assert page.locator("#single .ltf-metrics").count() == 0
 
 
+def changed(page, before: str) -> str:
+    """The problem in the field, once it is another one."""
+    page.wait_for_function(f"document.querySelector('{PROBLEM}').value !== {json.dumps(before)}")
+    return page.locator(PROBLEM).input_value()
+
+
 def test_a_problem_is_drawn_and_an_example_is_a_click_away(page):
-    before = page.locator("#numbers textarea, #numbers input").input_value()
+    before = page.locator(PROBLEM).input_value()
     page.locator("#draw").click()
-    page.wait_for_function(
-        f"document.querySelector('#numbers textarea, #numbers input').value !== '{before}'"
-    )
-    page.locator("#examples button", has_text="7 12 20 31").click()
-    page.wait_for_function(
-        "document.querySelector('#numbers textarea, #numbers input').value === '7 12 20 31'"
-    )
+    drawn = changed(page, before)
+    example = page.locator("#examples button").last
+    text = example.inner_text().split(": ", 1)[1]
+    assert text not in (before, drawn)
+    example.click()
+    assert changed(page, drawn) == text
+
+
+def test_another_task_brings_a_problem_of_its_own(page):
+    before = page.locator(PROBLEM).input_value()
+    choose(page, "task", "24")
+    assert changed(page, before).endswith("-> 24")
+    compared(page)
 
 
 def test_many_problems_give_rates_with_intervals(page):
@@ -181,17 +200,24 @@ def test_a_traversal_from_the_page_is_refused(page, served):
         assert said in (403, 404)
 
 
-def test_a_run_shows_its_records_and_its_models(page, served):
+def test_a_run_shows_its_report_and_its_models(page, served):
     tab(page, "runs")
     page.locator("#runs-stages td", has_text="done").first.wait_for()
-    for part in ("headline", "stages", "kept", "kinds", "cost"):
+    for part in ("headline", "learning", "kept", "failures", "break_even"):
         page.locator(f"#runs-{part} svg").first.wait_for()
     kept = page.locator("#runs-kept svg").text_content()
     assert "kept: step" in kept
     assert "tree of thoughts" in kept
-    assert "dead end" in page.locator("#runs-kinds svg").last.text_content()
-    assert "an hour of this machine" in page.locator("#runs-cost").inner_text()
+    assert "dead end" in page.locator("#runs-failures svg").last.text_content()
+    assert "an hour of this machine" in page.locator("#runs-break_even").inner_text()
     assert page.locator("#runs-notice [role=alert]").count() == 0
+    report = (served.runs / "small" / "report" / "index.html").read_text()
+    names = re.findall(r'<section id="(\w+)">', report)
+    assert len(names) > 8
+    shown = page.locator("#runs-sections section").evaluate_all("all => all.map(e => e.id)")
+    assert shown == [f"runs-{name}" for name in names]
+    page.locator("#runs-failed_paths summary").first.click()
+    page.locator("#runs-failed_paths .ltf-fatal").first.wait_for()
     with page.expect_download() as download:
         page.locator("#runs-files a", has_text="q8_0").click()
     assert download.value.suggested_filename == "small.q8_0.gguf"
@@ -201,9 +227,9 @@ def test_a_run_shows_its_records_and_its_models(page, served):
 def test_a_run_below_a_floor_says_so_loudly(page):
     tab(page, "runs")
     choose(page, "run", "below")
-    page.locator("#runs-notice [role=alert]", has_text="Below a floor").wait_for()
-    said = page.locator("#runs-notice").inner_text()
-    assert "single pass: 0.42 times the base's, at least 0.9 is wanted" in said
+    page.locator("#runs-headline [role=alert]", has_text="below a floor").wait_for()
+    said = page.locator("#runs-headline [role=alert]").inner_text()
+    assert "single_pass is 0.42 of the base's (at least 0.9)" in said
 
 
 def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
@@ -262,12 +288,9 @@ def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
 
 
 def test_the_keyboard_alone_is_enough(page):
-    page.locator("#numbers textarea, #numbers input").focus()
+    page.locator(PROBLEM).focus()
     page.keyboard.press("Control+A")
-    page.keyboard.type("44 41 4 23")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Control+A")
-    page.keyboard.type("66")
+    page.keyboard.type("44 41 4 23 -> 66")
     page.keyboard.press("Enter")
     page.locator("#ratio .ltf-large").wait_for()
     page.locator("#compare:not([disabled])").wait_for()
@@ -295,7 +318,7 @@ def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme)
             tab(view, name)
             if name == "runs":
                 choose(view, "run", "^small")  # a later one may have asked no search
-                view.locator("#runs-cost svg").first.wait_for()
+                view.locator("#runs-break_even svg").first.wait_for()
             if name == "train":
                 view.locator("#train-needs details").wait_for()
             if name == "failures":
@@ -310,10 +333,9 @@ def test_every_picture_has_words(page):
     compared(page)
     tab(page, "runs")
     choose(page, "run", "^small")
-    page.locator("#runs-cost svg").first.wait_for()
+    page.locator("#runs-break_even svg").first.wait_for()
     bare = page.evaluate(
-        "[...document.querySelectorAll('#search svg, #runs-headline svg, #runs-stages svg, "
-        "#runs-kept svg, #runs-kinds svg, #runs-cost svg')]"
+        "[...document.querySelectorAll('#search svg, #runs-sections svg')]"
         ".filter(s => s.getAttribute('role') !== 'img' || "
         "!(s.getAttribute('aria-label') || s.querySelector(':scope > title')))"
         ".map(s => s.outerHTML.slice(0, 80))"

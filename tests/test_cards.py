@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
 
-from ltf_lite import live
+from ltf_lite.app.answer import live
+from ltf_lite.app.web import cards
+from ltf_lite.app.web.words import speaker
 from ltf_lite.reasoners import Node
-from ltf_lite.solving import typed_problem
 from ltf_lite.tasks import Verdict, get_task
-from ltf_lite.ui import cards
-from ltf_lite.ui.words import speaker
 
-SAY = speaker("en")
+SAY, TASK = speaker("en"), get_task("countdown")
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>&amp;\x00'
 SIDE = live.Side("tiny-base", "tot")
 WRONG = Verdict(False, "dead_end", 1, "27 can't be reached from 8")
@@ -32,7 +32,7 @@ def test_what_a_model_writes_is_text_wherever_it_is_shown():
         snapshot = replace(
             done(WRONG, lines=("8-5=3", HOSTILE), text=HOSTILE, error=HOSTILE), state=state
         )
-        html = cards.pane(snapshot, HOSTILE, SAY, True)
+        html = cards.pane(snapshot, HOSTILE, TASK, SAY, HOSTILE)
         assert "<script" not in html
         assert "<img" not in html
         ElementTree.fromstring(html.replace("\x00", "").replace("<br>", "<br/>"))
@@ -41,7 +41,8 @@ def test_what_a_model_writes_is_text_wherever_it_is_shown():
 
 
 def test_the_fatal_step_is_named_and_marked():
-    html = cards.pane(done(WRONG, lines=("33-25=8,5,5", "8*5=40,5", "40-5=35")), "x", SAY, False)
+    snapshot = done(WRONG, lines=("33-25=8,5,5", "8*5=40,5", "40-5=35"))
+    html = cards.pane(snapshot, "x", TASK, SAY)
     assert "step 2, “8*5=40,5”, loses it. After it the target can no longer be reached." in html
     assert html.count('class="ltf-fatal"') == 1
     assert html.index("ltf-right") < html.index("ltf-fatal") < html.index("ltf-after")
@@ -56,7 +57,33 @@ def test_the_fatal_step_is_named_and_marked():
     ],
 )
 def test_why_an_answer_is_wrong_in_words(verdict, lines, words):
-    assert words in cards.reason(verdict, lines, SAY)
+    assert words in cards.reason(verdict, lines, TASK, SAY)
+
+
+class Colours(type(TASK)):
+    """A task with a failure kind of its own, and with verdicts that know no fatal step."""
+
+    kinds: ClassVar[dict[str, str]] = {"too_red": "The colour is too red."}
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_kind_that_no_language_knows_is_said_by_its_task(language):
+    say, task = speaker(language), Colours()
+    assert say.kind("too_red", task) == "The colour is too red."
+    assert say.name("too_red") == "too red"
+    assert say.kind("strange", task) == "strange"
+    wrong = Verdict(False, "too_red", None, "it is #ff0000")
+    html = cards.pane(done(wrong, lines=("red", "green")), "x", task, say)
+    assert "The colour is too red. (it is #ff0000)" in html
+    assert html.count('class="ltf-after"') == 2  # of no line it is known that it is right
+    assert "ltf-right" not in html
+
+
+def test_the_kinds_of_number_games_have_japanese_words():
+    say = speaker("ja")
+    for kind, english in TASK.kinds.items():
+        assert say.kind(kind, TASK) != english
+        assert say.name(kind) != kind.replace("_", " ")
 
 
 def test_the_ratio_is_said_when_both_are_done_and_not_before():
@@ -71,13 +98,13 @@ def test_the_ratio_is_said_when_both_are_done_and_not_before():
 
 def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
     task, pool = get_task("countdown"), live.Pool()
-    problem = typed_problem(task, "44 41 4 23", "66")
+    problem = task.problem("44 41 4 23 -> 66")
     *_, last = live.answer(problem, task, live.Side("tiny-base", "tot"), pool, threading.Event())
     pool.close()
-    html = cards.pane(last, "search", SAY, True)
+    html = cards.pane(last, "search", task, SAY, problem.text)
     assert html.count("<svg") == 1
     assert "The tree as text" in html
     assert f"{last.calls} " in html or f">{last.calls}<" in html
-    japanese = cards.pane(last, "search", speaker("ja"), True)
+    japanese = cards.pane(last, "search", task, speaker("ja"), problem.text)
     assert "解け" in japanese
     assert "dead_end" not in japanese.split("<details")[0]

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from ltf_lite.reasoners import REASONERS
+from ltf_lite.tasks import TASKS
 from tests.conftest import ltf, one_sentence
+
+KEYS = ["problem", "text", "verdict", "way", "reasoner", "choice", "paths", "tokens", "seconds",
+        "error"]  # fmt: skip
 
 
 def gguf(small_run):
@@ -20,6 +27,31 @@ def test_help_and_version(command):
     assert result.stdout.strip()
 
 
+HEAVY = ("torch", "transformers", "llama_cpp", "matplotlib", "gradio", "scipy", "pyarrow")
+VERBS = ("train", "sweep", "report", "monitor", "solve", "search", "verify", "app", "presets",
+         "doctor")  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_a_help_is_there_at_once(verb):
+    code = (
+        "import sys; from ltf_lite.app.cli.main import main\n"
+        f"try: main([*{verb.split()!r}, '--help'])\n"
+        f"except SystemExit as end: assert end.code == 0\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "usage: ltf" in done.stdout
+
+
+def test_the_help_names_the_tasks_and_reasoners_that_are_there():
+    for verb in ("solve", "search"):
+        told = ltf(verb, "--help").stdout
+        for name in (*TASKS.names(), *REASONERS.names()):
+            assert name in told
+
+
 def test_presets_and_doctor_speak_to_people_and_machines():
     assert "tiny" in ltf("presets").stdout
     assert "tiny" in [p["name"] for p in json.loads(ltf("presets", "--json").stdout)]
@@ -30,9 +62,10 @@ def test_presets_and_doctor_speak_to_people_and_machines():
     assert found["advice"]
 
 
-@pytest.mark.parametrize("kind", ["gguf", "model", "tiny-base"])
+@pytest.mark.parametrize("kind", ["gguf", "model", "run", "tiny-base"])
 def test_solve_answers_with_a_verdict_and_the_time(small_run, kind):
-    model = {"gguf": gguf(small_run), "model": small_run / "model"}.get(kind, kind)
+    own = {"gguf": gguf(small_run), "model": small_run / "model", "run": small_run}
+    model = own.get(kind, kind)
     result = ltf("solve", "countdown", "25 5 5 33", "--target", "27", "--model", model)
     assert result.returncode == 0, result.stderr
     assert "25 5 5 33 -> 27: " in result.stdout
@@ -40,19 +73,43 @@ def test_solve_answers_with_a_verdict_and_the_time(small_run, kind):
     assert " ms)" in result.stdout
 
 
-def test_best_of_n_lets_the_verifier_pick(small_run):
-    command = ["solve", "countdown", "7 3 2", "--target", "12", "--model", gguf(small_run),
-               "--reasoner", "best-of-n", "--n", 200, "--temperature", 1, "--json"]  # fmt: skip
+@pytest.mark.parametrize("typed", [["25 5 5 33", "--target", "27"], ["25 5 5 33 -> 27"]])
+def test_a_run_answers_as_its_smallest_file_does(small_run, typed):
+    found = [
+        json.loads(ltf("solve", "countdown", *typed, "--model", model, "--json").stdout)
+        for model in (small_run, gguf(small_run))
+    ]
+    assert found[0]["text"] == found[1]["text"]
+    assert found[0]["problem"]["text"] == "25 5 5 33 -> 27"
+
+
+def test_an_oracle_lets_the_verifier_pick(small_run):
+    command = ["solve", "countdown", "7 3 2 -> 12", "--model", gguf(small_run), "--reasoner",
+               "oracle", "--n", 200, "--temperature", 1, "--json"]  # fmt: skip
     answer = json.loads(ltf(*command).stdout)
+    assert list(answer) == KEYS
     assert answer["verdict"]["correct"]
     assert answer["paths"] == 200
+    assert answer["choice"] == {"kind": "oracle", "n": 200, "tokens": None, "picker": "verifier"}
     assert answer == {**json.loads(ltf(*command).stdout), "seconds": answer["seconds"]}
+    assert "(oracle, verifier picked (upper bound) among 200" in ltf(*command[:-1]).stdout
+
+
+def test_best_of_n_is_the_likeliest_and_asks_no_verifier():
+    # Of these samples some are right, and the likeliest is not among them.
+    command = ["solve", "countdown", "7 12 20 31 -> 46", "--n", 64, "--temperature", 1.5, "--json",
+               "--reasoner"]  # fmt: skip
+    best, oracle = (json.loads(ltf(*command, way).stdout) for way in ("best-of-n", "oracle"))
+    assert (best["choice"]["kind"], best["choice"]["picker"]) == ("best_of_n", "likelihood")
+    assert not best["verdict"]["correct"]
+    assert oracle["verdict"]["correct"]
+    assert best["tokens"] == oracle["tokens"]
 
 
 @pytest.mark.parametrize("reasoner", ["tot", "rap"])
 def test_solve_can_search_with_trees(reasoner):
     command = ["solve", "countdown", "7 3 2", "--target", "12", "--reasoner", reasoner]
-    result = ltf(*command)
+    result = ltf(*command, "--set", "votes=2")
     assert result.returncode == 0, result.stderr
     assert f"({reasoner}, judged best among" in result.stdout
     answer = json.loads(ltf(*command, "--json").stdout)
@@ -73,15 +130,23 @@ def test_solve_many_answers_one_json_line_each(small_run, tmp_path):
     result = ltf("solve", "countdown", "--problems", file, "--model", gguf(small_run), "--json")
     assert result.returncode == 0, result.stderr
     answers = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [("error" in answer) for answer in answers] == [False, False, True, True, True]
-    for key in ("problem", "text", "verdict", "tokens", "seconds"):
-        assert key in answers[0]
+    assert all(list(answer) == KEYS for answer in answers)
+    assert [bool(answer["error"]) for answer in answers] == [False, False, True, True, True]
+    assert [answer["problem"] is None for answer in answers] == [False, False, True, True, True]
+    assert answers[1]["problem"]["text"] == "3 4 5 -> 12"
     assert "no solution" in answers[2]["error"]
     again = ltf("solve", "countdown", "--problems", "-", "--model", gguf(small_run), "--json",
                 input=text)  # fmt: skip
-    assert [json.loads(line).get("text") for line in again.stdout.splitlines()] == [
-        answer.get("text") for answer in answers
+    assert [json.loads(line)["text"] for line in again.stdout.splitlines()] == [
+        answer["text"] for answer in answers
     ]
+    # What was answered can be asked again, and a typed problem is a line too.
+    lines = [*result.stdout.splitlines()[:1], '"25 5 5 33 -> 27"']
+    again = ltf("solve", "countdown", "--problems", "-", "--model", gguf(small_run), "--json",
+                input="\n".join(lines))  # fmt: skip
+    assert [json.loads(line)["text"] for line in again.stdout.splitlines()] == [
+        answers[0]["text"], answers[0]["text"]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", ["0", "-3", "1e9", "٣", "10000", "2.5", "x"])
@@ -97,11 +162,18 @@ def test_bad_numbers_are_one_sentence(number):
         (["1 1 1 1", "--target", "99"], ["no solution"]),
         (["5", "--target", "5"], ["2 to 6 numbers"]),
         (["1 2 3 4 5 6 7", "--target", "5"], ["2 to 6 numbers"]),
-        (["5 6"], ["--target"]),
+        (["5 6"], ["needs its target"]),
+        (["5 6 -> 11", "--target", "11"], ["25 5 5 33 -> 27"]),
+        ([""], ["2 to 6 numbers"]),
         ([], ["--problems"]),
         (["5 6", "--target", "11", "--n", "0"], ["--n"]),
         (["5 6", "--target", "11", "--temperature", "0"], ["--temperature"]),
         (["--problems", "nowhere.jsonl"], ["nowhere.jsonl"]),
+        (["5 6 -> 11", "--reasoner", "guess"], ["guess", "single-pass"]),
+        (["5 6 -> 11", "--reasoner", "tott"], ["did you mean tot?"]),
+        (["5 6 -> 11", "--reasoner", "tot", "--set", "beem=3"], ["beem", "beam"]),
+        (["5 6 -> 11", "--task-set", "cont=2"], ["cont", "count"]),
+        (["5 6 -> 11", "--task-set", "count"], ["--task-set", "NAME=VALUE"]),
     ],
 )
 def test_problems_that_cannot_be_asked_are_one_sentence(arguments, words):
@@ -117,6 +189,10 @@ def test_models_that_cannot_be_loaded_are_one_sentence(small_run, tmp_path):
     for file in (cut, noise, tmp_path / "missing.gguf"):
         one_sentence(ltf(*problem, file), 1, file.name)
     one_sentence(ltf(*problem, tmp_path / "nowhere"), 1, "nowhere")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text("{}")
+    one_sentence(ltf(*problem, run), 1, "no tuned model yet")
 
 
 @pytest.mark.parametrize("reasoner", ["tot", "rap", "cot", "bfs"])
@@ -128,10 +204,12 @@ def test_search_prints_the_tree_and_what_it_came_to(reasoner):
     assert "└── " in result.stdout
     assert "oracle: " in result.stdout
     data = json.loads(ltf(*command, "--json").stdout)
+    assert data["problem"]["text"] == "7 3 2 -> 12"
     assert data["tree"][0]["state"] == [7, 3, 2]
     assert all(node["parent"] < k for k, node in enumerate(data["tree"]) if k)
     assert data["attempts"][0]["verdict"]["message"]
-    assert set(data["choices"]) & {"tot", "rap", "greedy", "bfs"}
+    kinds = [choice["kind"] for choice in data["choices"]]
+    assert kinds[0] == ("single_pass" if reasoner == "cot" else "search")
 
 
 def test_search_takes_the_settings_of_a_preset():
@@ -146,8 +224,40 @@ def test_search_takes_the_settings_of_a_preset():
     one_sentence(ltf(*problem, "--set", "beem=3"), 2, "beem", "beam")
     one_sentence(ltf(*problem, "--set", "beam"), 2, "NAME=VALUE")
     one_sentence(ltf(*problem, "--set", "beam=0"), 2, "beam")
-    one_sentence(ltf("search", "countdown", "7 3 2"), 2, "--target")
+    one_sentence(ltf("search", "countdown", "7 3 2"), 2, "target must be a whole number")
     one_sentence(ltf(*problem, "--model", "http://127.0.0.1:9/v1"), 1, "127.0.0.1:9")
+
+
+@pytest.fixture
+def questions(tmp_path):
+    """A file of questions, a task without steps or solver."""
+    file = tmp_path / "questions.jsonl"
+    rows = [{"question": f"What is {k} and {k}?", "answer": str(2 * k)} for k in range(40)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_task_of_free_text_is_solved_searched_and_verified(questions):
+    asked = ["reference", "What is 3 and 3?", "--task-set", f"file={questions}", "--json"]
+    answer = json.loads(ltf("solve", *asked, "--set", "max_tokens=8").stdout)
+    assert list(answer) == KEYS
+    assert answer["problem"]["text"].startswith("What is 3 and 3?")
+    assert answer["verdict"]["kind"] in ("no_answer", "wrong_answer", None)
+    few = ["--set", "samples=2", "--set", "votes=1", "--set", "beam=1", "--set", "max_tokens=8"]
+    result = ltf("search", *asked, *few)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["tree"]
+    line = json.dumps({"problem": "What is 3 and 3?", "text": "Answer: 6"})
+    told = ltf("verify", *asked[:1], *asked[2:4], input=line)
+    assert json.loads(told.stdout)["correct"]
+
+
+@pytest.mark.parametrize("verb", ["solve", "search"])
+@pytest.mark.parametrize("reasoner", ["dfs", "bfs", "random"])
+def test_a_reasoner_that_needs_more_than_a_task_has_is_refused_by_name(questions, verb, reasoner):
+    told = ltf(verb, "reference", "What is 3 and 3?", "--task-set", f"file={questions}",
+               "--reasoner", reasoner, "--model", "nowhere.gguf")  # fmt: skip
+    one_sentence(told, 2, f"{reasoner} needs an exact solver, which reference has none of", "tot")
 
 
 def test_train_refuses_bad_presets_before_anything_is_written(tmp_path):
@@ -187,4 +297,4 @@ def test_verify_is_a_filter():
 
 def test_an_unknown_command_is_usage():
     assert ltf("trian", "tiny").returncode == 2
-    assert ltf("solve", "chess", "1 2").returncode == 2
+    one_sentence(ltf("solve", "chess", "1 2"), 2, "there is no task 'chess'", "countdown")

@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 import pytest
 
-from ltf_lite.export import write_gguf
+from ltf_lite.export.gguf.write import write_gguf
 from tests import tiny_models
 
 CHECKOUT = os.environ.get("LTF_LLAMA_CPP", "")
@@ -51,8 +51,12 @@ MODELS = {
     "qwen3 untied": (tiny_models.qwen3, {}),
 }
 # What llama.cpp derives from other keys where the converter leaves it out, and we say it.
-OURS_ALONE = ("attention.key_length", "attention.value_length", "rope.dimension_count",
-              "vocab_size")  # fmt: skip
+OURS_ALONE = (
+    "attention.key_length",
+    "attention.value_length",
+    "rope.dimension_count",
+    "vocab_size",
+)
 VOCABULARY = ("model", "pre", "tokens", "token_type", "merges", "eos_token_id", "bos_token_id")
 
 
@@ -68,10 +72,16 @@ def converted(tmp_path_factory):
         make(folder / kind, **changes)
         pre = "llama-bpe" if kind.startswith("llama") else "qwen2"
         jobs += [
-            [pre, str(folder / kind), "--outtype", dtype, "--outfile",
-             str(folder / f"{kind}.{dtype}.gguf")]
+            [
+                pre,
+                str(folder / kind),
+                "--outtype",
+                dtype,
+                "--outfile",
+                str(folder / f"{kind}.{dtype}.gguf"),
+            ]
             for dtype in DTYPES
-        ]  # fmt: skip
+        ]
     command = [sys.executable, "-c", WRAPPER, CHECKOUT, json.dumps(jobs)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]

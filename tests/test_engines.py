@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ltf_lite.engines import EngineError, Sampling, model_path, open_engine
+from ltf_lite.engines import Dialect, EngineError, Sampling, model_path, open_engine
 from ltf_lite.tasks import get_task
 from tests import llama_server
 from tests.llama_server import free_port, serving
@@ -45,7 +45,7 @@ def engine(request):
     elif request.param == "llamacpp":
         opened = open_engine(request.getfixturevalue("file"), exact=True)
     else:
-        opened = open_engine(request.getfixturevalue("address"), style="compact")
+        opened = open_engine(request.getfixturevalue("address"), Dialect("compact"))
     opened.kind = request.param
     yield opened
     opened.close()
@@ -185,11 +185,11 @@ def test_it_works_where_an_event_loop_already_runs(engine, greedy):
     assert asyncio.run(asked()) == [[text] for text in greedy[:2]]
 
 
-def test_the_style_is_the_model_s_own_or_the_one_asked_for(engine, file, address):
-    assert engine.style == "compact"
-    other = open_engine(file, style="zero_shot")
-    assert other.style == "zero_shot"
+def test_the_dialect_is_the_model_s_own_or_the_one_asked_for(engine, file, address):
+    assert engine.dialect.name == "compact"
+    other = open_engine(file, Dialect("zero_shot"))
+    assert other.dialect.name == "zero_shot"
     other.close()
     served = open_engine(address.partition("#")[0])  # the only model it has
-    assert (served.style, served.name) == ("few_shot", address.replace("#", "/v1#"))
+    assert (served.dialect.name, served.name) == ("few_shot", address.replace("#", "/v1#"))
     served.close()

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from ltf_lite.reasoners import exact, get_reasoner, path_to
+from ltf_lite.reasoners import Choice, exact, get_reasoner, path_to, solve
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50))
@@ -16,8 +16,14 @@ PROBLEMS = TASK.problems("validation", 30, 5)
 NAMES = ["bfs", "dfs", "random"]
 
 
-def solutions(name, problems=PROBLEMS, task=TASK, seed=0, watch=None, **settings):
-    return list(get_reasoner(name, **settings).solve(problems, task, None, seed, watch))
+EXACT = Choice("search", picker="solver")
+
+
+def solutions(
+    name, problems=PROBLEMS, task=TASK, seed=0, watch=None, dialect="compact", **settings
+):
+    reasoner = get_reasoner(name, **settings)
+    return list(solve(reasoner, problems, task, None, seed, watch, dialect))
 
 
 def some(name, **settings):
@@ -42,7 +48,7 @@ def test_exact_search_finds_different_right_paths_and_real_failures(name):
         assert {v.kind for v in found if not v.correct} <= {"dead_end"}
         assert sum(not v.correct for v in found) <= 2
         assert len({a.text for a in solution.attempts}) == len(solution.attempts)
-        assert solution.choices == {name: 0}
+        assert solution.choices == {EXACT: 0}
         assert solution.tokens == 0
 
 
@@ -66,7 +72,7 @@ def test_exact_search_says_nothing_where_there_is_no_solution(name):
     problem = TASK.problem({"numbers": [1, 1, 1, 1], "target": 99})
     (solution,) = solutions(name, [problem])
     assert solution.attempts == []
-    assert solution.choices == {name: None}
+    assert solution.choices == {EXACT: None}
     assert len(solution.tree) > 1
 
 
@@ -86,7 +92,7 @@ def test_random_walk_is_legal_to_its_end_and_depends_on_the_seed_alone():
         (attempt,) = solution.attempts
         assert attempt.verdict.kind in (None, "dead_end")
         assert len(attempt.path.lines) == 3
-        assert solution.choices == {"random": 0}
+        assert solution.choices == {Choice("search", picker="chance"): 0}
 
 
 def test_random_walk_hits_the_target_with_its_last_step_if_it_can():
@@ -104,7 +110,7 @@ def test_the_paths_that_breadth_first_search_keeps_depend_on_the_seed_alone():
 def test_exact_search_solves_game24_with_fractions():
     problem = GAME24.problem({"numbers": [3, 3, 8, 8]})
     for name in ("bfs", "dfs"):
-        (solution,) = solutions(name, [problem], GAME24, style="zero_shot")
+        (solution,) = solutions(name, [problem], GAME24, dialect="zero_shot")
         assert solution.attempts[0].verdict.correct
         assert "8 / (3 - (8 / 3))" in solution.attempts[0].text
 
@@ -120,17 +126,18 @@ def test_the_tree_is_a_tree_of_legal_steps(name, task):
         assert (root.parent, root.text, root.state) == (None, "", task.start(solution.problem))
         for index, node in enumerate(nodes, 1):
             assert 0 <= node.parent < index
-            step = task.step(node.text)
-            assert task.legal(solution.tree[node.parent].state, step) == node.state
+            before = solution.tree[node.parent].state
+            taken = task.take(solution.problem, before, node.text, "compact", True)
+            assert taken.state == node.state
             assert node.visits in (0, 1)
         parents = {node.parent for node in nodes}
         assert all(solution.tree[parent].visits == 1 for parent in parents)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("style", ["compact", "zero_shot"])
-def test_attempts_are_the_lines_on_the_way_to_their_nodes(name, style):
-    for solution in some(name, style=style):
+@pytest.mark.parametrize("dialect", ["compact", "zero_shot"])
+def test_attempts_are_the_lines_on_the_way_to_their_nodes(name, dialect):
+    for solution in some(name, dialect=dialect):
         for attempt in solution.attempts:
             way = path_to(solution.tree, attempt.node)
             lines = [solution.tree[index].text for index in way]
@@ -138,7 +145,9 @@ def test_attempts_are_the_lines_on_the_way_to_their_nodes(name, style):
             written = "".join(f"{line}\n" for line in lines)
             assert attempt.text.startswith(written)
             rest = attempt.text[len(written) :]
-            assert not rest if style == "compact" else len(lines) < 3 or rest.startswith("Answer:")
+            assert (
+                not rest if dialect == "compact" else len(lines) < 3 or rest.startswith("Answer:")
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,7 +196,7 @@ def test_six_numbers_take_bounded_memory_and_time(name, monkeypatch):
     if name == "bfs":  # the limit is met before the last level
         assert len(solution.tree) >= 20_000
         assert solution.attempts == []
-        assert solution.choices == {"bfs": None}
+        assert solution.choices == {EXACT: None}
 
 
 def test_six_numbers_are_solved_within_the_limit():

@@ -6,41 +6,49 @@ import importlib
 import json
 import shutil
 from contextlib import closing
+from typing import Literal
 
 import gguf
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ltf_lite.core.files import read_as, write_as
 from ltf_lite.engines import Sampling
-from ltf_lite.engines.llamacpp import LlamaCppEngine
-from ltf_lite.export import (
-    KINDS,
-    ExportError,
-    bits_that_fit,
-    check_exportable,
-    divergence,
-    greedy_parity,
-    model_card,
-    quantize,
-    tensor_types,
-    token_parity,
-    write_gguf,
-)  # fmt: skip
-from ltf_lite.export.divergence import _summary, kl
-from ltf_lite.export.parity import difference
-from ltf_lite.preset_schema import METHOD_SETTINGS
-from ltf_lite.presets import parse
-from tests import conftest, tiny_models
+from ltf_lite.engines.llama.engine import LlamaCppEngine
+from ltf_lite.evaluation.types import Rate
+from ltf_lite.export import ExportError
+from ltf_lite.export.card import CardFacts, model_card
+from ltf_lite.export.formats import EXPORTERS, Exported, Exporter
+from ltf_lite.export.gguf.divergence import _summary, divergence, kl
+from ltf_lite.export.gguf.parity import bits_that_fit, difference, greedy_parity, token_parity
+from ltf_lite.export.gguf.quantize import KINDS, quantize, tensor_types
+from ltf_lite.export.gguf.types import (
+    AnswerDifference,
+    Divergence,
+    FileFacts,
+    GreedyParity,
+    Parity,
+    SuccessParity,
+    TokenDifference,
+    TokenParity,
+    judged,
+)
+from ltf_lite.export.gguf.write import write_gguf
+from ltf_lite.export.preflight import check_exportable
+from ltf_lite.tasks import Verdict, get_task
+from ltf_lite.tuning.methods import METHODS
+from tests import tiny_models
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """A random Llama directory in fp16 that says its style."""
+    """A random Llama directory in fp16 that says its dialect."""
     folder = tiny_models.llama(tmp_path_factory.mktemp("base") / "base", dtype=torch.float16)
-    (folder / "ltf.json").write_text(json.dumps({"name": "tiny", "style": "compact"}))
+    (folder / "ltf.json").write_text(json.dumps({"dialect": "compact"}))
     return folder
 
 
@@ -67,7 +75,7 @@ def test_greedy_tokens_equal_transformers(kind, tmp_path):
     check_exportable(folder)
     file = write_gguf(folder, tmp_path / "m.gguf", "f32")
     parity = greedy_parity(folder, file, tiny_models.PROMPTS, 40)
-    assert (parity["n"], parity["equal"], parity["first_differences"]) == (5, 5, [])
+    assert (parity.n, parity.equal, parity.first_differences) == (5, 5, [])
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     inputs = AutoTokenizer.from_pretrained(folder)(tiny_models.PROMPTS[0], return_tensors="pt")
     said = model.generate(**inputs, do_sample=False, max_new_tokens=40)[0].tolist()
@@ -82,9 +90,10 @@ def test_in_16_bits_only_ties_are_excused(kind, tmp_path):
     AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16).save_pretrained(folder)
     file = write_gguf(folder, tmp_path / "m.gguf", "f16")
     parity = greedy_parity(folder, file, tiny_models.PROMPTS, 40, bits=16)
-    assert parity["equal"] + parity["ties"] == parity["n"] == 5
-    assert parity["equal"] >= 3
-    assert (parity["bits"], parity["tie"]) == (16, 0.1)
+    assert parity.equal + parity.ties == parity.n == 5
+    assert parity.differing == 0
+    assert parity.equal >= 3
+    assert (parity.bits, parity.tie) == (16, 0.1)
 
 
 @pytest.mark.parametrize("bits", [32, 16])
@@ -94,8 +103,9 @@ def test_parity_notices_a_different_model(bits, base, tmp_path):
     )
     file = write_gguf(other, tmp_path / "m.gguf", f"f{bits}")
     parity = greedy_parity(base, file, ["abc def"], 40, bits)
-    assert parity["equal"] == parity["ties"] == 0
-    assert parity["first_differences"][0]["margin"] > 0.1
+    assert parity.equal == parity.ties == 0
+    assert parity.differing == 1
+    assert parity.first_differences[0].margin > 0.1
 
 
 @pytest.mark.parametrize(
@@ -103,16 +113,16 @@ def test_parity_notices_a_different_model(bits, base, tmp_path):
     [
         ([1, 2, 0], None),
         # both of its first two tokens part: the more decided one is told
-        ([3, 4, 0], {"at": 1, "transformers": [2], "llama.cpp": [4], "margin": 4.0}),
-        ([1, 2], {"at": 2, "transformers": [0], "llama.cpp": [], "margin": None}),
-        ([0, 2, 0], {"at": 1, "transformers": [], "llama.cpp": [2], "margin": None}),
+        ([3, 4, 0], AnswerDifference("1", 1, [2], [4], 4.0)),
+        ([1, 2], AnswerDifference("1", 2, [0], [], None)),
+        ([0, 2, 0], AnswerDifference("1", 1, [], [2], None)),
     ],
 )
 def test_a_difference_is_where_transformers_would_part(answer, found):
     scores = torch.zeros(4, 5)
     scores[0, 1], scores[1, 2], scores[2, 0], scores[0, 3] = 3.0, 4.0, 2.0, 2.5
     result = difference("1", answer, scores[: len(answer) + 1], ends=[0], max_tokens=9)
-    assert result == (found and {"prompt": "1", **found})
+    assert result == found
 
 
 def test_32_bits_are_compared_where_they_fit(base):
@@ -130,7 +140,7 @@ def test_tokens_equal_transformers(pre, add_bos, tmp_path):
     assert field(file, "tokenizer.ggml.pre") == pre
     with closing(LlamaCppEngine(file)) as engine:
         parity = token_parity(AutoTokenizer.from_pretrained(folder), engine, tiny_models.TEXTS)
-    assert parity == {"n": len(tiny_models.TEXTS), "mismatches": 0, "examples": []}
+    assert parity == TokenParity(len(tiny_models.TEXTS), 0, [])
 
 
 def test_token_parity_shows_where_tokenizers_differ(base, tmp_path):
@@ -138,15 +148,17 @@ def test_token_parity_shows_where_tokenizers_differ(base, tmp_path):
     other = tiny_models.tokenizer("qwen2")
     with closing(LlamaCppEngine(file)) as engine:
         parity = token_parity(other, engine, ["a", "1000000"])
-    assert parity["mismatches"] > 0
-    assert "llama.cpp" in parity["examples"][0]
+    assert parity.mismatches > 0
+    shown = parity.examples[0]
+    assert shown.transformers == other(shown.text)["input_ids"] != shown.llamacpp
 
 
-def test_file_carries_style_task_and_template(copy, tmp_path):
+def test_file_carries_dialect_task_and_template(copy, tmp_path):
     (copy / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
     file = write_gguf(copy, tmp_path / "m.gguf", name="mine", metadata={"ltf.task": "countdown"})
     with closing(LlamaCppEngine(file)) as engine:
-        assert (engine.style, engine.task) == ("compact", "countdown")
+        assert (engine.dialect.name, engine.task) == ("compact", "countdown")
+    assert field(file, "ltf.dialect") == "compact"
     assert field(file, "general.name") == "mine"
     assert field(file, "tokenizer.chat_template") == "{{ messages[0]['content'] }}"
 
@@ -200,16 +212,17 @@ def test_divergence_of_hand_made_distributions():
     assert kl(even + 3, odd - 1) == pytest.approx(0.5 * np.log(0.25 / 0.09))
     assert kl(even, even) == 0
     found = _summary([(np.array([1.0, 1.0]), 2), (np.array([3.0, 3.0]), 1)])
-    assert (found["mean"], found["max"], found["same_top"]) == (2, 3, 0.75)
-    assert (found["n"], found["tokens"]) == (2, 4)
-    assert found["high"] - found["mean"] == pytest.approx(1.959964)  # 1 and 3: standard error 1
-    assert _summary([(np.array([1.0]), 1)])["low"] is None
+    assert (found.mean, found.max, found.same_top) == (2, 3, 0.75)
+    assert (found.n, found.tokens) == (2, 4)
+    assert found.high - found.mean == pytest.approx(1.959964)  # 1 and 3: standard error 1
+    assert _summary([(np.array([1.0]), 1)]).low is None
 
 
 @pytest.mark.parametrize("positions", [64, 3])
 def test_divergence_equals_that_of_the_torch_models(positions, base, tmp_path, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("ltf_lite.export.divergence"), "POSITIONS",
-                        positions)  # fmt: skip
+    monkeypatch.setattr(
+        importlib.import_module("ltf_lite.export.gguf.divergence"), "POSITIONS", positions
+    )
     tok = AutoTokenizer.from_pretrained(base)
     models = [AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32) for _ in range(2)]
     torch.manual_seed(3)
@@ -229,25 +242,25 @@ def test_divergence_equals_that_of_the_torch_models(positions, base, tmp_path, m
         p, q = p[len(head) - 1 :], q[len(head) - 1 :]
         wanted += (p.exp() * (p - q)).sum(-1).tolist()
         same += (p.argmax(-1) == q.argmax(-1)).tolist()
-    assert found["tokens"] == len(wanted) > 40
-    assert found["mean"] == pytest.approx(np.mean(wanted), rel=0.02)
-    assert found["max"] == pytest.approx(max(wanted), rel=0.02)
-    assert found["same_top"] == pytest.approx(np.mean(same), abs=0.03)
-    assert found["low"] < found["mean"] < found["high"]
+    assert found.tokens == len(wanted) > 40
+    assert found.mean == pytest.approx(np.mean(wanted), rel=0.02)
+    assert found.max == pytest.approx(max(wanted), rel=0.02)
+    assert found.same_top == pytest.approx(np.mean(same), abs=0.03)
+    assert found.low < found.mean < found.high
 
 
 def test_coarser_files_diverge_more(base, tmp_path):
     f16 = write_gguf(base, tmp_path / "f16.gguf")
     files = {kind: quantize(f16, tmp_path / f"{kind}.gguf", kind) for kind in ("q8_0", "q4_k_m")}
-    means = {kind: divergence(f16, file, PAIRS)["mean"] for kind, file in files.items()}
+    means = {kind: divergence(f16, file, PAIRS).mean for kind, file in files.items()}
     assert 0 < means["q8_0"] < means["q4_k_m"] / 5
-    assert divergence(f16, f16, PAIRS)["max"] == 0
+    assert divergence(f16, f16, PAIRS).max == 0
 
 
 def test_texts_beyond_the_context_are_left_out(base, tmp_path):
     file = write_gguf(base, tmp_path / "f16.gguf")
     long = "1 " * tiny_models.CONTEXT
-    assert divergence(file, file, [*PAIRS, ("a", long)])["n"] == len(PAIRS)
+    assert divergence(file, file, [*PAIRS, ("a", long)]).n == len(PAIRS)
     with pytest.raises(ExportError, match="none of 1 texts"):
         divergence(file, file, [("a", long)])
 
@@ -255,52 +268,155 @@ def test_texts_beyond_the_context_are_left_out(base, tmp_path):
 # -- the model card --------------------------------------------------------------------------
 
 
-FACTS = {"rate": 0.5, "low": 0.4, "high": 0.6, "n": 100}
-KL = {"mean": 0.0123, "low": 0.01, "high": 0.015, "max": 0.3, "same_top": 0.975, "n": 9,
-      "tokens": 99}  # fmt: skip
+RATE = Rate(0.5, 0.4, 0.6, 100)
+KL = Divergence(mean=0.0123, low=0.01, high=0.015, max=0.3, same_top=0.975, n=9, tokens=99)
+PARITY = Parity(
+    tokens=TokenParity(20, 1, [TokenDifference("a", [1], [2])]),
+    greedy=GreedyParity(10, 7, 1, 0.1, 16, [AnswerDifference("1", 2, [0], [], None)]),
+    success={"q4_k_m": SuccessParity(RATE, torch=0.52, points=-2.0)},
+    divergence={"q4_k_m": KL},
+    files={
+        "f16": FileFacts(2**21, {"F16": 0.99, "F32": 0.01}),
+        "q4_k_m": FileFacts(2**20, {"Q5_0": 0.6, "Q8_0": 0.4}),
+    },
+    passed=True,
+    failures=[],
+)
+COUNTDOWN = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 
 
-def card(method, really=None, **settings):
-    tuning = conftest.SMALL["tuning"] | {"method": method} | settings
-    tuning = {k: v for k, v in tuning.items() if k != "alpha" or "alpha" in METHOD_SETTINGS[method]}
-    preset = parse(conftest.SMALL | {"tuning": tuning}, "here").model_dump(mode="json")
-    parity = {
-        "success": {"q4_k_m": FACTS}, "divergence": {"q4_k_m": KL},
-        "files": {"f16": {"bytes": 2**21, "types": {"F16": 0.99, "F32": 0.01}},
-                  "q4_k_m": {"bytes": 2**20, "types": {"Q5_0": 0.6, "Q8_0": 0.4}}},
-    }  # fmt: skip
-    answer = {"correct": True, "kind": None, "text": "1+2=3"}
-    rates = {"base": FACTS, "tuned": FACTS}
-    return model_card(preset, really or method, ["dfs"], ["m.gguf"], "1,2>3\n", [], answer, parity,
-                      rates)  # fmt: skip
+def exported(folder) -> Exported:
+    return Exported(
+        name="small",
+        folder=folder,
+        model=folder / "model",
+        files={"f16": folder / "m.f16.gguf", "q8_0": folder / "m.q8_0.gguf"},
+        task=COUNTDOWN,
+        dialect="compact",
+        prompt="3:1,2\n",
+        stop=("\n\n", "!"),
+        room=77,
+    )
+
+
+def tuning(method, **settings):
+    shared = {"steps": 30, "batch": 16, "learning_rate": 2e-3, "eval_every": 10}
+    return METHODS.get(method)(**shared, **settings)
+
+
+def card(method, folder, **settings):
+    facts = CardFacts(
+        about="a run small enough for a test",
+        base="tiny-base",
+        load_in_4bit=False,
+        tuning=tuning(method, **settings),
+        train_problems=600,
+        searched=("dfs", "tot beam=2"),
+        rates={"base": RATE, "tuned": RATE},
+        answer="1+2=3",
+        verdict=Verdict(True, None, None, ""),
+        parity=PARITY,
+    )
+    return model_card(facts, exported(folder), [EXPORTERS.get("ollama")()])
 
 
 @pytest.mark.parametrize(
     ("method", "settings", "words"),
     [
         ("sft", {}, "Supervised fine-tuning on successes alone; LoRA rank 32"),
-        ("uft", {}, "Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): J = (1 - alpha) · "
-         "learning + alpha · forgetting, alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, 30 "
-         "steps of 16 successes"),
+        (
+            "uft",
+            {},
+            "Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): J = (1 - alpha) · "
+            "learning + alpha · forgetting, alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, "
+            "30 steps of 16 successes",
+        ),
         ("gradient_ascent", {}, "Gradient ascent on failures"),
         ("npo", {}, "alpha 0.0001, credit whole, ratio 1.0, beta 0.1; LoRA"),
         ("simpo", {}, "of the same problem, beta 2.0, gamma 1.0; LoRA"),
         ("cpo_simpo", {"beta": 3, "nll_weight": 0.5}, "beta 3.0, gamma 1.0, nll_weight 0.5; LoRA"),
     ],
-)  # fmt: skip
-def test_the_card_says_how_the_model_was_tuned(method, settings, words):
-    text = card(method, **settings)
+)
+def test_the_card_says_how_the_model_was_tuned(method, settings, words, tmp_path):
+    text = card(method, tmp_path, **settings)
     assert words in text
     assert ("Unlikelihood" in text) == (method == "uft")
 
 
-def test_the_card_shows_what_really_happened():
-    text = card("uft", "sft")  # a harvest without failures
+def test_the_card_shows_what_really_happened(tmp_path):
+    text = card("sft", tmp_path)  # a harvest without failures
     assert "Supervised fine-tuning" in text
     assert "alpha" not in text
     assert "| q4_k_m | 1.0 | Q5_0 60.0 %, Q8_0 40.0 % | 0.012 [0.01, 0.015] | 0.3 | 97.5" in text
     assert "| f16 | 2.0 | F16 99.0 %, F32 1.0 % | – | – | – |" in text
     assert "the 99 positions of 9 harvested paths" in text
+    assert "| q4_k_m through llama.cpp | 50.0 % [40.0, 60.0], n = 100 |" in text
+    assert "one task, countdown (" in text
+    assert "numbers [1, 50]" in text
+    assert "max_intermediate 999" in text
+    assert "600 training problems (dfs; tot beam=2)" in text
+    assert "(right):\n\n```\n3:1,2\n1+2=3\n```" in text
+    assert "- `ltf solve countdown ... --model m.q8_0.gguf`\n" in text
+    assert "- Ollama: `ollama create small -f Modelfile`" in text
+
+
+# -- exporters and records ---------------------------------------------------------------------
+
+
+def test_the_modelfile_asks_the_smallest_file_as_it_was_tuned(tmp_path):
+    (file,) = EXPORTERS.get("ollama")().write(exported(tmp_path))
+    assert file == tmp_path / "Modelfile"
+    assert file.read_text().splitlines() == [
+        "FROM ./m.q8_0.gguf",
+        'TEMPLATE """{{ .Prompt }}',
+        '"""',
+        "PARAMETER temperature 0",
+        "PARAMETER num_predict 77",
+        'PARAMETER stop "\\n\\n"',
+        'PARAMETER stop "!"',
+    ]
+
+
+class Listing(Exporter):
+    """A list of the files."""
+
+    name: Literal["listing"] = "listing"
+    ending: str = "\n"
+
+    def write(self, exported):
+        path = exported.folder / "FILES"
+        path.write_text(self.ending.join(file.name for file in exported.files.values()))
+        return [path]
+
+
+def test_an_exporter_of_another_package_is_chosen_in_a_preset(tmp_path, monkeypatch):
+    monkeypatch.setitem(EXPORTERS._found, "listing", Listing)
+    also = TypeAdapter(tuple[EXPORTERS.any(), ...])
+    chosen = also.validate_python([{"name": "listing", "ending": ";"}, {"name": "ollama"}])
+    written = [path for one in chosen for path in one.write(exported(tmp_path))]
+    assert [path.name for path in written] == ["FILES", "Modelfile"]
+    assert written[0].read_text() == "m.f16.gguf;m.q8_0.gguf"
+    with pytest.raises(ValidationError):
+        also.validate_python([{"name": "listing", "endings": ";"}])
+
+
+def test_parity_is_read_back_as_it_was_written(tmp_path):
+    write_as(tmp_path / "parity.json", PARITY)
+    assert read_as(tmp_path / "parity.json", Parity) == PARITY
+
+
+def test_a_parity_passes_where_nothing_differs_by_too_much():
+    told = PARITY.divergence, PARITY.files
+    same, equal = TokenParity(20, 0), GreedyParity(10, 9, 1, 0.1, 16)
+    good = judged(same, equal, PARITY.success, *told, points=2.0)
+    assert (good.passed, good.failures) == (True, [])
+    bad = judged(PARITY.tokens, PARITY.greedy, PARITY.success, *told, points=1.9)
+    assert not bad.passed
+    assert bad.failures == [
+        "1 of 20 texts get other tokens",
+        "2 of 10 greedy answers differ",
+        "q4_k_m solves -2.0 points beside the torch model",
+    ]
 
 
 # -- refusals ----------------------------------------------------------------------------------
@@ -315,22 +431,37 @@ def test_unknown_architecture_is_refused_by_name(copy, tmp_path):
     assert not (tmp_path / "m.gguf").exists()
 
 
-@pytest.mark.parametrize(("change", "named"), [
-    ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0,
-                          "original_max_position_embeddings": 64}}, "yarn"),
-    ({"hidden_act": "gelu"}, "gelu"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            {
+                "rope_parameters": {
+                    "rope_type": "yarn",
+                    "rope_theta": 1e4,
+                    "factor": 2.0,
+                    "original_max_position_embeddings": 64,
+                }
+            },
+            "yarn",
+        ),
+        ({"hidden_act": "gelu"}, "gelu"),
+    ],
+)
 def test_settings_the_file_cannot_say_are_refused(change, named, copy):
     edit(copy, "config.json", **change)
     with pytest.raises(ExportError, match=named):
         check_exportable(copy)
 
 
-@pytest.mark.parametrize(("key", "value", "named"), [
-    ("pre_tokenizer", {"type": "Whitespace"}, "Whitespace"),
-    ("pre_tokenizer", None, "pre-tokenizer"),
-    ("normalizer", {"type": "Lowercase"}, "Lowercase"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("pre_tokenizer", {"type": "Whitespace"}, "Whitespace"),
+        ("pre_tokenizer", None, "pre-tokenizer"),
+        ("normalizer", {"type": "Lowercase"}, "Lowercase"),
+    ],
+)
 def test_unknown_tokenizers_are_refused_by_name(key, value, named, copy, tmp_path):
     edit(copy, "tokenizer.json", **{key: value})
     with pytest.raises(ExportError, match=named):

@@ -7,75 +7,114 @@ from itertools import combinations
 
 import pytest
 
-from ltf_lite.evaluation import wilson
-from ltf_lite.evaluation.cost import Price, break_even
-from ltf_lite.report.drawing import WORDS, as_svg
-from ltf_lite.report.figures_cost import break_even_figure, budget_figure
-from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
-from ltf_lite.report.picture import headline_figure
-from tests.test_figures import RECORDS, texts
+from ltf_lite.core.manifest import Spent
+from ltf_lite.evaluation.budget import BudgetPoint
+from ltf_lite.evaluation.compare import Difference, Side
+from ltf_lite.evaluation.cost import BreakEven, Price, break_even
+from ltf_lite.evaluation.success import rate_of
+from ltf_lite.evaluation.types import Abilities, Ability
+from ltf_lite.reasoners import Choice
+from ltf_lite.report.figures.cost import break_even_figure, budget_figure
+from ltf_lite.report.figures.drawing import WORDS, as_svg
+from ltf_lite.report.figures.headline import headline_figure
+from ltf_lite.report.figures.kept import retention_figure
+from ltf_lite.report.figures.kinds import kinds_change_figure
+from ltf_lite.tuning.types import LogLine, Validation
+from tests.records import CHANCE, SAMPLE, SEARCH, SINGLE_PASS, best_of, record, result, voted
+from tests.test_figures import KINDS, RECORDS, texts
 
 NAMES = ("single_pass", "valid_steps", "sample", "tot", "rap", "sibling", "heldout_nll")
-BASE = {"abilities": {name: {"ability": name} for name in NAMES}}
 FLOORS = {"tot": 0.9, "rap": 0.9, "heldout_nll": 1.1}
 
 
-def line(step: int, success: float, shortfall: float = 0.0, **kept: float | None) -> dict:
+def ability(kind: str, by: str = "") -> Ability:
+    return Ability(f"{kind} {by}".strip(), kind, kind, "hash", 10, 0.5, by=by)
+
+
+def abilities(*own: Ability) -> Abilities:
+    return Abilities("countdown", "base", own)
+
+
+BASE = abilities(*map(ability, NAMES))
+
+
+def line(step: int, success: float, shortfall: float = 0.0, **kept: float | None) -> LogLine:
     rest = dict.fromkeys(NAMES, 1.0) | {"sibling": None}
-    return {"step": step, "success": success, "shortfall": shortfall, "kept": rest | kept}
+    found = Validation(success, kept={**rest, **kept}, shortfall=shortfall)
+    return LogLine(step, 0.1, 0.1, 1e-4, 1.0, found)
 
 
 LINES = [line(100, 0.3, single_pass=3.0, tot=0.95), line(200, 0.5, 0.3, single_pass=5.0, tot=0.6)]
 
 
-def point(model: str, answer: str, tokens: float, solved: int) -> dict:
-    low, high = wilson(solved, 200)
-    return {"model": model, "answer": answer, "budget": None, "tokens": tokens,
-            "rate": solved / 200, "low": low, "high": high, "n": 200}  # fmt: skip
+def point(model: str, kind: str, reasoner: str, tokens: float, solved: int) -> BudgetPoint:
+    return BudgetPoint(model, kind, reasoner, "", None, None, tokens, rate_of(solved, 200))
 
 
 POINTS = [
-    point(model, answer, tokens, solved + more)
+    point(model, kind, reasoner, tokens, solved + more)
     for model, more in (("base", 0), ("tuned", 30))
-    for answer, tokens, solved in (
-        ("single pass", 27, 20), ("self-consistency", 27, 15), ("self-consistency", 108, 30),
-        ("best of n", 108, 40), ("tree of thoughts", 900, 60), ("RAP", 800, 50),
+    for kind, reasoner, tokens, solved in (
+        ("single_pass", "cot", 27, 20),
+        ("self_consistency", "cot", 27, 15),
+        ("self_consistency", "cot", 108, 30),
+        ("best_of_n", "cot", 108, 40),
+        ("search", "tot", 900, 60),
+        ("search", "rap", 800, 50),
     )
-]  # fmt: skip
+]
 
 
-def asked(answer: str, choice: str, seconds: float, model: str = "base") -> dict:
-    return {"model": model, "answer": answer, "choice": choice, "label": choice, "rate": 0.4,
-            "n": 200, "seconds": seconds, "alone": None}  # fmt: skip
+def paying(*searches: tuple[str, Choice, float, float]) -> BreakEven:
+    """`break_even` with training for 360; a search is its reasoner, choice, seconds, and by how
+    many points the single pass solves more."""
+    made = [result("base", name, how, 0.4, n=200, seconds=took) for name, how, took, _ in searches]
+    single = result("tuned", "cot", SINGLE_PASS, 0.4, n=200, seconds=0.01)
+    ours = Side("tuned", "cot", "cot", {}, SINGLE_PASS, 0.4)
+    told = [
+        Difference(
+            ours,
+            Side("base", name, name, {}, how, 0.4),
+            200,
+            points,
+            points - 1,
+            points + 1,
+            0,
+            0,
+            0.001 if points else 1.0,
+        )
+        for name, how, _, points in searches
+    ]
+    return break_even({"tune": Spent(seconds=360.0)}, single, made, told, Price(3600.0))
 
 
-def paying(*searches: tuple[str, str, float, float]) -> dict:
-    """`break_even` with training for 360; a search is its name, choice, seconds, and points less
-    than the single pass's."""
-    told = [{"second": {"choice": choice, "label": choice}, "n": 200, "points": points,
-             "p": 0.001 if points else 1.0} for _, choice, _, points in searches]  # fmt: skip
-    return break_even({"tune": {"seconds": 360.0}}, asked("single pass", "greedy", 0.01, "tuned"),
-                      [asked(*search[:3]) for search in searches], told, Price(3600.0))  # fmt: skip
-
-
-PAID = paying(("self-consistency@8", "self-consistency@8", 0.11, 5.0),
-              ("tree of thoughts", "tot", 0.21, -9.0), ("RAP", "rap", 0.41, 0.0),
-              ("best of 2 by likelihood", "best-of-n@2", 0.01, 5.0))  # fmt: skip
+PAID = paying(
+    ("cot", voted(8), 0.11, 5.0),
+    ("tot", SEARCH, 0.21, -9.0),
+    ("rap", SEARCH, 0.41, 0.0),
+    ("cot", best_of(2), 0.01, 5.0),
+)
 CROWD = [
-    {"model": model, "choice": choice, "rate": rate, "low": rate - 0.05, "high": rate + 0.2,
-     "seconds": seconds}
-    for model, choice, rate, seconds in (
-        ("none", "random", 0.12, 0.0001), ("base", "greedy", 0.03, 0.02),
-        ("base", "sample", 0.02, 0.011), ("base", "self-consistency@8", 0.03, 0.09),
-        ("base", "best-of-n@8", 0.03, 0.09), ("base", "tot", 0.22, 0.3), ("base", "rap", 0.17, 0.3),
-        ("tuned", "greedy", 0.15, 0.04), ("tuned", "sample", 0.11, 0.015),
-        ("tuned", "self-consistency@8", 0.12, 0.12), ("tuned", "best-of-n@8", 0.1, 0.12),
-        ("tuned", "tot", 0.25, 0.5), ("tuned", "rap", 0.25, 0.7),
+    result(model, reasoner, choice, rate, low=rate - 0.05, high=rate + 0.2, seconds=seconds)
+    for model, reasoner, choice, rate, seconds in (
+        ("none", "random", CHANCE, 0.12, 0.0001),
+        ("base", "cot", SINGLE_PASS, 0.03, 0.02),
+        ("base", "cot", SAMPLE, 0.02, 0.011),
+        ("base", "cot", voted(8), 0.03, 0.09),
+        ("base", "cot", best_of(8), 0.03, 0.09),
+        ("base", "tot", SEARCH, 0.22, 0.3),
+        ("base", "rap", SEARCH, 0.17, 0.3),
+        ("tuned", "cot", SINGLE_PASS, 0.15, 0.04),
+        ("tuned", "cot", SAMPLE, 0.11, 0.015),
+        ("tuned", "cot", voted(8), 0.12, 0.12),
+        ("tuned", "cot", best_of(8), 0.1, 0.12),
+        ("tuned", "tot", SEARCH, 0.25, 0.5),
+        ("tuned", "rap", SEARCH, 0.25, 0.7),
     )
-]  # fmt: skip
+]
 DRAW = {
     "retention": lambda words: retention_figure(BASE, LINES, FLOORS, words),
-    "kinds_change": lambda words: kinds_change_figure(RECORDS, words),
+    "kinds_change": lambda words: kinds_change_figure(RECORDS, KINDS, words),
     "budgets": lambda words: budget_figure(POINTS, words),
     "break_even": lambda words: break_even_figure(PAID, words),
 }
@@ -120,8 +159,13 @@ def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
     figure = retention_figure(BASE, LINES, FLOORS)
     said = texts(as_svg(figure, "retention"))
     assert "kept: step 100" in said
-    wanted = ("single pass", "tree of thoughts (≥ 0.9)", "RAP (≥ 0.9)",
-              "NLL of other text (≤ 1.1)", "sibling task: the base has 0")  # fmt: skip
+    wanted = (
+        "single pass",
+        "tree of thoughts (≥ 0.9)",
+        "RAP (≥ 0.9)",
+        "NLL of other text (≤ 1.1)",
+        "sibling task: the base has 0",
+    )
     assert set(wanted) <= set(said)
     drawn = {each.get_label(): each for each in figure.axes[0].get_lines()}
     assert list(drawn["single pass"].get_xdata()) == [0, 100, 200]
@@ -137,25 +181,55 @@ def test_a_kept_step_below_a_floor_says_so():
 
 
 def test_a_second_search_of_a_kind_is_named_with_its_settings():
-    base = {"abilities": {"tot": {}, "tot beam=8": {}}}
+    base = abilities(ability("tot"), ability("tot", "beam=8"))
     lines = [line(100, 0.3, **{"tot beam=8": 0.8})]
     said = texts(as_svg(retention_figure(base, lines, FLOORS), "retention"))
     assert "tree of thoughts beam=8 (≥ 0.9)" in said
 
 
 def test_the_change_of_kinds_has_a_side_and_a_number():
-    figure = kinds_change_figure(RECORDS)
+    figure = kinds_change_figure(RECORDS, KINDS)
     said = texts(as_svg(figure, "change"))
-    assert {"tot", "dead_end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(said)
+    assert {"tot", "dead end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(said)
     assert not {"random", "rap", "success"} & set(said)
     assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [10, -5, -50]
+
+
+def test_a_kind_that_only_a_task_knows_goes_away_and_comes():
+    made = [
+        record("base", "cot", kinds={"success": 1, "ambiguous": 9}),
+        record("tuned", "cot", kinds={"success": 4, "ambiguous": 4, "off_topic": 2}),
+    ]
+    figure = kinds_change_figure(made, ["ambiguous", "off_topic"])
+    said = texts(as_svg(figure, "change"))
+    assert {"ambiguous", "−50.0", "off topic", "+20.0"} <= set(said)
+    assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [-50, 20]
+
+
+def test_a_reasoner_of_another_package_has_a_line_and_its_name():
+    points = [point("base", "search", name, 100, 9) for name in ("tot", "beam_of_mine")]
+    figure = budget_figure(points)
+    assert {"tree of thoughts", "beam_of_mine"} <= set(texts(as_svg(figure, "budgets")))
+    one, other = (bars.lines[0] for bars in figure.axes[0].containers)
+    assert one.get_marker() != other.get_marker()
+    base = abilities(ability("tot"), ability("beam_of_mine"))
+    lines = [line(100, 0.3, beam_of_mine=0.8)]
+    figure = retention_figure(base, lines, {"beam_of_mine": 0.9})
+    assert "beam_of_mine (≥ 0.9)" in texts(as_svg(figure, "retention"))
 
 
 def test_equal_budgets_tell_answers_and_models_apart():
     figure = budget_figure(POINTS)
     said = texts(as_svg(figure, "budgets"))
-    assert {"single pass", "self-consistency", "best of n by likelihood", "tree of thoughts", "RAP",
-            "base", "tuned"} <= set(said)  # fmt: skip
+    assert {
+        "single pass",
+        "self-consistency",
+        "best of n by likelihood",
+        "tree of thoughts",
+        "RAP",
+        "base",
+        "tuned",
+    } <= set(said)
     assert figure.axes[0].get_xscale() == "log"
     assert len(figure.axes[0].containers) == 10  # an answer of a model each, with its intervals
 
@@ -164,12 +238,17 @@ def test_break_even_says_after_how_many_questions_and_beside_which_quality():
     figure = break_even_figure(PAID)
     legend = figure.axes[0].get_legend().get_texts()
     said = {text.get_text().replace("\n", " ") for text in legend}
-    assert {"self-consistency@8: paid after 3,600 questions", "best of 2 by likelihood: never paid",
-            "tree of thoughts: none at equal quality (hollow: at 1,800)",
-            "RAP: after 900, which solves more is not known (hollow)"} <= said  # fmt: skip
+    assert {
+        "self-consistency@8: paid after 3,600 questions",
+        "best of 2 by likelihood: never paid",
+        "tree of thoughts: none at equal quality (hollow: at 1,800)",
+        "RAP: after 900, which solves more is not known (hollow)",
+    } <= said
     points = {line.get_label().partition(":")[0]: line for line in figure.axes[0].get_lines()}
-    for name, at, cost, hollow in (("self-consistency@8", 3600, 396, False),
-                                   ("tree of thoughts", 1800, 378, True)):  # fmt: skip
+    for name, at, cost, hollow in (
+        ("self-consistency@8", 3600, 396, False),
+        ("tree of thoughts", 1800, 378, True),
+    ):
         assert list(points[name].get_xdata()) == [pytest.approx(at)]
         assert list(points[name].get_ydata()) == [pytest.approx(cost)]
         assert (points[name].get_markerfacecolor() == "white") is hollow
@@ -177,9 +256,14 @@ def test_break_even_says_after_how_many_questions_and_beside_which_quality():
 
 @pytest.mark.parametrize(
     "figure",
-    [retention_figure({}, [], {}), retention_figure({}, [{"step": 1, "success": 0.1}], {}),
-     kinds_change_figure([]), kinds_change_figure(RECORDS[:2]), budget_figure([]),
-     break_even_figure(paying())],
-)  # fmt: skip
+    [
+        retention_figure(None, [], {}),
+        retention_figure(None, [LogLine(1, 0.1, 0.1, 1e-4, 1.0, Validation(0.1))], {}),
+        kinds_change_figure([], KINDS),
+        kinds_change_figure(RECORDS[:2], KINDS),
+        budget_figure([]),
+        break_even_figure(paying()),
+    ],
+)
 def test_where_nothing_is_known_the_figure_says_so(figure):
     assert "nothing yet" in texts(as_svg(figure, "empty"))

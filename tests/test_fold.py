@@ -10,8 +10,9 @@ from peft.tuners.lora.layer import Linear
 from transformers import LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from ltf_lite.tiny import pretrain
-from ltf_lite.tuning import Lora, load_for_tuning
+from ltf_lite.tuning import load_for_tuning
 from ltf_lite.tuning.fold import folded, pays
+from tests.settings import tuning
 
 IDS = torch.randint(200, (3, 24), generator=torch.Generator().manual_seed(0))
 
@@ -21,9 +22,13 @@ def adapted(rank=32, qwen=False, **changes):
     torch.manual_seed(0)
     if qwen:
         config = Qwen2Config(
-            vocab_size=256, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2,
-        )  # fmt: skip
+            vocab_size=256,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+        )
         base = Qwen2ForCausalLM(config)
     else:
         base = LlamaForCausalLM(pretrain.config(64, 2, 128))
@@ -175,7 +180,7 @@ def test_four_bit_layers_compute_as_before(tmp_path):
 
     folder = tiny_models.llama(tmp_path)
     for four_bit, count in ((True, 0), (False, 14)):
-        model, _ = load_for_tuning(folder, Lora(32, 32, 0.0), four_bit)
+        model, _ = load_for_tuning(folder, tuning(rank=32, lora_alpha=32), four_bit)
         with folded(model):
             changed = sum("forward" in vars(module) for module in model.modules())
         assert changed == count

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from ltf_lite.harvest import Limits, examples, read, rows_of, shard, write_shard
+from ltf_lite.core.files import BrokenFile
+from ltf_lite.harvest import Limits, Row, examples, read, rows_of, shard, write_shard
 from ltf_lite.harvest.sampling import quotas
-from ltf_lite.reasoners import Solution, attempt_of
+from ltf_lite.reasoners import Solution, attempt_of, get_reasoner
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown")
 PROBLEM = TASK.problem({"numbers": [25, 5, 5, 33], "target": 27})
 RIGHT = "25+5=30,33,5\n30/5=6,33\n33-6=27\n"
 DEAD = "25+5=30,33,5\n30+5=35,33\n35+33=68\n"
+COT = get_reasoner("cot", n=3, temperature=1.0)
 WRONG = "25+5=30,33,5\n30/5=7,33\n33-7=26\n"
 
 
 def rows(*texts: str):
     attempts = [attempt_of(TASK, PROBLEM, t, tokens=24, logprob=-3.0) for t in texts]
     solution = Solution(PROBLEM, attempts, {})
-    return rows_of(solution, TASK, "compact", "cot n=3", "tiny", 7)
+    return rows_of(solution, TASK, "compact", COT, "tiny", 7)
 
 
 def test_rows_carry_their_verdict_and_where_they_came_from():
     right, dead, wrong = rows(RIGHT, DEAD, WRONG, RIGHT)
-    assert right["correct"]
-    assert (dead["kind"], dead["fatal_step"]) == ("dead_end", 1)
-    assert (wrong["kind"], wrong["fatal_step"]) == ("arithmetic", 1)
-    assert right["steps"] == RIGHT.split()
-    assert right["prompt"] == "27:33,25,5,5\n"
-    assert right["seed"] == 7
+    assert right.correct
+    assert (dead.kind, dead.fatal_step) == ("dead_end", 1)
+    assert (wrong.kind, wrong.fatal_step) == ("arithmetic", 1)
+    assert right.answer == TASK.answer(TASK.parse(PROBLEM, RIGHT))
+    assert right.problem == PROBLEM
+    assert (right.reasoner, right.label) == ("cot", "cot n=3 temperature=1.0")
+    assert json.loads(right.settings) == {"n": 3, "temperature": 1.0}
+    assert right.prompt == "27:33,25,5,5\n"
+    assert right.seed == 7
 
 
 def test_a_path_found_twice_is_read_once(tmp_path):
     write_shard(tmp_path, 0, rows(RIGHT, DEAD))
     write_shard(tmp_path, 1, rows(DEAD, WRONG))
-    assert [row["text"] for row in read(tmp_path)] == [RIGHT, DEAD, WRONG]
-    assert next(iter(read(tmp_path)))["logprob"] == -3.0
+    assert [row.text for row in read(tmp_path)] == [RIGHT, DEAD, WRONG]
+    assert next(iter(read(tmp_path))).logprob == -3.0
 
 
 def test_a_half_written_shard_is_not_read(tmp_path):
@@ -50,40 +58,41 @@ def test_a_half_written_shard_is_not_read(tmp_path):
     [("whole", DEAD), ("fatal_step", "30+5=35,33\n35+33=68\n"), ("decision", "30+5")],
 )
 def test_credit_is_on_these_characters(credit, forgotten):
-    found, report = examples(rows(RIGHT, DEAD), TASK, credit, Limits(4, 4), 0)
+    found, report = examples(rows(RIGHT, DEAD), TASK, credit, Limits(4, 4), 0, "compact")
     good, bad = found
     assert good.completion[good.start : good.end] == RIGHT
     assert not bad.good
     assert bad.completion[bad.start : bad.end] == forgotten
-    assert report["taken"] == {"cot n=3": {"success": 1, "dead_end": 1}}
+    assert report.taken == {COT.label: {"success": 1, "dead_end": 1}}
 
 
 def test_a_failure_with_nothing_to_forget_is_left_out():
-    found, report = examples(rows("25+5=30,33,5\n"), TASK, "decision", Limits(4, 4), 0)
+    found, report = examples(rows("25+5=30,33,5\n"), TASK, "decision", Limits(4, 4), 0, "compact")
     assert found == []
-    assert report["nothing_to_forget"] == 1
-    assert report["taken"] == {}
+    assert report.nothing_to_forget == 1
+    assert report.taken == {}
 
 
 def test_so_many_a_problem_and_the_same_for_the_same_seed():
     texts = [DEAD, WRONG, "1\n", "2\n", "3\n", RIGHT]
-    first, _ = examples(rows(*texts), TASK, "whole", Limits(1, 2), 3)
-    again, _ = examples(rows(*texts), TASK, "whole", Limits(1, 2), 3)
+    first, _ = examples(rows(*texts), TASK, "whole", Limits(1, 2), 3, "compact")
+    again, _ = examples(rows(*texts), TASK, "whole", Limits(1, 2), 3, "compact")
     assert first == again
     assert [e.good for e in first] == [True, False, False]
 
 
-def other(row: dict, problem: int, reasoner: str) -> dict:
+def other(row: Row, problem: int, label: str) -> Row:
     """The same path as one of another problem, found by another reasoner."""
-    return {**row, "problem_id": f"p{problem}", "prompt": f"{problem}\n", "reasoner": reasoner}
+    own = {"numbers": [25, 5, 5, 33], "target": problem}
+    return replace(row, problem=replace(PROBLEM, id=f"p{problem}", data=own), label=label)
 
 
 def test_failures_that_come_to_the_same_are_forgotten_once():
     ends = [DEAD, "25+5=30,33,5\n30+5=35,33\n35-33=2\n"]  # lost by the same decision
-    found, report = examples(rows(*ends), TASK, "decision", Limits(1, 4), 0)
+    found, report = examples(rows(*ends), TASK, "decision", Limits(1, 4), 0, "compact")
     assert len(found) == 1
-    assert report["doubles"] == 1
-    assert len(examples(rows(*ends), TASK, "fatal_step", Limits(1, 4), 0)[0]) == 2
+    assert report.doubles == 1
+    assert len(examples(rows(*ends), TASK, "fatal_step", Limits(1, 4), 0, "compact")[0]) == 2
 
 
 def test_failures_are_balanced_over_kinds_and_reasoners():
@@ -95,7 +104,7 @@ def test_failures_are_balanced_over_kinds_and_reasoners():
 
     def taken(balance: str, per_success: float | None) -> dict:
         limits = Limits(1, 1, None, balance, per_success)
-        return examples(harvest, TASK, "whole", limits, 0)[1]["taken"]
+        return examples(harvest, TASK, "whole", limits, 0, "compact")[1].taken
 
     assert taken("none", None)["dfs"] == {"success": 12, "dead_end": 40}
     # 12 failures in all: 3 wrong ones are there, so 9 are dead ends
@@ -107,7 +116,7 @@ def test_failures_are_balanced_over_kinds_and_reasoners():
     assert by_reasoner["tot beam=3"] == {"dead_end": 4}
     assert by_reasoner["dfs"] == {"success": 12, "dead_end": 5}
     assert taken("kind_and_reasoner", 0.5)["dfs"] == {"success": 12, "dead_end": 2}
-    found = examples(harvest, TASK, "whole", Limits(1, 1), 0)[1]["found"]
+    found = examples(harvest, TASK, "whole", Limits(1, 1), 0, "compact")[1].found
     assert found["tot beam=3"] == {"dead_end": 20}
 
 
@@ -120,7 +129,7 @@ def test_what_a_small_group_leaves_the_others_share():
 def test_so_many_successes_in_all_the_same_for_the_same_seed():
     harvest = [other(rows(RIGHT)[0], n, "dfs") for n in range(30)]
     first, again, another = (
-        examples(harvest, TASK, "whole", Limits(1, 0, 10), seed)[0] for seed in (1, 1, 2)
+        examples(harvest, TASK, "whole", Limits(1, 0, 10), seed, "compact")[0] for seed in (1, 1, 2)
     )
     assert len(first) == 10
     assert first == again != another
@@ -128,7 +137,31 @@ def test_so_many_successes_in_all_the_same_for_the_same_seed():
 
 def test_paths_of_some_reasoners_alone_are_theirs_whoever_found_them_first(tmp_path):
     right, dead = rows(RIGHT, DEAD)
-    write_shard(tmp_path, 0, [{**right, "reasoner": "dfs paths=1"}, dead])
-    write_shard(tmp_path, 1, [{**right, "reasoner": "tot beam=3"}])
-    assert [row["reasoner"] for row in read(tmp_path, ["tot", "rap"])] == ["tot beam=3"]
-    assert [row["reasoner"] for row in read(tmp_path)] == ["dfs paths=1", "cot n=3"]
+    write_shard(tmp_path, 0, [replace(right, reasoner="dfs", label="dfs paths=2"), dead])
+    write_shard(tmp_path, 1, [replace(right, reasoner="tot", label="tot beam=3")])
+    assert [row.reasoner for row in read(tmp_path, ["tot", "rap"])] == ["tot"]
+    assert [row.reasoner for row in read(tmp_path)] == ["dfs", "cot"]
+
+
+def test_a_path_is_learnt_in_another_dialect_than_it_was_asked_in():
+    words = "25 + 5 = 30 (left: 33 30 5)\n30 / 5 = 6 (left: 33 6)\n33 - 6 = 27 (left: 27)\n"
+    words += "Answer: 33 - ((25 + 5) / 5) = 27\n"
+    attempts = [attempt_of(TASK, PROBLEM, t) for t in (words, "no step at all\n")]
+    found = rows_of(Solution(PROBLEM, attempts, {}), TASK, "few_shot", COT, "tiny", 7)
+    assert found[0].prompt == TASK.prompt(PROBLEM, "few_shot")
+    (zero, _), _ = examples(found, TASK, "whole", Limits(4, 4), 0, "zero_shot")
+    assert zero.prompt == TASK.prompt(PROBLEM, "zero_shot")
+    assert zero.completion == words
+    (short,), told = examples(found, TASK, "whole", Limits(4, 4), 0, "compact")
+    assert (short.prompt, short.completion) == ("27:33,25,5,5\n", RIGHT)
+    assert told.unwritable == 1  # a line that is no step has no compact form
+
+
+def test_a_shard_of_another_kind_is_broken(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for table in ({"text": ["x"]}, {"problem": ["no json"], "task": ["t"], "problem_id": ["p"]}):
+        pq.write_table(pa.table(table), shard(tmp_path, 0))
+        with pytest.raises(BrokenFile):
+            list(read(tmp_path))

@@ -15,10 +15,26 @@ from ltf_lite.evaluation.fallen import judged
 from ltf_lite.evaluation.history import HistoryError, Measurement, append, prepare
 from ltf_lite.evaluation.significance import mcnemar, paired_p, ratio_interval
 
-FIRST = Measurement("2026-01-01T00:00:00+00:00", "m.gguf", "1", "single_pass", "cot n=1", "a1", 40,
-                    0.5, 0.35, 0.65, "01" * 20)  # fmt: skip
-NLL = FIRST._replace(ability="heldout_nll", label="heldout.txt", n=30, value=1.0,
-                     each=[[10 + k % 3, 10 + k % 3] for k in range(30)])  # fmt: skip
+FIRST = Measurement(
+    "2026-01-01T00:00:00+00:00",
+    "m.gguf",
+    "1",
+    "single_pass",
+    "cot n=1",
+    "a1",
+    40,
+    0.5,
+    0.35,
+    0.65,
+    "01" * 20,
+)
+NLL = FIRST._replace(
+    ability="heldout_nll",
+    label="heldout.txt",
+    n=30,
+    value=1.0,
+    each=[[10 + k % 3, 10 + k % 3] for k in range(30)],
+)
 
 
 def begun(folder: Path) -> Path:
@@ -38,8 +54,13 @@ def test_a_measurement_is_compared_with_the_first_of_its_kind_alone(tmp_path):
     later = FIRST._replace(at="2026-02-01T00:00:00+00:00", value=0.4)
     assert append(file, [later, NLL]) == [FIRST, NLL]
     assert append(file, [later]) == [FIRST]  # not with the second
-    for change in ({"model": "n.gguf"}, {"ability": "tot"}, {"label": "cot n=2"},
-                   {"problems": "b2"}, {"n": 30}):  # fmt: skip
+    for change in (
+        {"model": "n.gguf"},
+        {"ability": "tot"},
+        {"label": "cot n=2"},
+        {"problems": "b2"},
+        {"n": 30},
+    ):
         assert append(file, [later._replace(**change)]) == [None], change
     assert count(file) == 10
 
@@ -122,13 +143,13 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
 def test_a_fall_is_significant_only_beyond_what_many_comparisons_bring():
     lost = FIRST._replace(value=0.3, each="01" * 12 + "00" * 8)  # 8 of 20: p = 0.0078
     (row,), level = judged([lost], [FIRST])
-    assert row["p"] == pytest.approx(2**-7)
-    assert (row["verdict"], row["difference"], level) == ("fallen", -0.2, 0.05)
+    assert row.p == pytest.approx(2**-7)
+    assert (row.verdict, row.difference, level) == ("fallen", -0.2, 0.05)
     rows, level = judged([lost] + [NLL] * 7, [FIRST] + [NLL] * 7)
     assert level == 0.05 / 8
-    assert rows[0]["verdict"] == "ok"
+    assert rows[0].verdict == "ok"
     rows, level = judged([lost, NLL], [FIRST, None])
-    assert [row["verdict"] for row in rows] == ["fallen", "first"]
+    assert [row.verdict for row in rows] == ["fallen", "first"]
     assert level == 0.05  # what has no first value is not compared
 
 
@@ -136,11 +157,16 @@ def test_what_got_better_has_not_fallen_and_of_a_text_lower_is_better():
     more = FIRST._replace(value=1.0, each="1" * 40)
     worse = NLL._replace(value=2.0, each=[[2 * a, b] for a, b in NLL.each])
     better = NLL._replace(value=0.5, each=[[a / 2, b] for a, b in NLL.each])
-    for now, first, verdict in [(more, FIRST, "ok"), (worse, NLL, "fallen"), (better, NLL, "ok"),
-                                (FIRST, FIRST, "ok"), (NLL, NLL, "ok")]:  # fmt: skip
+    for now, first, verdict in [
+        (more, FIRST, "ok"),
+        (worse, NLL, "fallen"),
+        (better, NLL, "ok"),
+        (FIRST, FIRST, "ok"),
+        (NLL, NLL, "ok"),
+    ]:
         ((row,), _) = judged([now], [first])
-        assert row["verdict"] == verdict
-        assert (row["p"] == 1.0) == (now is first)
+        assert row.verdict == verdict
+        assert (row.p == 1.0) == (now is first)
 
 
 @pytest.mark.parametrize("lost", [1, 4, 6, 9])

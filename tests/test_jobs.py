@@ -13,19 +13,27 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ltf_lite import presets, progress
-from ltf_lite.files import read_json, write_json
+from ltf_lite import presets
+from ltf_lite.core import progress
+from ltf_lite.core.files import read_as, write_json
+from ltf_lite.core.manifest import StageEntry
+from ltf_lite.core.progress import Progress
 from ltf_lite.harvest import read
-from ltf_lite.pipeline import Run, RunError, jobs
-from ltf_lite.pipeline.run import AROUND, locked, signed
-from ltf_lite.pipeline.state import log_lines
-from ltf_lite.pipeline.train import STAGES, finish
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.graph import STAGES, stage_of
+from ltf_lite.pipeline.run import jobs
+from ltf_lite.pipeline.run.folder import around
+from ltf_lite.pipeline.run.jobs import RunState
+from ltf_lite.pipeline.run.lock import locked, signed
+from ltf_lite.pipeline.run.state import log_lines
+from ltf_lite.pipeline.train import finish
 from tests.conftest import SMALL
 
 QUICK = {
@@ -39,6 +47,7 @@ QUICK = {
     "export": {"greedy_problems": 2, "success_points": 100},
 }
 RUN = Path("runs/quick")
+AROUND = sorted(around(RUN))
 
 
 def write_preset(**changes: Any) -> None:
@@ -58,7 +67,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             jobs.stop(folder)
 
 
-def start() -> dict[str, Any]:
+def start() -> RunState:
     return jobs.start("quick", Path("runs"))
 
 
@@ -70,7 +79,7 @@ def wait(true: Callable[[], Any], seconds: float = 60) -> None:
 
 
 def statuses(folder: Path = RUN) -> dict[str, str]:
-    return {stage["name"]: stage["status"] for stage in jobs.state(folder)["stages"]}
+    return {stage.name: stage.status for stage in jobs.state(folder).stages}
 
 
 def gone(pid: int) -> bool:
@@ -92,54 +101,63 @@ def held() -> Iterator[None]:
 
 
 def test_a_run_outlives_its_starter_and_is_watched_stopped_and_resumed():
-    code = "from pathlib import Path; from ltf_lite.pipeline import jobs; "
-    code += "print(jobs.start('quick', Path('runs'))['working'])"
+    code = "from pathlib import Path; from ltf_lite.pipeline.run import jobs; "
+    code += "print(jobs.start('quick', Path('runs')).working)"
     starter = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert starter.stdout.strip() == "True", starter.stderr
-    assert jobs.state(RUN)["working"]
+    assert jobs.state(RUN).working
     seen = []
-    wait(lambda: seen.append(jobs.state(RUN)["progress"]) or statuses()["tune"] == "running")
+    wait(lambda: seen.append(jobs.state(RUN).progress) or statuses()["tune"] == "running")
     progressed = [each for each in seen if each]
-    assert any(each["title"].startswith("search") for each in progressed)
-    assert all(abs(each["at"] - time.time()) < 60 for each in progressed)
+    assert any(each.title.startswith("search") for each in progressed)
+    assert all(abs(each.at - time.time()) < 60 for each in progressed)
     assert statuses() == {
-        "problems": "done", "baseline": "done", "search": "done", "tune": "running",
-        "merge": "waiting", "evaluate": "waiting", "export": "waiting", "report": "waiting",
-    }  # fmt: skip
+        "problems": "done",
+        "baseline": "done",
+        "search": "done",
+        "tune": "running",
+        "merge": "waiting",
+        "evaluate": "waiting",
+        "export": "waiting",
+        "report": "waiting",
+    }
     wait(lambda: jobs.curves(RUN))
     pid = jobs.working(RUN)
     jobs.stop(RUN)
     assert gone(pid)
     found = jobs.state(RUN)
-    assert not found["working"]
-    assert found["progress"] is None
-    assert found["ended"] is None
-    assert "stopped" in found["log"][-1]
+    assert not found.working
+    assert found.progress is None
+    assert found.ended is None
+    assert "stopped" in found.log[-1]
     assert statuses()["tune"] == "stopped"
     harvest = [file.stat().st_mtime_ns for file in RUN.glob("harvest/*")]
 
-    assert start()["working"]
-    wait(lambda: not jobs.state(RUN)["working"], 120)
+    assert start().working
+    wait(lambda: not jobs.state(RUN).working, 120)
     found = jobs.state(RUN)
     assert set(statuses().values()) == {"done"}, found
-    assert found["ended"] is None
-    assert all(stage["seconds"] > 0 and stage["peak_bytes"] > 1e6 for stage in found["stages"])
-    assert [row["step"] for row in jobs.curves(RUN)] == [2, 4]
+    assert found.ended is None
+    assert all(stage.seconds > 0 and stage.peak_bytes > 1e6 for stage in found.stages)
+    assert [line.step for line in jobs.curves(RUN)] == [2, 4]
     assert harvest == [file.stat().st_mtime_ns for file in RUN.glob("harvest/*")]
     assert len(list(read(RUN / "harvest"))) > 200
     assert {path.name for path in RUN.iterdir()} & set(AROUND) <= {
-        ".lock", ".work", ".starting", "train.log",
-    }  # fmt: skip
-    assert not start()["working"]  # nothing is left to do
-    assert f"[8/8] {STAGES[-1].title}: done before" in jobs.state(RUN)["log"]
+        ".lock",
+        ".work",
+        ".starting",
+        "train.log",
+    }
+    assert not start().working  # nothing is left to do
+    assert f"[8/8] {STAGES[-1].title}: done before" in jobs.state(RUN).log
 
 
 def test_of_eight_that_start_at_once_exactly_one_does():
     def attempt(_: int) -> str:
         try:
-            return str(start()["working"])
+            return str(start().working)
         except RunError as error:
             return str(error)
 
@@ -156,8 +174,9 @@ def test_of_eight_that_start_at_once_exactly_one_does():
 
 def test_of_two_processes_that_start_at_once_exactly_one_does():
     code = (
-        "from pathlib import Path; from ltf_lite.pipeline import jobs, RunError\n"
-        "try: print(jobs.start('quick', Path('runs'))['working'])\n"
+        "from pathlib import Path; from ltf_lite.pipeline import RunError\n"
+        "from ltf_lite.pipeline.run import jobs\n"
+        "try: print(jobs.start('quick', Path('runs')).working)\n"
         "except RunError as error: print(error)"
     )
     command = [sys.executable, "-c", code]
@@ -171,11 +190,12 @@ SEARCH = """
 from pathlib import Path
 from ltf_lite import presets
 from ltf_lite.pipeline import Run
-from ltf_lite.pipeline.train import STAGES, _run_stage
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.train import run_stage
 if __name__ == "__main__":
     run = Run.prepare(Path("runs/quick"), presets.load("quick"), False)
     for stage in STAGES[0], STAGES[2]:
-        _run_stage(run, stage, "input")
+        run_stage(run, stage, "input")
 """
 
 
@@ -211,7 +231,7 @@ def others(session: int) -> list[int]:
 
 
 def test_a_run_in_a_terminal_is_seen_and_stopped_too():
-    command = [sys.executable, "-m", "ltf_lite.cli", "train", "quick"]
+    command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait(lambda: jobs.working(RUN))
     assert jobs.working(RUN) == process.pid
@@ -221,7 +241,7 @@ def test_a_run_in_a_terminal_is_seen_and_stopped_too():
     _, said = process.communicate(timeout=10)
     assert process.returncode == 1
     assert said.strip().endswith("ltf: stopped; the same command goes on where it stopped")
-    assert jobs.state(RUN)["log"] == []
+    assert jobs.state(RUN).log == ()
 
 
 def test_who_looks_does_not_disturb_who_starts():
@@ -244,13 +264,13 @@ def test_a_run_that_does_not_heed_is_killed_and_resumable(monkeypatch):
     wait(lambda: gone(pid), 5)
     assert (RUN / ".pid").exists()  # it had no time to tidy up
     assert jobs.working(RUN) is None
-    assert start()["working"]
+    assert start().working
 
 
 DEAF = """
 import signal, time
 from pathlib import Path
-from ltf_lite.pipeline.run import locked, signed
+from ltf_lite.pipeline.run.lock import locked, signed
 def once(*_):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGINT, once)
@@ -269,14 +289,14 @@ def test_an_interrupt_that_is_lost_is_said_again(monkeypatch):
 
 
 def test_a_starter_that_ignores_interrupts_does_not_make_its_runs_ignore_them():
-    code = "from pathlib import Path; from ltf_lite.pipeline import jobs; "
+    code = "from pathlib import Path; from ltf_lite.pipeline.run import jobs; "
     code += "jobs.start('quick', Path('runs'))"
     script = f"trap '' INT; exec {sys.executable} -c \"{code}\""
     subprocess.run(["sh", "-c", script], timeout=60, check=True)
     began = time.monotonic()
     jobs.stop(RUN)
     assert time.monotonic() - began < 5
-    assert "stopped" in jobs.state(RUN)["log"][-1]
+    assert "stopped" in jobs.state(RUN).log[-1]
 
 
 def test_a_process_that_does_not_hold_the_run_is_never_signalled():
@@ -307,7 +327,7 @@ def test_what_cannot_start_is_one_sentence():
     with pytest.raises(RunError, match="never did not start: countdown: found only 0") as caught:
         jobs.start("never", Path("runs"))
     assert "\n" not in str(caught.value)
-    assert "found only 0" in jobs.state(Path("runs/never"))["ended"]
+    assert "found only 0" in jobs.state(Path("runs/never")).ended
     with pytest.raises(RunError, match="nothing is working on nowhere"):
         jobs.stop(Path("nowhere"))
 
@@ -323,7 +343,7 @@ def test_the_run_of_another_preset_is_refused_and_kept():
 
 def test_a_yaml_file_can_be_started_too():
     os.rename("presets/quick.yaml", "-own.yaml")
-    assert jobs.start("-own.yaml", Path("runs"))["working"]
+    assert jobs.start("-own.yaml", Path("runs")).working
 
 
 def test_force_new_sets_all_aside_but_what_the_process_holds():
@@ -363,14 +383,25 @@ def test_a_manifest_that_cannot_be_read_is_a_sentence(content):
     if content is not None:
         (RUN / "manifest.json").write_bytes(content)
     found = jobs.state(RUN)
-    assert "manifest.json" in found["ended"]
-    assert [stage["status"] for stage in found["stages"]] == ["waiting"] * len(STAGES)
-    assert jobs.state(Path("nowhere"))["ended"] == "nowhere is no run: it has no manifest.json"
+    assert "manifest.json" in found.ended
+    assert [stage.status for stage in found.stages] == ["waiting"] * len(STAGES)
+    assert jobs.state(Path("nowhere")).ended == "nowhere is no run: it has no manifest.json"
 
 
-def test_a_manifest_with_odd_entries_is_tolerated():
-    manifest(problems=None, baseline={"status": 7, "seconds": "x"}, tune={"status": "running"})
-    assert statuses() == {s.name: "stopped" if s.name == "tune" else "waiting" for s in STAGES}
+@pytest.mark.parametrize(
+    "entry", [None, 3, {"status": 7}, {"status": "sleeping"}, {"seconds": "x"}, {"files": []}]
+)
+def test_a_manifest_with_odd_entries_is_a_sentence_too(entry):
+    manifest(problems=entry)
+    assert "manifest.json is truncated or damaged" in jobs.state(RUN).ended
+    assert set(statuses().values()) == {"waiting"}
+
+
+def test_a_manifest_of_a_preset_that_cannot_be_says_where_its_stages_stand():
+    manifest(problems={"status": "done"}, tune={"status": "running"})
+    assert statuses() == {
+        s.name: {"problems": "done", "tune": "stopped"}.get(s.name, "waiting") for s in STAGES
+    }
 
 
 def test_a_stage_that_failed_says_why():
@@ -378,13 +409,13 @@ def test_a_stage_that_failed_says_why():
     RUN.mkdir(parents=True)
     run = Run.prepare(RUN, preset, False)
     with pytest.raises(RunError) as caught:
-        finish(run, [STAGES[-1]])
+        finish(run, [stage_of("merge")])
     found = jobs.state(RUN)
-    assert found["ended"] == str(caught.value)
-    assert statuses()["report"] == "failed"
+    assert found.ended == str(caught.value)
+    assert statuses()["merge"] == "failed"
     with held():
-        assert jobs.state(RUN)["ended"] is None  # somebody tries again
-        assert statuses()["report"] == "waiting"
+        assert jobs.state(RUN).ended is None  # somebody tries again
+        assert statuses()["merge"] == "waiting"
 
 
 def test_a_stage_done_with_other_settings_has_yet_to_be_run():
@@ -392,8 +423,8 @@ def test_a_stage_done_with_other_settings_has_yet_to_be_run():
     RUN.mkdir(parents=True)
     run = Run.prepare(RUN, preset, False)
     stage = STAGES[0]
-    entry = {"status": "done", "input": run.input_hash(stage.parts, stage.upstream), "output": "x"}
-    run.stages["problems"] = entry
+    wanted = run.input_hash(stage.parts, stage.upstream)
+    run.stages["problems"] = StageEntry(status="done", input=wanted, output="x")
     run.save()
     assert statuses()["problems"] == "done"
     Run.prepare(RUN, presets.parse({**QUICK, "seed": 7}, "here"), False)
@@ -403,16 +434,17 @@ def test_a_stage_done_with_other_settings_has_yet_to_be_run():
 def test_only_a_running_stage_of_a_run_at_work_has_progress_and_its_time_passes():
     manifest(problems={"status": "running", "seconds": 5.0}, tune={"status": "running"})
     write_json(RUN / "progress.json", {"title": "problems", "done": 1, "total": 2})
-    assert jobs.state(RUN)["progress"] is None
+    assert jobs.state(RUN).progress is None
     with held():
         first = jobs.state(RUN)
-        assert first["progress"]["done"] == 1
+        assert first.progress == Progress("problems", 1, 2)
         assert statuses()["problems"] == "running"
         assert statuses()["tune"] == "stopped"  # left behind by a kill
         time.sleep(0.1)
-        assert jobs.state(RUN)["stages"][0]["seconds"] > first["stages"][0]["seconds"] >= 5.0
-        (RUN / "progress.json").write_text('{"title": ')
-        assert jobs.state(RUN)["progress"] is None
+        assert jobs.state(RUN).stages[0].seconds > first.stages[0].seconds >= 5.0
+        for content in ('{"title": ', "[]", '{"title": "problems"}'):
+            (RUN / "progress.json").write_text(content)
+            assert jobs.state(RUN).progress is None
 
 
 def test_the_log_is_shown_as_a_terminal_would_and_never_whole():
@@ -435,16 +467,21 @@ def test_an_old_log_says_nothing_of_a_newer_attempt():
     (RUN / "train.log").write_text("ltf: an old failure\n")
     os.utime(RUN / "train.log", (1, 1))
     manifest(problems={"status": "done"})
-    assert jobs.state(RUN)["ended"] is None
+    assert jobs.state(RUN).ended is None
     os.utime(RUN / "train.log")
-    assert jobs.state(RUN)["ended"] == "an old failure"
+    assert jobs.state(RUN).ended == "an old failure"
 
 
 def test_curves_leave_out_what_is_half_written():
     assert jobs.curves(RUN) == []
     (RUN / "tuning").mkdir(parents=True)
-    (RUN / "tuning/log.jsonl").write_bytes(b'{"step": 1}\n{"step": 2}\n[]\n\xff\n{"step": 3, "le')
-    assert jobs.curves(RUN) == [{"step": 1}, {"step": 2}]
+    line = '{"step": %d, "learning": 1, "forgetting": 2, "rate": 0.1, "seconds": 3, '
+    line += '"validation": {"success": 0.5}}'
+    log = "\n".join([line % 1, line % 2, (line % 3)[:40]])
+    (RUN / "tuning/log.jsonl").write_text(log)
+    assert [found.step for found in jobs.curves(RUN)] == [1, 2]
+    (RUN / "tuning/log.jsonl").write_bytes(b"\xff\n")
+    assert jobs.curves(RUN) == []
 
 
 def test_runs_are_listed_newest_first_and_no_link_leads_out(tmp_path_factory):
@@ -480,20 +517,20 @@ def test_a_bar_is_recorded_at_its_beginning_once_a_second_and_at_its_end(
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     with progress.bar("search", 10, 2) as advance:
-        found = read_json(record)
-        assert (found["title"], found["done"], found["total"]) == ("search", 2, 10)
-        assert found["left"] is None
-        assert abs(found["at"] - time.time()) < 5
+        found = read_as(record, Progress)
+        assert (found.title, found.done, found.total) == ("search", 2, 10)
+        assert found.left is None
+        assert abs(found.at - time.time()) < 5
         clock[0] += 0.5
         advance(1, "soon")
-        assert read_json(record)["done"] == 2
+        assert read_as(record, Progress).done == 2
         clock[0] += 1.5
         advance(1, "now")
-        found = read_json(record)
-        assert (found["done"], found["note"]) == (4, "now")
-        assert found["left"] == pytest.approx(6.0)  # two in two seconds, six to go
+        found = read_as(record, Progress)
+        assert (found.done, found.note) == (4, "now")
+        assert found.left == pytest.approx(6.0)  # two in two seconds, six to go
         advance(2)
-    assert read_json(record)["done"] == 6  # where it was left
+    assert read_as(record, Progress).done == 6  # where it was left
     progress.forget(record)
     assert list(record.parent.glob("progress*")) == []
 
@@ -506,10 +543,30 @@ def test_a_record_that_cannot_be_written_hurts_nobody(record, capsys):
 
 
 def test_nothing_heavy_is_imported():
-    code = "import sys, ltf_lite.pipeline.jobs; print(*{*sys.argv[1:]} & {*sys.modules})"
+    code = "import sys, ltf_lite.pipeline.run.jobs; print(*{*sys.argv[1:]} & {*sys.modules})"
     heavy = ["torch", "transformers", "peft", "llama_cpp", "gradio", "matplotlib", "pyarrow"]
     result = subprocess.run(
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.split() == []
-    assert json.dumps(jobs.state(RUN))  # plain data
+    assert json.dumps(asdict(jobs.state(RUN)))  # plain data
+
+
+WITHOUT = """
+import sys
+for name in ("fcntl", "resource"):
+    sys.modules[name] = None  # as where a system has none of it
+from pathlib import Path
+from ltf_lite.pipeline.run import jobs, spending
+from ltf_lite.core.manifest import StageEntry
+with spending.telling(Path("spent.json"), "tune", StageEntry(input="a"), 0.0):
+    pass
+print(spending.spent(Path("spent.json"), "tune", "a").seconds > 0, jobs.working(Path("runs/quick")))
+"""
+
+
+def test_a_system_without_file_locks_and_resource_counts_can_watch():
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout.split() == ["True", "None"], result.stderr

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from ltf_lite.engines import Sampling, Stopped, open_engine
-from ltf_lite.engines.server import ServerEngine
-from ltf_lite.export import write_gguf
-from ltf_lite.reasoners import exact, get_reasoner
+from ltf_lite.engines.server.engine import ServerEngine
+from ltf_lite.export.gguf.write import write_gguf
+from ltf_lite.reasoners import exact, get_reasoner, solve
 from ltf_lite.tasks import get_task
 from tests import tiny_models
 from tests.test_server_engine import DROP, Server, completion
@@ -193,7 +193,7 @@ def test_a_server_that_is_slow_is_left_within_a_second():
 def test_a_watch_that_stops_ends_all_searches(engine, name, monkeypatch):
     closed = []
     own = type(get_reasoner(name))
-    method = "_breadth" if name == "tot" else "_search"
+    method = "_breadth" if name == "tot" else "search"
     real = getattr(own, method)
 
     def followed(*args):
@@ -208,7 +208,7 @@ def test_a_watch_that_stops_ends_all_searches(engine, name, monkeypatch):
         raise Stopped
 
     with pytest.raises(Stopped):
-        list(get_reasoner(name).solve(PROBLEMS, TASK, engine, 0, watch))
+        list(solve(get_reasoner(name), PROBLEMS, TASK, engine, 0, watch))
     assert closed == [name] * len(PROBLEMS)
 
 
@@ -225,7 +225,7 @@ def test_a_search_without_a_model_shows_its_tree_and_is_stopped_while_it_goes_on
             raise Stopped
 
     with pytest.raises(Stopped):
-        list(get_reasoner(name, paths=10**6).solve([problem], TASK, None, 0, watch))
+        list(solve(get_reasoner(name, paths=10**6), [problem], TASK, None, 0, watch, "compact"))
     sizes = [size for size, _ in seen]
     assert sizes == sorted(set(sizes))
     assert sizes[-1] < 500
@@ -235,9 +235,10 @@ def test_a_search_without_a_model_shows_its_tree_and_is_stopped_while_it_goes_on
 def test_a_large_search_without_a_model_is_looked_at_again_and_again():
     problem = TASK.problem({"numbers": [3, 7, 11, 19, 23, 29], "target": 100})
     looks = [time.perf_counter()]
-    (found,) = get_reasoner("bfs", paths=10**6, failures=10**6).solve(
-        [problem], TASK, None, 0, lambda *_: looks.append(time.perf_counter())
-    )
+    (found,) = solve(
+        get_reasoner("bfs", paths=10**6, failures=10**6), [problem], TASK, None, 0,
+        lambda *_: looks.append(time.perf_counter()),
+    )  # fmt: skip
     assert len(found.tree) > 10_000
     assert len(looks) > 5
     gaps = [b - a for a, b in pairwise(looks)]
@@ -248,8 +249,8 @@ def test_a_large_search_without_a_model_is_looked_at_again_and_again():
 def test_a_tree_read_while_it_grows_is_whole_afterwards():
     problem = TASK.problem({"numbers": [3, 7, 11, 19, 23, 29], "target": 100})
     read = []
-    (plain,) = get_reasoner("bfs").solve([problem], TASK, None, 0)
-    (found,) = get_reasoner("bfs").solve(
-        [problem], TASK, None, 0, lambda _, tree: read.append(list(tree))
+    (plain,) = solve(get_reasoner("bfs"), [problem], TASK, None, 0)
+    (found,) = solve(
+        get_reasoner("bfs"), [problem], TASK, None, 0, lambda _, tree: read.append(list(tree))
     )
     assert list(found.tree) == list(plain.tree) == read[-1]

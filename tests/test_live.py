@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 import torch
 
-from ltf_lite import answering, engines, live, pool
+from ltf_lite import engines
+from ltf_lite.app.answer import live, pool
+from ltf_lite.app.answer import snapshot as answering
+from ltf_lite.app.answer.ask import ways
+from ltf_lite.app.answer.live import Pool, Side
+from ltf_lite.core.errors import LtfError
 from ltf_lite.engines import EngineError, Stopped
-from ltf_lite.evaluation import wilson
-from ltf_lite.live import Pool, Side
-from ltf_lite.presets import PresetError
+from ltf_lite.evaluation.success import wilson
 from ltf_lite.reasoners import Node
-from ltf_lite.tasks import get_task
+from ltf_lite.tasks import Line, Path, Problem, Task, Verdict, get_task
 
 TASK = get_task("countdown", numbers=(1, 50))
 PROBLEM = TASK.problem({"numbers": [25, 5, 5, 33], "target": 27})
@@ -60,9 +65,10 @@ def test_a_single_pass_comes_to_its_end_with_a_verdict_and_its_cost(models):
     assert found.tree[found.chosen].verdict == found.verdict
 
 
-@pytest.mark.parametrize("way", live.WAYS)
+@pytest.mark.parametrize("way", ways())
 def test_every_way_ends_with_an_answer_that_the_tree_leads_to(models, way):
-    few = {"self-consistency": {"n": 4}, "best-of-n": {"n": 4}, "rap": {"iterations": 2}}
+    few = {"rap": {"iterations": 2}}
+    few |= {chain: {"n": 4} for chain in ("self-consistency", "best-of-n", "oracle")}
     found = ended(Side("tiny-base", way, few.get(way, {}), 3), models)
     assert found.state == "done"
     assert found.hidden == 0
@@ -79,12 +85,15 @@ def test_every_way_ends_with_an_answer_that_the_tree_leads_to(models, way):
         assert steps == list(found.lines)
 
 
-def test_best_of_n_is_picked_by_the_verifier(models):
-    easy = TASK.problem({"numbers": [3, 4], "target": 7})
-    found = ended(Side("tiny-base", "best-of-n", {"n": 16, "temperature": 2.0}), models, easy)
-    assert found.paths == 16
-    assert 0 < found.right < 16
-    assert found.verdict.correct
+def test_an_oracle_is_picked_by_the_verifier_and_best_of_n_by_the_model(models):
+    own = {"n": 64, "temperature": 1.5}
+    problem = TASK.problem("7 12 20 31 -> 46")
+    oracle, best = (ended(Side("tiny-base", way, own), models, problem)
+                    for way in ("oracle", "best-of-n"))  # fmt: skip
+    assert (oracle.paths, best.paths) == (64, 64)
+    assert 0 < oracle.right == best.right < 64
+    assert oracle.verdict.correct
+    assert not best.verdict.correct  # the likeliest of them is none of the right ones
 
 
 def test_an_answer_of_nothing_has_the_verdict_of_the_empty_path(models):
@@ -136,8 +145,8 @@ def test_a_large_tree_is_cut_but_for_the_chosen_path(models):
     assert found.tree[found.chosen].verdict.correct
     for index, node in enumerate(found.tree[1:], 1):
         assert 0 <= node.parent < index
-        step = TASK.step(node.text)
-        assert TASK.legal(found.tree[node.parent].state, step) == node.state
+        taken = TASK.take(SIX, found.tree[node.parent].state, node.text, "compact", True)
+        assert taken.state == node.state
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(1, None), (5000, 4999), (5000, None), (2000, 7)])
@@ -228,28 +237,82 @@ def test_any_other_error_is_a_sentence_too_and_its_engine_is_not_used_again(mode
     [("guess", {}, "guess"), ("tot", {"beams": 2}, "beams"), ("tot", {"beam": 0}, "beam"),
      ("best-of-n", {"n": 0}, "n"), ("self-consistency", {"temperature": 0}, "temperature"),
      ("single-pass", {"n": 4, "temperature": 1}, "greedy"),
-     ("bfs", {"iterations": 3}, "iterations"),
+     ("oracle", {"beam": 2}, "beam"), ("bfs", {"iterations": 3}, "iterations"),
      ("single-pass", {"name": "tot", "beam": 3}, "beam")],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused_by_name(models, way, settings, word):
     side = Side("tiny-base", way, settings)
-    with pytest.raises(PresetError, match=word) as caught:
-        live.check(side)
+    with pytest.raises(LtfError, match=word) as caught:
+        live.check(side, TASK)
+    assert caught.value.code == 2
     assert "\n" not in str(caught.value)
     found = ended(side, models)
     assert (found.state, found.error) == ("failed", str(caught.value))
 
 
 def test_settings_reach_the_reasoner():
-    section = live.check(Side("m", "self-consistency", {"n": 8, "budget": {"tokens": 99}}))
-    assert section.settings() == {"n": 8, "temperature": 0.7, "budget": 99}
-    assert live.check(Side("m", "tot", {"oracle": True})).settings() == {"oracle": True}
+    way = live.check(Side("m", "self-consistency", {"n": 8, "budget": {"tokens": 99}}), TASK)
+    assert way.reasoner.settings() == {"n": 8, "temperature": 0.7, "budget": 99}
+    way = live.check(Side("m", "tot", {"oracle": True}), TASK)
+    assert way.reasoner.settings() == {"oracle": True}
 
 
 def test_a_search_whose_answer_the_verifier_picks_shows_that_answer(models):
     easy = TASK.problem({"numbers": [3, 4], "target": 7})
     found = ended(Side("tiny-base", "tot", {"oracle": True}), models, easy)
     assert found.verdict.correct
+
+
+class Plain(Task):
+    """Free text with an answer: no steps, no solver."""
+
+    name: str = "plain"
+    kinds: ClassVar[dict[str, str]] = {"silent": "It says nothing.", "wrong": "It is not 7."}
+
+    def problems(self, split, n, seed):
+        return [self.problem(f"{k} and 4?") for k in range(n)]
+
+    def problem(self, data):
+        return Problem("plain", f"plain:{data}", str(data), {"asked": str(data)})
+
+    def prompt(self, problem, dialect):
+        return f"7:{problem.text[:1]},4\n"  # what the embedded base can go on with
+
+    def parse(self, problem, text):
+        found = [Line(m[0], m.start(), m.end(), m.start(), m.end())
+                 for m in re.finditer(r"\S[^\n]*", text)]  # fmt: skip
+        return Path(tuple(found[:-1]), found[-1]) if found else Path((), None)
+
+    def verify(self, problem, path):
+        if path.answer is None:
+            return Verdict(False, "silent", None, "there is no answer")
+        right = path.answer.text.endswith("=7")
+        return Verdict(right, None if right else "wrong", None, path.answer.text)
+
+    def room(self, problem, dialect):
+        return 12
+
+
+@pytest.mark.parametrize("way", ["single-pass", "self-consistency", "oracle", "tot", "rap"])
+def test_a_task_of_free_text_is_answered_like_any_other(models, way):
+    task, few = Plain(), {"samples": 2, "votes": 1, "max_tokens": 12}
+    settings = {"tot": {**few, "beam": 1}, "rap": {**few, "iterations": 2}}
+    settings |= {"self-consistency": {"n": 2}, "oracle": {"n": 2}}
+    side = Side("tiny-base", way, settings.get(way, {}))
+    found = last(live.answer(task.problem("3 and 4?"), task, side, models, threading.Event()))
+    assert (found.state, found.error) == ("done", "")
+    assert found.verdict.kind in (None, "silent", "wrong")
+    assert found.paths > 0
+    assert found.tokens == sum(node.tokens for node in found.tree)
+
+
+@pytest.mark.parametrize("way", ["dfs", "bfs", "random"])
+def test_a_way_that_needs_more_than_a_task_has_is_refused_by_name(models, way):
+    task = Plain()
+    snapshots = live.answer(task.problem("?"), task, Side("", way), models, threading.Event())
+    found = last(snapshots)
+    assert found.state == "failed"
+    assert found.error.startswith(f"{way} needs an exact solver, which plain has none of; use")
 
 
 # -- two sides, and a batch -----------------------------------------------------------------------
@@ -324,17 +387,17 @@ def test_a_batch_counts_what_each_problem_answered_alone_comes_to(models):
     problems = TASK.problems("test", 4, 1)
     side = Side("tiny-base", "best-of-n", {"n": 8, "temperature": 1.0})
     points = list(live.batch(problems, TASK, SINGLE, side, models, threading.Event()))
-    assert [point["n"] for point in points] == [1, 2, 3, 4]
+    assert [point.n for point in points] == [1, 2, 3, 4]
     for name, own in (("single", SINGLE), ("search", side)):
         alone = [ended(own, models, problem) for problem in problems]
         solved = sum(snapshot.verdict.correct for snapshot in alone)
-        tally = points[-1][name]
-        assert tally["solved"] == solved
-        assert tally["rate"] == solved / 4
-        assert (tally["low"], tally["high"]) == wilson(solved, 4)
-        assert tally["tokens"] == sum(snapshot.tokens for snapshot in alone) / 4
-    one, other = points[-1]["single"], points[-1]["search"]
-    assert points[-1]["ratio"] == pytest.approx(other["seconds"] / one["seconds"])
+        tally = getattr(points[-1], name)
+        assert tally.solved == solved
+        assert tally.rate == solved / 4
+        assert (tally.low, tally.high) == wilson(solved, 4)
+        assert tally.tokens == sum(snapshot.tokens for snapshot in alone) / 4
+    one, other = points[-1].single, points[-1].search
+    assert points[-1].ratio == pytest.approx(other.seconds / one.seconds)
 
 
 def test_a_batch_ends_at_once_when_stopped_and_says_why_it_cannot_go_on(models, tmp_path):

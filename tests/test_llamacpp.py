@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.engines import EngineError, Sampling
-from ltf_lite.engines.llama_context import LlamaContext
-from ltf_lite.engines.llamacpp import LlamaCppEngine
-from ltf_lite.engines.sampling import choose
-from ltf_lite.export import write_gguf
+from ltf_lite.engines.llama.context import LlamaContext
+from ltf_lite.engines.llama.engine import LlamaCppEngine
+from ltf_lite.engines.llama.sampling import choose
+from ltf_lite.export.gguf.write import write_gguf
 from tests import tiny_models
 
 PROMPTS = tiny_models.PROMPTS
@@ -117,7 +117,7 @@ def test_what_follows_a_stop_string_is_kept_beside_the_completion(engine):
 
 
 def test_small_cache_gives_the_same_answers_in_more_waves(engine, file, monkeypatch):
-    monkeypatch.setattr("ltf_lite.engines.llama_context.CELLS", 256)
+    monkeypatch.setattr("ltf_lite.engines.llama.context.CELLS", 256)
     tight = LlamaCppEngine(file, exact=True)
     wanted = Sampling(n=7, temperature=1.0, max_tokens=60)
     assert tight.generate_tokens(PROMPTS, wanted) == engine.generate_tokens(PROMPTS, wanted)
@@ -191,7 +191,7 @@ def test_too_long_a_pair_to_score_is_refused_with_both_lengths(engine):
 
 def test_close_twice_and_then_ask(file):
     opened = LlamaCppEngine(file)
-    assert opened.style == "few_shot"
+    assert opened.dialect.name == "few_shot"
     assert opened.task is None
     opened.close()
     opened.close()
@@ -216,9 +216,11 @@ def test_what_is_no_gguf_is_refused_by_name(file, tmp_path):
         LlamaCppEngine(tmp_path / "absent.gguf")
     # the header is whole, but llama.cpp knows no such architecture
     (tmp_path / "other.gguf").write_bytes(
-        file.read_bytes().replace(b"general.architecture\x08\0\0\0\x05\0\0\0\0\0\0\0llama",
-                                  b"general.architecture\x08\0\0\0\x05\0\0\0\0\0\0\0lemma")
-    )  # fmt: skip
+        file.read_bytes().replace(
+            b"general.architecture\x08\0\0\0\x05\0\0\0\0\0\0\0llama",
+            b"general.architecture\x08\0\0\0\x05\0\0\0\0\0\0\0lemma",
+        )
+    )
     with pytest.raises(EngineError, match=r"other\.gguf.*lemma"):
         LlamaCppEngine(tmp_path / "other.gguf")
 

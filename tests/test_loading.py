@@ -20,18 +20,19 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from ltf_lite import presets
 from ltf_lite.engines import model_path
-from ltf_lite.files import read_json
-from ltf_lite.pipeline.common import engine_of, search_engine, style_of, task_of
-from ltf_lite.pipeline.run import Run
-from ltf_lite.tuning import Lora, TuneSettings, TuningError, load_for_tuning
+from ltf_lite.evaluation.types import read_record
+from ltf_lite.pipeline.common import engine_of, search_engine
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.tuning import TuningError, load_for_tuning
 from ltf_lite.tuning.loading import quiet_unsloth
 from ltf_lite.tuning.settings import LINEAR
 from tests import tiny_models
 from tests.conftest import SMALL
 from tests.gpu.measure import measure, step_gradients, trainer_of
 from tests.gpu.models import build
+from tests.settings import tuning
 
-LORA = Lora(4, 8, 0.0)
+LORA = tuning(rank=4, lora_alpha=8)
 
 
 @pytest.fixture(scope="module")
@@ -68,33 +69,38 @@ def run(tmp_path_factory) -> Run:
 def reference(run: Run, tuned: bool):
     """The embedded base in 4 bits as transformers loads it, and the run's adapter as peft does."""
     nf4 = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
-    )  # fmt: skip
+    )
     model = AutoModelForCausalLM.from_pretrained(
-        model_path("tiny-base"), quantization_config=nf4, device_map={"": "cpu"},
+        model_path("tiny-base"),
+        quantization_config=nf4,
+        device_map={"": "cpu"},
         dtype=torch.float32,
-    ).eval()  # fmt: skip
+    ).eval()
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             layer.support_avx512bf16_for_cpu = False
-    adapter = str(run.folder / "tuning" / "adapter")
+    adapter = str(run.at.adapter)
     return PeftModel.from_pretrained(model, adapter).eval() if tuned else model
 
 
 @pytest.mark.parametrize("which", ["base", "tuned"])
 def test_a_run_in_four_bits_is_evaluated_in_four_bits(run, which):
-    (file,) = (run.folder / "evaluation" / which).glob("*.test.json")
-    paths = read_json(file)["paths"]
-    task, tokenizer = task_of(run), AutoTokenizer.from_pretrained(model_path("tiny-base"))
+    (file,) = run.at.evaluation(which).glob("*.test.json")
+    record = read_record(file)
+    problems = {problem.id: problem for problem in record.problems}
+    task, tokenizer = run.preset.task, AutoTokenizer.from_pretrained(model_path("tiny-base"))
     model = reference(run, which == "tuned")
-    assert len(paths) == 6
-    for path in paths:
-        prompt = task.prompt(task.problem(path["problem"]), style_of(run))
+    assert len(record.paths) == 6
+    for path in record.paths:
+        prompt = task.prompt(problems[path.problem], "compact")
         inputs = tokenizer(prompt, return_tensors="pt")
         out = model.generate(**inputs, do_sample=False, max_new_tokens=40)
         new = tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        assert new == path["text"]
+        assert new == path.text
 
 
 def test_what_a_run_in_four_bits_learnt_is_in_its_answers(run):
@@ -106,8 +112,8 @@ def test_what_a_run_in_four_bits_learnt_is_in_its_answers(run):
 
 
 def test_a_run_in_four_bits_searches_in_four_bits(run):
-    engine = search_engine(run, style_of(run))
-    assert engine.style == style_of(run)
+    engine = search_engine(run)
+    assert engine.dialect.name == "compact"
     assert type(engine.model.get_submodule("model.layers.0.mlp.up_proj")).__name__ == "Linear4bit"
 
 
@@ -115,7 +121,7 @@ def test_a_run_in_sixteen_bits_is_answered_for_by_its_merged_model(run, tmp_path
     data = {**FOUR_BITS, "model": {"base": "tiny-base"}}
     (tmp_path / "run").mkdir()
     plain = Run.prepare(tmp_path / "run", presets.parse(data, "plain"), False)
-    shutil.copytree(run.folder / "model", plain.folder / "model")
+    shutil.copytree(run.at.model, plain.at.model)
     engines = [engine_of(plain, which) for which in ("base", "tuned")]
     layers = [e.model.get_submodule("model.layers.0.mlp.up_proj") for e in engines]
     assert [type(layer) for layer in layers] == [torch.nn.Linear] * 2
@@ -133,21 +139,26 @@ def test_an_adapter_has_pefts_names_and_is_kept_in_32_bits(qwen2, tmp_path, load
     homes = dict.fromkeys(LINEAR[:4], "self_attn") | dict.fromkeys(LINEAR[4:], "mlp")
     assert tensors.keys() == {
         f"base_model.model.model.layers.{n}.{homes[name]}.{name}.lora_{half}.weight"
-        for n in range(2) for name in LINEAR for half in "AB"
-    }  # fmt: skip
+        for n in range(2)
+        for name in LINEAR
+        for half in "AB"
+    }
     assert {t.dtype for t in tensors.values()} == {torch.float32}
     told = json.loads((tmp_path / "adapter_config.json").read_text())
     assert told["base_model_name_or_path"] == str(qwen2)
     assert (told["r"], told["lora_alpha"], told["bias"], told["task_type"]) == (
-        4, 8, "none", "CAUSAL_LM",
-    )  # fmt: skip
+        4,
+        8,
+        "none",
+        "CAUSAL_LM",
+    )
     assert set(told["target_modules"]) == set(LINEAR)
 
 
 @pytest.mark.parametrize("load_in_4bit", [False, True])
 def test_checkpointing_as_on_a_card_changes_no_gradient(qwen2, tmp_path, load_in_4bit):
-    settings = TuneSettings(batch=2, rank=4, max_length=24, load_in_4bit=load_in_4bit, alpha=0.1)
-    plain, kept = (trainer_of(qwen2, settings, "plain", tmp_path / n) for n in "ab")
+    settings = tuning(batch=2, rank=4, max_length=24, alpha=0.1)
+    plain, kept = (trainer_of(qwen2, settings, load_in_4bit, "plain", tmp_path / n) for n in "ab")
     kept.model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
     layers = []
     kept.decoder.layers[0].register_forward_pre_hook(lambda *_: layers.append(1))
@@ -166,7 +177,7 @@ def test_a_tokenizer_beyond_the_embeddings_is_refused(qwen2, tmp_path):
     tok.add_tokens([f"<extra {n}>" for n in range(tiny_models.ROWS)])
     tok.save_pretrained(other)
     with pytest.raises(TuningError, match=r"has a token \d+, and the model only 512 embeddings"):
-        load_for_tuning(other, LORA, False)
+        load_for_tuning(other, LORA)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -182,7 +193,7 @@ def test_a_folder_that_is_not_whole_is_one_sentence(qwen2, tmp_path, file, damag
     if (file, damage) == ("tokenizer.json", "missing"):  # transformers makes an empty one up
         wanted = "has no tokenizer: its tokenizer.json is missing"
     with pytest.raises(TuningError, match=wanted) as caught:
-        load_for_tuning(broken, LORA, False)
+        load_for_tuning(broken, LORA)
     assert str(broken) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -190,7 +201,7 @@ def test_a_folder_that_is_not_whole_is_one_sentence(qwen2, tmp_path, file, damag
 def test_a_hub_name_offline_says_how_to_bring_the_model(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(TuningError, match="hf download nobody/nothing --local-dir DIR") as caught:
-        load_for_tuning("nobody/nothing", LORA, False)
+        load_for_tuning("nobody/nothing", LORA)
     assert "\n" not in str(caught.value)
 
 
@@ -216,16 +227,19 @@ def test_unsloth_is_kept_from_the_working_directory_and_from_our_output(
 def drawn(tmp_path_factory) -> Path:
     """A model as tests/gpu draws them, of a tiny configuration."""
     config = Qwen2Config(
-        vocab_size=640, hidden_size=64, intermediate_size=96, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128,
+        vocab_size=640,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
         tie_word_embeddings=True,
-    )  # fmt: skip
+    )
     return build(config, tmp_path_factory.mktemp("drawn") / "model")
 
 
-MEASURED = TuneSettings(
-    batch=4, accumulation=2, rank=4, lora_alpha=8, max_length=32, alpha=0.1, load_in_4bit=True
-)
+MEASURED = tuning(batch=4, accumulation=2, rank=4, lora_alpha=8, max_length=32, alpha=0.1)
 
 
 def test_a_drawn_model_is_whole_and_the_same_again(drawn, tmp_path):
@@ -243,7 +257,7 @@ def test_a_drawn_model_is_whole_and_the_same_again(drawn, tmp_path):
 
 
 def test_a_measurement_trains_and_is_the_same_again(drawn, tmp_path):
-    first, again = (measure(drawn, MEASURED, "plain", 3, tmp_path / n) for n in "ab")
+    first, again = (measure(drawn, MEASURED, True, "plain", 3, tmp_path / n) for n in "ab")
     assert first["losses"] == again["losses"]
     assert len({step[0] for step in first["losses"]}) == 3
     assert first["tokens_per_second"] > 0
@@ -253,7 +267,7 @@ def test_a_measurement_trains_and_is_the_same_again(drawn, tmp_path):
 
 
 def test_gradients_in_pieces_are_the_whole_ones(drawn, tmp_path):
-    trainer = trainer_of(drawn, MEASURED, "plain", tmp_path)
+    trainer = trainer_of(drawn, MEASURED, True, "plain", tmp_path)
     whole = step_gradients(trainer)
     trainer.tally.pieces = 2
     for name, gradient in step_gradients(trainer).items():

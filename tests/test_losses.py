@@ -20,10 +20,12 @@ def states(*probabilities):
 def test_losses_by_hand_and_the_row_of_each():
     # Row 0 succeeds: its token 1 has p = 1/2, its token 2 has p = 1/4.
     # Row 1 fails:    its token 1 has p = 3/4, its token 2 is not marked.
-    hidden = torch.stack([
-        states((1 / 4, 1 / 2, 1 / 4), (1 / 4, 1 / 4, 1 / 2), (1 / 3, 1 / 3, 1 / 3)),
-        states((1 / 8, 1 / 8, 3 / 4), (1 / 4, 1 / 4, 1 / 2), (1 / 3, 1 / 3, 1 / 3)),
-    ])  # fmt: skip
+    hidden = torch.stack(
+        [
+            states((1 / 4, 1 / 2, 1 / 4), (1 / 4, 1 / 4, 1 / 2), (1 / 3, 1 / 3, 1 / 3)),
+            states((1 / 8, 1 / 8, 3 / 4), (1 / 4, 1 / 4, 1 / 2), (1 / 3, 1 / 3, 1 / 3)),
+        ]
+    )
     ids = torch.tensor([[0, 1, 0], [0, 2, 1]])
     learn = torch.tensor([[False, True, True], [False, False, False]])
     forget = torch.tensor([[False, False, False], [False, True, False]])

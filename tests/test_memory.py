@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ltf_lite import doctor, presets
+from ltf_lite import presets
+from ltf_lite.core.manifest import StageEntry
+from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.fit import (
+from ltf_lite.pipeline.needs import (
     GB,
     check_fits,
     estimates_of,
     fitting,
-    nearest,
+    nearest_fitting,
     preview,
     preview_text,
 )
 from ltf_lite.pipeline.stages import preflight
-from ltf_lite.tuning import Lora, TuneSettings, TuningError, load_for_tuning, losses, memory
+from ltf_lite.tuning import TuningError, load_for_tuning, losses, memory
 from ltf_lite.tuning.data import Batches, rows_of
 from ltf_lite.tuning.memory import estimate, estimates
 from ltf_lite.tuning.shapes import KNOWN, config_of, read_config, shape_of
 from tests import tiny_models
 from tests.conftest import SMALL, ltf, one_sentence
 from tests.counted_step import counted_step
+from tests.settings import changed, tuning
 
-SETTINGS = TuneSettings(batch=2, rank=16, max_length=256, load_in_4bit=True)
+SETTINGS = tuning(batch=2, rank=16, max_length=256)
 QWEN = "Qwen/Qwen2.5-Math-1.5B"
 
 
@@ -52,14 +54,19 @@ def without_reserve(found: memory.Estimate) -> int:
 
 @pytest.mark.parametrize(
     ("name", "four_bit", "cuda"),
-    [(QWEN, True, True), (QWEN, False, True), ("Qwen/Qwen3-4B", True, True),
-     (QWEN, True, False), ("Qwen/Qwen3-4B", False, False)],
-)  # fmt: skip
+    [
+        (QWEN, True, True),
+        (QWEN, False, True),
+        ("Qwen/Qwen3-4B", True, True),
+        (QWEN, True, False),
+        ("Qwen/Qwen3-4B", False, False),
+    ],
+)
 def test_the_estimate_is_what_a_counted_step_holds_or_a_little_more(name, four_bit, cuda):
     told = smaller(name)
-    settings = replace(SETTINGS, batch=8, load_in_4bit=four_bit)
-    counted = counted_step(configured(told), settings, cuda)
-    found = estimate(shape_of(told), settings, cuda)
+    settings = changed(SETTINGS, batch=8)
+    counted = counted_step(configured(told), settings, four_bit, cuda)
+    found = estimate(shape_of(told), settings, four_bit, cuda)
     adapter = found.parts["adapter, gradients, AdamW"]
     assert found.parts["base weights"] == pytest.approx(counted.weights - adapter / 4, rel=1e-3)
     fixed = counted.weights + adapter * 3 / 4
@@ -70,32 +77,38 @@ def test_the_estimate_is_what_a_counted_step_holds_or_a_little_more(name, four_b
 def test_where_the_loss_is_the_peak_it_is_held_to_a_counted_step_too(cuda):
     told = smaller(QWEN)
     # two rows whose logits fill a chunk, which the estimate takes to be full
-    settings = replace(SETTINGS, batch=1, max_length=memory.LOGITS // told["vocab_size"])
-    found = estimate(shape_of(told), settings, cuda)
-    counted = counted_step(configured(told), settings, cuda)
+    settings = changed(SETTINGS, batch=1, max_length=memory.LOGITS // told["vocab_size"])
+    found = estimate(shape_of(told), settings, True, cuda)
+    counted = counted_step(configured(told), settings, True, cuda)
     assert 1.0 <= without_reserve(found) / counted.peak <= 1.2
 
 
 def test_nf4_takes_the_bytes_that_bitsandbytes_takes(tmp_path):
     shape = {"hidden_size": 192, "intermediate_size": 320}
     folder = tiny_models.qwen2(tmp_path / "base", **shape)
-    model, _ = load_for_tuning(folder, Lora(rank=4), True)
+    model, _ = load_for_tuning(folder, tuning(rank=4), True)
     layer = model.get_base_model().model.layers[0].mlp.up_proj.base_layer
     state = layer.weight.quant_state
-    parts = [layer.weight, state.absmax, state.code, state.offset, state.state2.absmax,
-             state.state2.code]  # fmt: skip
+    parts = [
+        layer.weight,
+        state.absmax,
+        state.code,
+        state.offset,
+        state.state2.absmax,
+        state.state2.code,
+    ]
     assert memory.nf4_bytes(192 * 320) == sum(part.nbytes for part in parts)
 
 
 def test_the_weights_and_the_adapter_are_those_of_a_real_model(tmp_path):
     folder = tiny_models.qwen3(tmp_path / "base")
-    model, _ = load_for_tuning(folder, Lora(rank=4, targets=("q_proj", "down_proj")), False)
+    settings = tuning(rank=4, targets=("q_proj", "down_proj"))
+    model, _ = load_for_tuning(folder, settings)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.nbytes for p in model.parameters() if not p.requires_grad)
     shape = shape_of(read_config(folder))
-    settings = TuneSettings(rank=4, targets=("q_proj", "down_proj"))
     assert memory.adapter_size(shape, settings) == trained
-    assert memory.base_bytes(shape, settings, cuda=False) == pytest.approx(frozen, rel=0.01)
+    assert memory.base_bytes(shape, False, cuda=False) == pytest.approx(frozen, rel=0.01)
 
 
 def test_the_losses_hold_as_many_logits_as_the_estimate_thinks():
@@ -111,7 +124,7 @@ def test_the_losses_hold_as_many_logits_as_the_estimate_thinks():
         {"alpha": 0.0},
         {"method": "sft"},
         {"method": "npo", "ratio": 0.5},
-        {"method": "simpo", "ratio": 0.0},
+        {"method": "simpo"},
         {"method": "cpo_simpo"},
         {"method": "gradient_ascent"},
     ],
@@ -120,12 +133,12 @@ def test_the_losses_hold_as_many_logits_as_the_estimate_thinks():
 def test_the_rows_are_those_that_training_feeds(changes, pieces):
     from ltf_lite.tiny import tokenizer
 
-    settings = TuneSettings(batch=6, steps=3, **changes)
+    settings = tuning(batch=6, **{"steps": 3, **changes})
     pairs = [Example("1,2>", f"1+2={n}", good, 0, 5) for n in range(9) for good in (True, False)]
-    good, bad, _ = rows_of(pairs, tokenizer.build(), 64)
+    good, bad, _ = rows_of(pairs, tokenizer.build(), 64, Dialect("compact"))
     batches = Batches(good, bad, settings, 0)
     fed = [
-        (piece["successes"], len(piece["input_ids"]) - piece["successes"])
+        (piece.successes, len(piece.ids) - piece.successes)
         for i in range(len(batches))
         for piece in batches.pieces(i, pieces)
     ]
@@ -139,23 +152,29 @@ def test_the_rows_are_those_that_training_feeds(changes, pieces):
 @pytest.mark.parametrize("cuda", [True, False])
 @pytest.mark.parametrize(
     "more",
-    [{"batch": 4}, {"rank": 32}, {"max_length": 512}, {"ratio": 2.0}, {"load_in_4bit": False}],
+    [{"batch": 4}, {"rank": 32}, {"max_length": 512}, {"ratio": 2.0}, {"in_4bit": False}],
 )
 def test_more_of_anything_takes_more(more, cuda):
     shape = shape_of(read_config(QWEN))
-    assert (
-        estimate(shape, replace(SETTINGS, **more), cuda).total
-        > estimate(shape, SETTINGS, cuda).total
+    in_4bit = more.get("in_4bit", True)
+    grown = estimate(
+        shape, changed(SETTINGS, **{k: v for k, v in more.items() if k != "in_4bit"}), in_4bit, cuda
     )
+    assert grown.total > estimate(shape, SETTINGS, True, cuda).total
 
 
 def test_pieces_take_less_until_one_row_of_each_side_is_left():
-    found = estimates(shape_of(read_config(QWEN)), replace(SETTINGS, batch=6, ratio=0.5), True)
+    found = estimates(
+        shape_of(read_config(QWEN)), changed(SETTINGS, batch=6, ratio=0.5), True, True
+    )
     totals = [each.total for each in found]
     assert totals == sorted(totals, reverse=True)
     assert [(e.pieces, e.successes, e.failures) for e in found] == [
-        (1, 6, 3), (2, 3, 2), (4, 2, 1), (8, 1, 1),
-    ]  # fmt: skip
+        (1, 6, 3),
+        (2, 3, 2),
+        (4, 2, 1),
+        (8, 1, 1),
+    ]
 
 
 # ---- shapes
@@ -209,10 +228,10 @@ def test_a_card_that_is_too_small_is_refused_with_the_nearest_that_fits():
 
 def test_the_nearest_is_the_largest_base_that_fits_and_never_itself():
     preset = presets.load("qwen2.5-math-7b-24gb")
-    assert nearest(preset, 9 * GB) == "qwen2.5-math-7b-12gb"
-    assert nearest(preset, 6 * GB) == "qwen3-4b-12gb"
-    assert nearest(presets.load("tiny"), GB) == "tiny-keeps-search"  # and never itself
-    assert nearest(presets.load("tiny"), GB / 2) is None
+    assert nearest_fitting(preset, 9 * GB) == "qwen2.5-math-7b-12gb"
+    assert nearest_fitting(preset, 6 * GB) == "qwen3-4b-12gb"
+    assert nearest_fitting(presets.load("tiny"), GB) == "tiny-keeps-search"  # and never itself
+    assert nearest_fitting(presets.load("tiny"), GB / 2) is None
 
 
 def test_what_fits_is_said_beside_what_is_free():
@@ -232,12 +251,12 @@ def test_a_run_says_it_before_anything_else(tmp_path, capfd, monkeypatch):
     preset = presets.parse(data, "here")
     (tmp_path / "run").mkdir()
     run = Run.prepare(tmp_path / "run", preset, False)
-    monkeypatch.setattr(doctor, "free_memory", lambda: ("Some Card", 2**20))
+    monkeypatch.setattr(preflight, "free_memory", lambda: ("Some Card", 2**20))
     with pytest.raises(RunError, match="small needs about"):
         preflight.main(run)
-    run.stages["tune"] = {"status": "done"}  # a run tuned elsewhere may be finished here
+    run.stages["tune"] = StageEntry(status="done")  # a run tuned elsewhere may be finished here
     preflight.main(run)
-    monkeypatch.setattr(doctor, "free_memory", lambda: (None, GB))
+    monkeypatch.setattr(preflight, "free_memory", lambda: (None, GB))
     del run.stages["tune"]
     preflight.main(run)
     assert "tuning: about 1.4 GiB at its peak" in capfd.readouterr().err
@@ -283,8 +302,8 @@ def test_a_dry_run_of_a_base_that_is_not_there_is_one_sentence(tmp_path):
 
 def test_the_parts_add_up_to_the_peak_that_is_said():
     said = preview(presets.load("qwen3-4b-12gb"), None, "Some Card", 7 * GB)
-    whole = said["card"]["whole"]
-    assert sum(whole["parts"].values()) == whole["total"]
-    assert said["here"]["fits"]["successes"] == 4
+    whole = said.card.whole
+    assert sum(whole.parts.values()) == whole.total
+    assert said.here.fits.successes == 4
     assert "free on Some Card: fits, 4 successes and 4 failures" in preview_text(said)
     assert fitting(estimates_of(presets.load("qwen3-4b-12gb"), True), 7 * GB).pieces == 2

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
+from ltf_lite.core.plugins import PluginError
+from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
-from ltf_lite.preset_schema import METHOD_SETTINGS
 from ltf_lite.tiny import tokenizer
-from ltf_lite.tuning import Lora, TuneSettings, TuningError, load_for_tuning, tune
+from ltf_lite.tuning import Tuning, TuningError, load_for_tuning, tune
 from ltf_lite.tuning.data import Batches, paired, prompt_of, rows_of
-from ltf_lite.tuning.methods import METHODS, Parts, Side, Totals, get_method, learning
+from ltf_lite.tuning.methods import METHODS
+from ltf_lite.tuning.parts import Parts, Side, Totals, learning
 from ltf_lite.tuning.trainer import UFTTrainer
+from ltf_lite.tuning.types import Validation
+from tests.settings import changed, tuning
 
-SETTINGS = TuneSettings(
-    steps=6, batch=4, alpha=0.3, learning_rate=5e-3, warmup=2, rank=4, lora_alpha=8, eval_every=6,
-    max_length=64,
-)  # fmt: skip
+COMPACT = Dialect("compact")
+SETTINGS = tuning(batch=4, alpha=0.3, warmup=2, rank=4, lora_alpha=8, max_length=64)
 GOOD = [Example(f"{n},{n + 1}>", f"{n}+{n + 1}={2 * n + 1}\n", True, 0, 9) for n in range(20)]
 BAD = [Example(f"{n},{n + 1}>", f"{n}-{n + 1}={n + 7}\n", False, 0, 9) for n in range(20)]
 
@@ -39,6 +40,12 @@ def parts(reference: list[float] | None = None) -> Parts:
     return Parts(side([1, 2], [3]), side([1, 1], [4]), Totals(3, 3, 2), base)
 
 
+def with_known(name: str, **told: float) -> Tuning:
+    """The method with those of the settings that it has."""
+    known = METHODS.get(name).model_fields
+    return tuning(name, **{key: value for key, value in told.items() if key in known})
+
+
 def log_sigmoid(x: float) -> float:
     return -math.log1p(math.exp(-x))
 
@@ -55,30 +62,34 @@ EXPECTED = {
 EXPECTED["cpo_simpo"] = EXPECTED["simpo"]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.names())
 def test_forgetting_by_hand(name):
-    told = TuneSettings(method=name, beta=0.5, gamma=0.25)
-    found = METHODS[name].forgetting(parts([3, 3]), told)
+    found = with_known(name, beta=0.5, gamma=0.25).forgetting(parts([3, 3]))
     assert found.item() == pytest.approx(EXPECTED[name], rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("name", "weights"),
-    [("sft", (1, 0)), ("uft", (0.75, 0.25)), ("gradient_ascent", (0.75, 0.25)),
-     ("npo", (0.75, 0.25)), ("simpo", (0, 1)), ("cpo_simpo", (0.5, 1))],
-)  # fmt: skip
+    [
+        ("sft", (1, 0)),
+        ("uft", (0.75, 0.25)),
+        ("gradient_ascent", (0.75, 0.25)),
+        ("npo", (0.75, 0.25)),
+        ("simpo", (0, 1)),
+        ("cpo_simpo", (0.5, 1)),
+    ],
+)
 def test_what_becomes_smaller(name, weights):
-    told = TuneSettings(method=name, alpha=0.25, nll_weight=0.5)
-    assert METHODS[name].weights(told) == weights
+    assert with_known(name, alpha=0.25, nll_weight=0.5).weights() == weights
     assert learning(parts()).item() == pytest.approx(2 * UNIT)
 
 
 @pytest.mark.parametrize("name", ["uft", "gradient_ascent", "npo", "simpo", "cpo_simpo"])
 def test_every_method_pushes_failures_down_and_none_pushes_successes_down(name):
     both = parts([3, 3])
-    METHODS[name].forgetting(both, TuneSettings(method=name)).backward()
+    tuning(name).forgetting(both).backward()
     assert (both.bad.nll.grad < 0).all()  # a smaller loss is a larger NLL
-    if METHODS[name].pairs:
+    if METHODS.get(name).pairs:
         assert (both.good.nll.grad > 0).all()
     else:
         assert both.good.nll.grad is None
@@ -86,38 +97,62 @@ def test_every_method_pushes_failures_down_and_none_pushes_successes_down(name):
 
 def test_npo_forgets_what_the_base_held_likely_and_lets_go_of_what_is_forgotten():
     both = parts([3, -9])  # log-ratios of +1 and of -13 units: the second is forgotten already
-    METHODS["npo"].forgetting(both, TuneSettings(beta=0.5)).backward()
+    tuning("npo", beta=0.5).forgetting(both).backward()
     first, _, second = both.bad.nll.grad.tolist()
     assert abs(second) < 0.05 * abs(first)
 
 
-def test_the_preset_knows_the_methods_that_there_are():
-    assert METHOD_SETTINGS.keys() == METHODS.keys()
-    for name, method in METHODS.items():
-        assert ("alpha" in METHOD_SETTINGS[name]) == (name in ("uft", "gradient_ascent", "npo"))
-        assert ("ratio" in METHOD_SETTINGS[name]) == (not method.pairs and name != "sft")
+def test_a_method_has_the_settings_that_it_uses_and_no_others():
+    own = {
+        name: set(METHODS.get(name).model_fields) - set(Tuning.model_fields) for name in EXPECTED
+    }
+    weighed = {"alpha", "credit", "ratio"}
+    assert own == {
+        "sft": set(),
+        "uft": weighed,
+        "gradient_ascent": weighed,
+        "npo": {*weighed, "beta"},
+        "simpo": {"beta", "gamma"},
+        "cpo_simpo": {"beta", "gamma", "nll_weight"},
+    }
+    assert set(METHODS.names()) == set(own)
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_how_many_failures_go_with_eight_successes(name):
+    assert tuning(name).failures(8) == (0 if name == "sft" else 8)
+    if "ratio" in METHODS.get(name).model_fields:
+        assert tuning(name, ratio=0.25).failures(8) == 2
+        assert tuning(name, alpha=0).failures(8) == 0
+
+
+@pytest.mark.parametrize(("name", "beta"), [("npo", 0.1), ("simpo", 2.0), ("cpo_simpo", 2.0)])
+def test_beta_is_the_customary_one_where_nothing_is_said(name, beta):
+    assert tuning(name).own()["beta"] == beta
 
 
 def test_an_unknown_method_is_refused_by_name():
-    with pytest.raises(TuningError, match=r"no method 'utf'.*uft"):
-        get_method("utf")
+    with pytest.raises(PluginError, match=r"no method 'utf'.*uft"):
+        METHODS.get("utf")
 
 
 # ---- pairs
 
 
 def rows(*examples):
-    return rows_of(examples, tokenizer.build(), 64)[:2]
+    return rows_of(examples, tokenizer.build(), 64, COMPACT)[:2]
 
 
 def test_pairs_are_of_one_problem_and_use_every_row_of_it():
     good, bad = rows(
-        Example("1,2>", "1+2=3", True, 0, 5), Example("1,2>", "2+1=3", True, 0, 5),
-        Example("1,2>", "1+2=4", False, 0, 5), Example("1,2>", "1+2=5", False, 0, 5),
+        Example("1,2>", "1+2=3", True, 0, 5),
+        Example("1,2>", "2+1=3", True, 0, 5),
+        Example("1,2>", "1+2=4", False, 0, 5),
+        Example("1,2>", "1+2=5", False, 0, 5),
         Example("1,2>", "1+2=6", False, 0, 5),
         Example("3,4>", "3+4=7", True, 0, 5),  # no failure
         Example("5,6>", "5+6=12", False, 0, 6),  # no success
-    )  # fmt: skip
+    )
     chosen, rejected = paired(good, bad)
     assert len(chosen) == len(rejected) == 3
     assert all(prompt_of(a) == prompt_of(b) for a, b in zip(chosen, rejected, strict=True))
@@ -127,14 +162,14 @@ def test_pairs_are_of_one_problem_and_use_every_row_of_it():
 
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_pairs_stay_together_in_every_piece_of_every_epoch(count):
-    told = replace(SETTINGS, method="simpo", steps=20, accumulation=2)
+    told = changed(SETTINGS, method="simpo", steps=20, accumulation=2)
     data = Batches(*rows(*GOOD, *BAD), told, 0)
     seen = 0
     for i in range(len(data)):
         for piece in data.pieces(i, count):
-            n = piece["successes"]
-            assert len(piece["input_ids"]) == 2 * n
-            prompts = [ids[:3].tolist() for ids in piece["input_ids"]]
+            n = piece.successes
+            assert len(piece.ids) == 2 * n
+            prompts = [ids[:3].tolist() for ids in piece.ids]
             assert prompts[:n] == prompts[n:]
             seen += n
     assert seen == 20 * 2 * 4
@@ -142,7 +177,7 @@ def test_pairs_stay_together_in_every_piece_of_every_epoch(count):
 
 def test_no_pair_at_all_is_said_to_be_so():
     with pytest.raises(TuningError, match=r"no problem has both.*method: uft"):
-        Batches(*rows(GOOD[0], BAD[1]), replace(SETTINGS, method="cpo_simpo"), 0)
+        Batches(*rows(GOOD[0], BAD[1]), changed(SETTINGS, method="cpo_simpo"), 0)
 
 
 # ---- training
@@ -161,7 +196,7 @@ def nll(model, examples) -> float:
     return sum(found) / len(found)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", METHODS.names())
 def test_each_method_widens_the_gap_between_successes_and_failures(name, base, tmp_path):
     gaps = []
 
@@ -169,22 +204,21 @@ def test_each_method_widens_the_gap_between_successes_and_failures(name, base, t
         gaps.append(nll(model, BAD[:4]) - nll(model, GOOD[:4]))
         with model.disable_adapter():
             gaps.append(nll(model, BAD[:4]) - nll(model, GOOD[:4]))
-        return {"success": 0.0}
+        return Validation(0.0)
 
-    told = replace(SETTINGS, method=name, steps=40, eval_every=40, learning_rate=1e-2, batch=8,
-                   beta=0.1 if name == "npo" else None)  # fmt: skip
-    result = tune(base, [*GOOD, *BAD], tmp_path, told, validate)
+    told = changed(SETTINGS, method=name, steps=40, eval_every=40, learning_rate=1e-2, batch=8)
+    result = tune(base, [*GOOD, *BAD], tmp_path, told, validate, dialect=COMPACT)
     assert gaps[0] > gaps[1] + 0.1
-    assert (result["tokens"]["failed"] > 0) == (name != "sft")
+    assert (result.tokens.failed > 0) == (name != "sft")
 
 
 def trainer_of(base, out, settings):
-    model, _ = load_for_tuning(base, Lora(4, 8, 0.0), settings.load_in_4bit)
+    model, _ = load_for_tuning(base, settings)
     return UFTTrainer(model, Batches(*rows(*GOOD, *BAD), settings, 0), settings, out)
 
 
 def test_the_reference_is_the_base_and_stays_it(base, tmp_path):
-    trainer = trainer_of(base, tmp_path, replace(SETTINGS, method="npo", steps=4))
+    trainer = trainer_of(base, tmp_path, changed(SETTINGS, method="npo", steps=4))
     (piece,) = trainer.batches.pieces(0, 1)
     before = trainer.parts(piece)
     torch.testing.assert_close(before.reference, before.bad.sums().detach())  # B is still zero
@@ -218,7 +252,7 @@ class SmallDevice:
 def test_out_of_memory_halves_the_micro_batch_and_changes_nothing(
     name, accumulation, base, tmp_path
 ):
-    told = replace(SETTINGS, method=name, steps=3, accumulation=accumulation, alpha=0.3)
+    told = changed(SETTINGS, method=name, steps=3, accumulation=accumulation)
     whole, small = (trainer_of(base, tmp_path / n, told) for n in ("whole", "small"))
     whole.train()
     small.decoder = SmallDevice(small.decoder, 3)  # of 8 rows
@@ -232,7 +266,7 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing(
 
 
 def test_the_losses_logged_are_the_same_after_an_out_of_memory_error(base, tmp_path):
-    told = replace(SETTINGS, steps=1, accumulation=2)
+    told = changed(SETTINGS, steps=1, accumulation=2)
     sums = []
     for room in (99, 3):
         trainer = trainer_of(base, tmp_path / str(room), told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,11 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
-from ltf_lite.cli import main
+from ltf_lite.app.cli.main import main
 from ltf_lite.engines import model_path
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.monitor import as_text, monitor
+from ltf_lite.pipeline.monitor import Monitored, as_text, monitor
 from ltf_lite.pipeline.stages import problems
 from ltf_lite.presets import parse
 from tests.conftest import SMALL, ltf
@@ -71,21 +71,19 @@ def test_the_same_model_is_well_and_a_damaged_one_in_its_place_raises_the_alarm(
 
     monkeypatch.chdir(tmp_path)
     found = monitor(Run.load(folder), "deployed", None)
-    assert [row["ability"] for row in found["rows"]] == ABILITIES
-    assert {(row["p"], row["difference"], row["verdict"]) for row in found["rows"]} == {
-        (1.0, 0.0, "ok")
-    }
-    assert found["level"] == 0.05 / len(ABILITIES)
-    assert found["fallen"] == []
-    assert found["model"] == str(model)
+    assert [row.ability for row in found.rows] == ABILITIES
+    assert {(row.p, row.difference, row.verdict) for row in found.rows} == {(1.0, 0.0, "ok")}
+    assert found.level == 0.05 / len(ABILITIES)
+    assert found.fallen == ()
+    assert found.model == str(model)
 
     damage(model, 0.3)
     fallen = ltf("monitor", folder, "--model", model, "--json")
     assert fallen.returncode == 3, fallen.stdout + fallen.stderr
-    found = json.loads(fallen.stdout)
-    assert {"valid_steps", "heldout_nll"} <= set(found["fallen"])
+    found = TypeAdapter(Monitored).validate_json(fallen.stdout)
+    assert {"valid_steps", "heldout_nll"} <= set(found.fallen)
     text = as_text(found)
-    assert text.endswith(f"FALLEN: {', '.join(found['fallen'])}")
+    assert text.endswith(f"FALLEN: {', '.join(found.fallen)}")
     assert "p < 0.05 / 6 = 0.0083 (Bonferroni)" in text
     assert [row[0] for row in history(folder)] == 3 * ABILITIES
 
@@ -94,16 +92,16 @@ def test_fewer_problems_are_another_set_and_nothing_is_concluded_from_few(tmp_pa
     folder = drawn(tmp_path / "run")
     monitor(Run.load(folder), "tiny-base", 8)
     found = monitor(Run.load(folder), "tiny-base", 7)
-    verdicts = {row["ability"]: row["verdict"] for row in found["rows"]}
+    verdicts = {row.ability: row.verdict for row in found.rows}
     # the text and the first 5 problems of the search are the same as before
     assert [name for name in verdicts if verdicts[name] == "ok"] == ["tot", "heldout_nll"]
-    assert {row["n"] for row in found["rows"] if row["verdict"] == "first"} == {7}
-    assert "fewer than 30 problems: single_pass (7), " in found["warnings"][0]
+    assert {row.n for row in found.rows if row.verdict == "first"} == {7}
+    assert "fewer than 30 problems: single_pass (7), " in found.warnings[0]
 
 
 def test_killed_in_the_middle_it_leaves_no_half_measurement(tmp_path):
     folder = drawn(tmp_path / "run")
-    command = [sys.executable, "-m", "ltf_lite.cli", "monitor", folder, "--model", "tiny-base"]
+    command = [sys.executable, "-m", "ltf_lite", "monitor", folder, "--model", "tiny-base"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline().startswith("measuring tiny-base on 40 test problems")
     time.sleep(0.5)
@@ -120,7 +118,7 @@ def test_a_broken_history_is_said_to_be_and_the_measurement_still_made(tmp_path,
     (folder / "monitor.sqlite").write_text("what was a history")
     found = monitor(Run.load(folder), "tiny-base", 3)
     warning = "was broken: it is set aside as monitor.sqlite.broken"
-    assert warning in found["warnings"][0]
+    assert warning in found.warnings[0]
     assert warning in capfd.readouterr().err
     assert (folder / "monitor.sqlite.broken").read_text() == "what was a history"
     assert len(history(folder)) == len(ABILITIES)
@@ -132,10 +130,10 @@ def test_a_server_that_cannot_score_is_measured_without_the_text(tmp_path):
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         found = monitor(Run.load(folder), f"{server.url}/", 3)
         server.shutdown()
-    assert [row["ability"] for row in found["rows"]] == ABILITIES[:-1]
-    assert "the held-out text is left out: the server at" in found["warnings"][0]
-    assert found["model"] == server.url
-    # asked in the style of the run's base, which a server can't tell
+    assert [row.ability for row in found.rows] == ABILITIES[:-1]
+    assert "the held-out text is left out: the server at" in found.warnings[0]
+    assert found.model == server.url
+    # asked in the dialect of the run's base, which a server can't tell
     assert not any("Combine all the numbers" in request["prompt"] for request in server.seen)
 
 
@@ -157,9 +155,7 @@ def test_a_model_that_answers_nothing_is_called_broken_and_not_kept(tmp_path):
         (["other", "--model", "tiny-base"], ["monitor.sqlite", "something else"]),
     ],
 )
-def test_what_cannot_be_monitored_is_one_sentence(
-    tmp_path, monkeypatch, capsys, arguments, words
-):  # fmt: skip
+def test_what_cannot_be_monitored_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, words):
     for name in ("run", "empty", "other"):
         drawn(tmp_path / name)
     shutil.rmtree(tmp_path / "empty" / "problems")

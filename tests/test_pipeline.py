@@ -15,13 +15,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltf_lite.files import read_json
+from ltf_lite.core.files import read_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import Manifest, read_manifest
+from ltf_lite.evaluation.types import read_record
+from ltf_lite.export.gguf.types import Parity
 from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run, RunError, closing, summary
-from ltf_lite.pipeline.run import locked
-from ltf_lite.pipeline.train import STAGES
-from ltf_lite.report.results import headline, is_search, rows
-from ltf_lite.tasks import get_task
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run.lock import locked
+from ltf_lite.presets import parse
+from ltf_lite.report.results import headline, results
+from ltf_lite.tasks import Problem, get_task
+from ltf_lite.tuning.types import read_log
 from tests.conftest import SMALL, ltf, one_sentence
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -31,44 +37,56 @@ def rates(folder: Path) -> dict[str, dict[str, float]]:
     """Every success rate and failure count of a run, without the seconds."""
     found = {}
     for file in [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]:
-        record = read_json(file)
-        found[file.name] = {c: r["rate"] for c, r in record["rates"].items()} | record["kinds"]
+        record = read_record(file)
+        rates = {str(scored.choice): scored.rate.rate for scored in record.scored}
+        found[file.name] = rates | record.kinds
     return found
 
 
 def test_a_run_leaves_everything_that_the_design_says(small_run):
-    manifest = read_json(small_run / "manifest.json")
-    assert [s.name for s in STAGES] == list(manifest["stages"])
-    for entry in manifest["stages"].values():
-        assert entry["status"] == "done"
-        assert entry["seconds"] > 0
-        assert entry["peak_bytes"] > 10e6
-    assert manifest["packages"]["torch"].startswith("2.")
+    manifest = read_manifest(small_run)
+    assert [s.name for s in STAGES] == list(manifest.stages)
+    for entry in manifest.stages.values():
+        assert entry.status == "done"
+        assert entry.seconds > 0
+        assert entry.peak_bytes > 10e6
+    assert manifest.packages["torch"].startswith("2.")
     for name in (
-        "problems/train.jsonl", "harvest/part-00000.parquet", "tuning/adapter", "tuning/log.jsonl",
-        "model/config.json", "gguf/small.f16.gguf", "gguf/small.q8_0.gguf", "gguf/parity.json",
-        "report/index.html", "report/headline.png", "report/results.csv",
-    ):  # fmt: skip
+        "problems/train.jsonl",
+        "harvest/part-00000.parquet",
+        "tuning/adapter",
+        "tuning/log.jsonl",
+        "model/config.json",
+        "gguf/small.f16.gguf",
+        "gguf/small.q8_0.gguf",
+        "gguf/parity.json",
+        "report/index.html",
+        "report/headline.png",
+        "report/results.csv",
+    ):
         assert (small_run / name).exists(), name
     assert not list(small_run.rglob("*.tmp"))
 
 
 def test_every_harvested_verdict_is_what_the_verifier_says(small_run):
     rows = list(read(small_run / "harvest"))
-    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "bfs", "dfs", "tot"}
-    assert sum(row["correct"] for row in rows) > 500
-    assert {"dead_end"} <= {row["kind"] for row in rows}
+    assert {row.reasoner for row in rows} == {"cot", "bfs", "dfs", "tot"}
+    assert sum(row.correct for row in rows) > 500
+    assert {"dead_end"} <= {row.kind for row in rows}
     for row in rows[::7]:
-        problem = TASK.problem({"numbers": row["numbers"], "target": row["target"]})
-        verdict = TASK.verify(problem, TASK.parse(problem, row["text"]))
-        assert (verdict.correct, verdict.kind) == (row["correct"], row["kind"])
+        problem = TASK.problem(row.problem.data)
+        assert problem == row.problem
+        verdict = TASK.verify(problem, TASK.parse(problem, row.text))
+        assert (verdict.correct, verdict.kind) == (row.correct, row.kind)
 
 
 def test_the_splits_of_a_run_share_no_problem(small_run):
     ids = {}
     for split in ("train", "validation", "test"):
         lines = (small_run / "problems" / f"{split}.jsonl").read_text().splitlines()
-        ids[split] = {TASK.problem(json.loads(line)).id for line in lines}
+        problems = [Problem(**json.loads(line)) for line in lines]
+        assert [TASK.problem(problem.data) for problem in problems] == problems
+        ids[split] = {problem.id for problem in problems}
         assert len(ids[split]) == SMALL["problems"][split]
     assert not ids["train"] & ids["test"]
     assert not ids["train"] & ids["validation"]
@@ -76,21 +94,21 @@ def test_the_splits_of_a_run_share_no_problem(small_run):
 
 
 def test_parity_was_proven(small_run):
-    parity = read_json(small_run / "gguf" / "parity.json")
-    assert parity["passed"]
-    assert parity["tokens"]["mismatches"] == 0
-    assert parity["tokens"]["n"] > 500
-    assert parity["greedy"]["equal"] == parity["greedy"]["n"] == 10
-    assert 0 < parity["divergence"]["q8_0"]["mean"] < 0.01
-    assert parity["files"]["q8_0"]["types"]["Q8_0"] > 0.9
+    parity = read_as(small_run / "gguf" / "parity.json", Parity)
+    assert parity.passed
+    assert parity.tokens.mismatches == 0
+    assert parity.tokens.n > 500
+    assert parity.greedy.equal == parity.greedy.n == 10
+    assert 0 < parity.divergence["q8_0"].mean < 0.01
+    assert parity.files["q8_0"].types["Q8_0"] > 0.9
 
 
 def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
     card = (small_run / "gguf" / "README.md").read_text()
-    record = read_json(small_run / "evaluation" / "tuned" / "tuned-cot-n-1-max-tokens-40.test.json")
-    assert f"| tuned | {100 * record['rates']['greedy']['rate']:.1f} % [" in card
+    record = read_record(small_run / "evaluation" / "tuned" / "tuned-cot-max-tokens-40.test.json")
+    assert f"| tuned | {100 * record.single_pass.rate.rate:.1f} % [" in card
     assert "| q8_0 through llama.cpp | " in card
-    assert record["paths"][0]["text"].split()[0] in card
+    assert record.paths[0].text.split()[0] in card
     assert "alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, 30 steps" in card
     for name in ("small.f16.gguf", "small.q8_0.gguf"):
         assert name in card
@@ -100,22 +118,27 @@ def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
 
 
 def test_a_tree_search_pays_for_all_it_generates_and_is_a_search_of_the_headline(small_run):
-    record = read_json(small_run / "evaluation" / "base" / "base-tot-beam-2.test.json")
-    assert record["rates"]["tot"]["tokens"] == record["rates"]["oracle"]["tokens"] > 100
-    assert record["rates"]["oracle"]["rate"] >= record["rates"]["tot"]["rate"]
-    table = rows(small_run)
-    searches = {row["choice"] for row in table if is_search(row)}
-    assert {"tot", "self-consistency@4", "best-of-n@4"} == searches
-    best = max(r["rate"] for r in table if r["model"] == "base" and is_search(r))
-    assert headline(table)["search"]["rate"] == best
+    record = read_record(small_run / "evaluation" / "base" / "base-tot-beam-2.test.json")
+    own, bound = record.of("search"), record.of("oracle")
+    assert own.cost.tokens == bound.cost.tokens > 100
+    assert bound.rate.rate >= own.rate.rate
+    table = results(RunFolder(small_run))
+    searches = [row for row in table if row.choice.is_search]
+    assert {(row.choice.kind, row.reasoner, row.choice.n) for row in searches} == {
+        ("search", "tot", None),
+        ("self_consistency", "cot", 4),
+        ("best_of_n", "cot", 4),
+    }
+    best = max(row.rate.rate for row in searches if row.model == "base")
+    assert headline(table).search.rate.rate == best
 
 
 def test_a_run_that_is_not_tuned_yet_has_no_results(small_run, tmp_path):
     shutil.copy(small_run / "manifest.json", tmp_path)
     shutil.copytree(small_run / "evaluation" / "base", tmp_path / "evaluation" / "base")
     run = Run.load(tmp_path)
-    assert {row["model"] for row in summary(run)["results"]} == {"none", "base"}
-    assert summary(run)["headline"] is None
+    assert {row.model for row in summary(run).results} == {"none", "base"}
+    assert summary(run).headline is None
     with pytest.raises(RunError, match="no results yet"):
         closing(run)
 
@@ -131,16 +154,22 @@ def test_the_same_command_again_does_nothing(small_run, small_preset):
 
 def test_a_changed_setting_runs_only_what_depends_on_it(small_run, tmp_path):
     run = Run.load(small_run)
-    data = read_json(small_run / "manifest.json")
-    data["preset"]["tuning"]["alpha"] = 0.5
-    changed = Run(small_run, data)
-    done = {
-        s.name for s in STAGES
-        if changed.finished(s, changed.input_hash(s.parts, s.upstream))
-    }  # fmt: skip
+    manifest = read_manifest(small_run)
+    manifest.preset["tuning"]["alpha"] = 0.5
+    changed = Run(small_run, manifest)
+    done = {s.name for s in STAGES if changed.finished(s, changed.input_hash(s.parts, s.upstream))}
     assert {"problems", "baseline", "search"} <= done
     assert "tune" not in done
     assert all(run.finished(s, run.input_hash(s.parts, s.upstream)) for s in STAGES)
+
+
+def test_the_manifest_gives_back_an_equal_preset_with_equal_labels(small_run, small_preset):
+    asked = parse(yaml.safe_load(small_preset.read_text()), "here")
+    known = Run.load(small_run).preset
+    assert known == asked
+    for name in ("search", "evaluation"):
+        labels = [[each.label for each in getattr(one, name)] for one in (known, asked)]
+        assert labels[0] == labels[1]
 
 
 def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> None:
@@ -149,7 +178,7 @@ def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> N
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            status = read_json(folder / "manifest.json")["stages"][stage]["status"]
+            status = read_manifest(folder).stages[stage].status
         except (OSError, KeyError):
             status = None
         if status is not None:
@@ -162,19 +191,32 @@ def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> N
 
 def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_path):
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "ltf_lite.cli", "train", str(small_preset), "--out",
-               str(folder)]  # fmt: skip
-    for stage, delay in [("problems", 0.1), ("baseline", 4.0), ("search", 3.5), ("search", 5.0),
-                         ("tune", 6.0), ("tune", 8.0), ("merge", 2.0), ("evaluate", 4.0),
-                         ("export", 4.0), ("report", 0.3)]:  # fmt: skip
+    command = [sys.executable, "-m", "ltf_lite", "train", str(small_preset), "--out", str(folder)]
+    kills = [
+        ("problems", 0.1),
+        ("baseline", 4.0),
+        ("search", 3.5),
+        ("search", 5.0),
+        ("tune", 6.0),
+        ("tune", 8.0),
+        ("merge", 2.0),
+        ("evaluate", 4.0),
+        ("export", 4.0),
+        ("report", 0.3),
+    ]
+    for stage, delay in kills:
         kill_during(command, folder, stage, delay)
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr
-    key = ("problem_id", "text", "reasoner", "kind", "seed")
-    wanted = [tuple(row[k] for k in key) for row in read(small_run / "harvest")]
-    assert [tuple(row[k] for k in key) for row in read(folder / "harvest")] == wanted
-    steps = [json.loads(line)["step"] for line in (folder / "tuning/log.jsonl").open()]
-    assert steps == [10, 20, 30]
+    found = [
+        [
+            (row.problem.id, row.text, row.label, row.kind, row.seed)
+            for row in read(each / "harvest")
+        ]
+        for each in (small_run, folder)
+    ]
+    assert found[0] == found[1]
+    assert [line.step for line in read_log(folder / "tuning/log.jsonl")] == [10, 20, 30]
     assert rates(folder) == rates(small_run)
 
 
@@ -200,9 +242,9 @@ def test_the_run_of_another_preset_is_refused_and_kept(small_run, tmp_path):
 def test_force_new_sets_the_old_run_aside(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    Run.prepare(folder, Run(folder, {"preset": SMALL, "stages": {}}).preset, False)
+    Run.prepare(folder, Run(folder, Manifest(SMALL, {})).preset, False)
     (folder / "keep.txt").write_text("mine")
-    other = Run(folder, {"preset": {**SMALL, "name": "other"}, "stages": {}}).preset
+    other = Run(folder, Manifest({**SMALL, "name": "other"}, {})).preset
     run = Run.prepare(folder, other, True)
     assert run.preset.name == "other"
     (aside,) = [p for p in tmp_path.iterdir() if p != folder]
@@ -236,5 +278,5 @@ def test_a_full_disk_is_one_sentence_and_what_was_done_stays(small_preset, tmp_p
     one_sentence(result, 1, "File too large")
     for file in folder.rglob("*.parquet"):
         assert file.stat().st_size > 0
-    stages = read_json(folder / "manifest.json")["stages"] if limit > 3_000 else {}
-    assert all(entry["status"] in ("done", "failed") for entry in stages.values())
+    stages = read_manifest(folder).stages if limit > 3_000 else {}
+    assert all(entry.status in ("done", "failed") for entry in stages.values())

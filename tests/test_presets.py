@@ -6,17 +6,22 @@ import copy
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
-from dataclasses import fields
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from ltf_lite import doctor, presets
-from ltf_lite.cli import main
+from ltf_lite import presets
+from ltf_lite.app.cli.main import main
+from ltf_lite.core import machine
+from ltf_lite.core.manifest import Card
 from ltf_lite.pipeline import RunError
-from ltf_lite.pipeline.fit import needs, preview
+from ltf_lite.pipeline.needs import needs, preview
 from ltf_lite.pipeline.train import check
+from ltf_lite.presets.schema import RetentionSection
 from ltf_lite.reasoners import REASONERS, get_reasoner
 from ltf_lite.tasks import TaskError
 from tests.conftest import SMALL
@@ -66,10 +71,10 @@ def test_what_a_preset_needs_is_said_at_once_without_the_network(name, no_networ
     preset, began = presets.load(name), time.monotonic()
     said = needs(preset)
     assert time.monotonic() - began < 2
-    assert preview(preset, None, "Some Card", None, online=False)["card"] == said["card"]
-    assert said["has"] == said["sentence"].startswith("This machine can train it: ")
-    assert said["disk"]["needed"] > 1e6
-    assert said["disk"]["free"] > 0
+    assert preview(preset, None, "Some Card", None, online=False).card == said.card
+    assert said.has == said.sentence.startswith("This machine can train it: ")
+    assert said.disk.needed > 1e6
+    assert said.disk.free > 0
 
 
 @pytest.mark.parametrize(
@@ -84,17 +89,26 @@ def test_what_a_preset_needs_is_said_at_once_without_the_network(name, no_networ
     ],
 )
 def test_whether_this_machine_has_it_is_a_sentence(name, found, has, words, monkeypatch):
-    facts = {"disk_free": 10**12, "cards": [], "packages": {"unsloth": None}}
-    monkeypatch.setattr(doctor, "free_memory", lambda: (found[0], found[1] * 2**30))
-    monkeypatch.setattr(doctor, "facts", lambda: facts)
+    here = replace(machine.facts(), disk_free=10**12, cards=(), packages={"unsloth": None})
+    monkeypatch.setattr(machine, "free_memory", lambda: (found[0], found[1] * 2**30))
+    monkeypatch.setattr(machine, "facts", lambda: here)
     said = needs(presets.load(name))
-    assert (said["has"], said["cuda"], said["unsloth"]) == (has, found[0] is not None, None)
-    assert words in said["sentence"]
+    assert (said.has, said.cuda, said.unsloth) == (has, found[0] is not None, None)
+    assert words in said.sentence
     if has:
-        facts["disk_free"] = 10**6
+        here = replace(here, disk_free=10**6)
         said = needs(presets.load(name))
-        assert not said["has"]
-        assert "on disk" in said["sentence"]
+        assert not said.has
+        assert "on disk" in said.sentence
+
+
+def test_a_card_that_torch_cannot_use_is_named(monkeypatch):
+    here = replace(machine.facts(), disk_free=10**12, cards=(Card("Some Card", 2**34),))
+    monkeypatch.setattr(machine, "free_memory", lambda: (None, 2**40))
+    monkeypatch.setattr(machine, "facts", lambda: here)
+    said = needs(presets.load("qwen2.5-math-7b-12gb"))
+    assert not said.has
+    assert "torch can't use the Some Card here" in said.sentence
 
 
 def test_what_a_base_unknown_here_needs_is_not_asked_of_the_network(no_network):
@@ -149,7 +163,30 @@ def changed(path: str, value) -> dict:
         ("engine", {"name": "sever", "url": "x"}, ["engine", "sever", "server"]),
         ("engine", {"name": "server", "ulr": "x"}, ["engine.ulr", "url"]),
         ("engine", {"name": "server"}, ["engine.url", "missing"]),
-        ("engine", {"name": "llamacpp", "url": "x"}, ["engine.url", "llamacpp"]),
+        ("engine", {"name": "llamacpp", "url": "x"}, ["engine.url", "llamacpp", "leave it out"]),
+        ("engine", {"name": ["torch"]}, ["engine.name", "torch"]),
+        ("engine", "torch", ["engine", "mapping of settings", "torch"]),
+        ("task", {"count": 4}, ["task.name", "missing"]),
+        ("task.ranked", "x.csv", ["task.ranked", "countdown"]),
+        ("task.name", "coutdown", ["task.name", "coutdown", "countdown", "game24"]),
+        ("task.count", 9, ["task.count", "from 2 to 6, not 9"]),
+        ("task.numbers", [9, 3], ["task.numbers", "smaller end first"]),
+        ("tuning", {**SMALL["tuning"], "method": "uftt"}, ["tuning.method", "uftt", "'uft'"]),
+        (
+            "tuning",
+            {**SMALL["tuning"], "method": "sft"},
+            ["tuning.alpha", "of sft", "leave it out"],
+        ),
+        ("tuning", {**SMALL["tuning"], "method": "simpo"}, ["tuning.alpha", "of simpo"]),
+        ("tuning.beta", 0.1, ["tuning.beta", "of uft", "leave it out"]),
+        ("tuning.steps", None, ["tuning.steps", "integer"]),
+        ("model.ask", "compat", ["model.ask", "compat", "compact", "few_shot", "zero_shot"]),
+        ("model.learn", "chat", ["model.learn", "chat", "zero_shot"]),
+        ("export", {"also": [{"name": "olama"}]}, ["export.also.0.name", "olama", "ollama"]),
+        ("retention", {"tott": 0.9}, ["retention.tott", "did you mean 'tot'"]),
+        ("retention", {"bfs": 0.9}, ["retention.bfs"]),
+        ("retention", {"tot": 11}, ["retention.tot", "less than or equal to 10"]),
+        ("harvest", {"reasoners": ["rap"]}, ["harvest.reasoners", "no rap", "bfs, cot, dfs, tot"]),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(path, value, words):
@@ -161,39 +198,111 @@ def test_a_bad_setting_is_refused_by_name(path, value, words):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "word"),
-    [
-        ("task.numbers", [1, 1], "found only 0"),
-        ("task.targets", [900, 901], "max_intermediate"),
-        ("task.numbers", [9, 3], "smaller end first"),
-        ("task.count", 9, "count"),
-        ("task.ranked", "x.csv", "ranked"),
-        ("task.name", "coutdown", "countdown"),
-    ],
+    ("targets", "cap", "word"),
+    [([50, 60], 999, "found only 0"), ([900, 901], 500, "max_intermediate")],
 )
-def test_an_impossible_task_is_refused_before_anything_is_written(path, value, word):
-    data = changed(path, value)
-    if path == "task.numbers" and value == [1, 1]:
-        data["task"]["targets"] = [50, 60]
-    if path == "task.targets":
-        data["task"]["max_intermediate"] = 500
-    with pytest.raises(TaskError, match=word):
+def test_an_impossible_task_is_refused_before_anything_is_written(targets, cap, word):
+    told = {"numbers": [1, 1], "targets": targets, "max_intermediate": cap}
+    data = changed("task", SMALL["task"] | told)
+    with pytest.raises((TaskError, presets.PresetError), match=word):
         check(presets.parse(data, "here"))
 
 
-@pytest.mark.parametrize("name", REASONERS)
-def test_a_preset_knows_every_setting_of_every_reasoner(name):
-    known = {field.name for field in fields(REASONERS[name])}
-    section = presets.reasoner({"name": name}, "here")
-    asked = set(type(section).model_fields) - {"name", "problems"}
-    assert known - asked <= {"style"}  # the engine's
-    assert asked <= known
+@pytest.mark.parametrize("name", REASONERS.names())
+def test_a_preset_holds_the_reasoners_themselves(name):
+    data = changed("search", [{"name": name, "problems": 3}])
+    assert presets.parse(data, "here").search == (get_reasoner(name, problems=3),)
+    assert presets.reasoner({"name": name}, "here") == get_reasoner(name)
+
+
+def test_a_preset_is_the_same_after_it_was_written_down():
+    for name in FILES:
+        preset = presets.load(name)
+        told = json.loads(json.dumps(preset.model_dump(mode="json")))
+        assert presets.parse(told, "here") == preset
 
 
 def test_a_budget_is_given_in_tokens():
-    section = presets.reasoner({"name": "tot", "beam": 3, "budget": {"tokens": 500}}, "here")
-    assert section.settings() == {"beam": 3, "budget": 500}
-    assert get_reasoner("tot", **section.settings()).budget == 500
+    reasoner = presets.reasoner({"name": "tot", "beam": 3, "budget": {"tokens": 500}}, "here")
+    assert reasoner.settings() == {"beam": 3, "budget": 500}
+    assert reasoner.budget.tokens == 500
+
+
+@pytest.mark.parametrize("part", ["search", "evaluation"])
+def test_a_reasoner_that_the_task_cannot_serve_is_refused_by_name(part, tmp_path):
+    (tmp_path / "q.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    data = changed("task", {"name": "reference", "file": str(tmp_path / "q.jsonl")})
+    data["search"] = data["evaluation"] = [{"name": "cot"}]
+    presets.parse(data, "here")
+    data[part] = [{"name": "cot"}, {"name": "dfs"}]
+    with pytest.raises(presets.PresetError) as caught:
+        presets.parse(data, "here")
+    assert str(caught.value) == (
+        "here: dfs needs an exact solver, which reference has none of; use cot, rap or tot"
+    )
+
+
+def test_the_dialects_are_the_bases_own_or_what_the_preset_says():
+    def dialects(**model: str) -> tuple[str, str]:
+        return presets.parse(changed("model", model), "here").dialects
+
+    assert dialects(base="tiny-base") == ("compact", "compact")
+    assert dialects(base="tiny-base", ask="few_shot", learn="zero_shot") == (
+        "few_shot",
+        "zero_shot",
+    )
+    assert dialects(base="nobody/nothing") == ("few_shot", "zero_shot")
+    assert dialects(base="nobody/nothing", ask="compact") == ("compact", "compact")
+    assert dialects(base="nobody/nothing", learn="few_shot") == ("few_shot", "few_shot")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_real_base_is_asked_few_shot_and_taught_zero_shot(name):
+    expected = ("few_shot", "zero_shot") if name.startswith("qwen") else ("compact", "compact")
+    assert presets.load(name).dialects == expected
+
+
+def test_every_reasoner_that_grows_a_tree_with_a_model_may_have_a_floor():
+    trees = {r.model_fields["name"].default for r in REASONERS.all() if r.grows_tree}
+    assert trees >= {"tot", "rap"}
+    assert set(RetentionSection(**dict.fromkeys(trees, 0.9)).floors()) == trees
+
+
+def test_a_floor_needs_something_that_measures_it():
+    data = changed("retention", {"tot": 0.9, "sample": 0.5, "rap": 0.8})
+    assert presets.parse(data, "here").retention.floors() == data["retention"]
+    for kept in range(len(SMALL["evaluation"])):
+        left = {**data, "evaluation": [SMALL["evaluation"][1], SMALL["evaluation"][kept]]}
+        with pytest.raises(presets.PresetError, match=r"retention\.\w+ needs such a reasoner"):
+            presets.parse(left, "here")
+
+
+def test_what_a_preset_leaves_out_has_a_default():
+    preset = presets.parse(SMALL, "here")
+    assert preset.engine.name == "torch"
+    assert preset.tuning.method == "uft"
+    assert [each.name for each in preset.export.also] == ["ollama"]
+    assert (preset.model.ask, preset.model.learn) == (None, None)
+    assert preset.harvest.negatives.balance == "none"
+
+
+def test_reading_a_preset_loads_nothing_heavy(tmp_path):
+    heavy = ("torch", "transformers", "llama_cpp", "scipy", "matplotlib", "gradio", "pyarrow")
+    code = (
+        "import sys; from ltf_lite import presets; presets.load('tiny').dialects; "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_presets_are_looked_for_here_then_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert presets.find("tiny") == FILES["tiny"]
+    (tmp_path / "presets").mkdir()
+    own = tmp_path / "presets" / "tiny.yaml"
+    own.write_text(FILES["tiny"].read_text())
+    assert presets.find("tiny").resolve() == own
 
 
 def test_an_unknown_preset_names_the_nearest():

@@ -6,26 +6,40 @@ import copy
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 import yaml
 
 from ltf_lite import presets
-from ltf_lite.engines import model_path, open_engine
-from ltf_lite.evaluation import retention
+from ltf_lite.core.files import read_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import read_manifest
+from ltf_lite.engines import open_engine
 from ltf_lite.evaluation.heldout import HeldoutError, nll, paragraphs
-from ltf_lite.evaluation.retention import kept, missed, read_elsewhere, said
-from ltf_lite.files import read_json
-from ltf_lite.pipeline import abilities, jobs
+from ltf_lite.evaluation.retention import (
+    RetentionRow,
+    floors_of,
+    kept,
+    missed,
+    read_elsewhere,
+    retention,
+    said,
+    unheld,
+)
+from ltf_lite.evaluation.types import Abilities, Ability, read_abilities
+from ltf_lite.pipeline import abilities
+from ltf_lite.pipeline.run import jobs
 from ltf_lite.pipeline.train import check
 from ltf_lite.presets import PresetError
-from ltf_lite.report.kept_tables import retention_table
-from ltf_lite.report.tables import as_markdown
-from ltf_lite.tasks import get_task, sibling_of
+from ltf_lite.report.results import records
+from ltf_lite.report.tables.base import as_markdown
+from ltf_lite.report.tables.kept import retention_table
+from ltf_lite.tasks import get_task
+from ltf_lite.tuning.types import TuningResult, read_log
 from tests.conftest import SMALL, ltf, one_sentence
-
-BASE = model_path("tiny-base")
+from tests.records import oracle, record, voted
 
 
 def preset(**changes):
@@ -50,9 +64,9 @@ def test_of_a_paragraph_what_follows_its_first_line_or_word_is_scored(tmp_path):
 def test_the_nll_is_that_of_the_logits(engine):
     pairs = paragraphs(abilities.heldout_file(preset()))[:20]
     found = nll(engine, pairs)
-    assert found["n"] == len(found["each"]) == 20
+    assert found.n == len(found.each) == 20
     total = tokens = 0.0
-    for (given, rest), (logprob, count) in zip(pairs, found["each"], strict=True):
+    for (given, rest), (logprob, count) in zip(pairs, found.each, strict=True):
         head = engine.tokenizer(given)["input_ids"]
         tail = engine.tokenizer(rest, add_special_tokens=False)["input_ids"]
         with torch.no_grad():
@@ -61,28 +75,32 @@ def test_the_nll_is_that_of_the_logits(engine):
         by_hand = sum(math.log(p[len(head) + i - 1, t]) for i, t in enumerate(tail))
         assert (logprob, count) == (pytest.approx(by_hand, rel=1e-4, abs=1e-5), len(tail))
         total, tokens = total - by_hand, tokens + len(tail)
-    assert found["tokens"] == tokens
-    assert found["nll"] == pytest.approx(total / tokens, rel=1e-4)
+    assert found.tokens == tokens
+    assert found.nll == pytest.approx(total / tokens, rel=1e-4)
 
 
 def test_a_long_paragraph_is_cut_to_the_context(engine):
     found = nll(engine, [("word", " über" * 2000), ("x" * 5000 + "\n", "y" * 5000)])
-    assert found["n"] == 2
-    assert all(50 < tokens < engine.context for _, tokens in found["each"])
+    assert found.n == 2
+    assert all(50 < tokens < engine.context for _, tokens in found.each)
 
 
 def test_the_text_is_read_by_llama_cpp_alike(engine, base_gguf):
     pairs = paragraphs(abilities.heldout_file(preset()))
     gguf = open_engine(base_gguf, exact=True)
-    assert nll(gguf, pairs)["nll"] == pytest.approx(nll(engine, pairs)["nll"], rel=1e-4)
+    assert nll(gguf, pairs).nll == pytest.approx(nll(engine, pairs).nll, rel=1e-4)
     gguf.close()
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file"), (b"", "no paragraph"), (b"a\n\nb\n", "more than one word"),
-     (b"\xff\xfe\x00", "no UTF-8 text")],
-)  # fmt: skip
+    [
+        (None, "No such file"),
+        (b"", "no paragraph"),
+        (b"a\n\nb\n", "more than one word"),
+        (b"\xff\xfe\x00", "no UTF-8 text"),
+    ],
+)
 def test_a_text_that_is_none_is_refused(tmp_path, content, words):
     file = tmp_path / "text.txt"
     if content is not None:
@@ -109,19 +127,28 @@ def test_an_ability_is_named_for_its_reasoner_and_no_verifier_picks():
     cot = {"name": "cot", "max_tokens": 40}
     sections = preset(
         evaluation=[
-            {"name": "random"}, {"name": "dfs"}, {**cot, "n": 4, "temperature": 0.7},
-            {**cot, "n": 1}, {"name": "tot"}, {"name": "tot", "oracle": True},
-            {"name": "tot", "beam": 8}, {"name": "rap", "oracle": True},
+            {"name": "random"},
+            {"name": "dfs"},
+            {**cot, "n": 4, "temperature": 0.7},
+            {**cot, "n": 1},
+            {"name": "tot"},
+            {"name": "tot", "oracle": True},
+            {"name": "tot", "beam": 8},
+            {"name": "rap", "oracle": True},
         ]
-    ).evaluation  # fmt: skip
-    found = abilities.named(sections)
+    ).evaluation
+    found = {asked.name: asked for asked in abilities.named(sections)}
     assert list(found) == ["sample", "single_pass", "tot", "tot beam=8", "rap"]
-    assert found["rap"].label == "rap"
+    assert [(asked.kind, asked.by) for asked in found.values()][2:4] == [
+        ("tot", ""),
+        ("tot", "beam=8"),
+    ]
+    assert found["rap"].reasoner.label == "rap"
 
 
 def test_the_sibling_task_gives_what_it_has():
-    assert sibling_of("countdown").name == "game24"
-    countdown = sibling_of("game24")
+    assert get_task("countdown").sibling().name == "game24"
+    countdown = get_task("game24").sibling()
     assert (countdown.name, countdown.numbers) == ("countdown", (1, 50))
     assert len(countdown.up_to("test", 30, 0)) == 30
     few = get_task("game24").up_to("test", 5000, 0)
@@ -133,34 +160,58 @@ def test_the_sibling_task_gives_what_it_has():
 
 
 def test_what_was_kept_is_relative_to_the_base():
-    share = kept({"tot": 0.5, "rap": 0.0, "heldout_nll": 2.0},
-                 {"tot": 0.4, "rap": 0.1, "heldout_nll": 2.4})  # fmt: skip
+    share = kept(
+        {"tot": 0.5, "rap": 0.0, "heldout_nll": 2.0}, {"tot": 0.4, "rap": 0.1, "heldout_nll": 2.4}
+    )
     assert share == {"tot": pytest.approx(0.8), "rap": None, "heldout_nll": pytest.approx(1.2)}
+
+
+def ability(kind: str, value: float, label: str = "", by: str = "") -> Ability:
+    return Ability(f"{kind} {by}".strip(), kind, label or kind, "hash", 10, value, by=by)
 
 
 def test_a_floor_is_missed_from_below_and_the_ceiling_of_the_nll_from_above():
     share = {"tot": 0.8, "tot beam=8": 0.5, "rap": None, "sample": 3.0, "heldout_nll": 1.2}
-    floors = {"tot": 0.8, "rap": 0.9, "sample": 1.0, "heldout_nll": 1.1}
+    base = [ability("tot", 0.5), ability("tot", 0.5, by="beam=8"), ability("rap", 0.0)]
+    base += [ability("sample", 0.1), ability("heldout_nll", 2.0)]
+    floors = floors_of(base, {"tot": 0.8, "rap": 0.9, "sample": 1.0, "heldout_nll": 1.1})
+    assert floors["tot beam=8"] == floors["tot"] == 0.8  # a floor holds for all of its kind
     first, second = missed(share, floors)
-    assert (first["ability"], first["shortfall"]) == ("tot beam=8", pytest.approx(0.375))
-    assert (second["ability"], second["shortfall"]) == ("heldout_nll", pytest.approx(1.2 / 1.1 - 1))
+    assert (first.ability, first.shortfall) == ("tot beam=8", pytest.approx(0.375))
+    assert (second.ability, second.shortfall) == ("heldout_nll", pytest.approx(1.2 / 1.1 - 1))
     assert said(first) == "tot beam=8 is 0.50 of the base's (at least 0.8)"
     assert said(second) == "the NLL of the held-out text is 1.20 times the base's (at most 1.1)"
     assert missed({"tot": 0.63 / 0.7}, {"tot": 0.9}) == []
+    assert unheld({one.name: one.value for one in base}, floors) == ["rap"]
 
 
 def test_what_the_run_does_not_tune_on_is_among_what_was_kept():
     def told(model, rate, nats):
-        found = {"sibling": {"label": "game24", "rate": rate},
-                 "heldout_nll": {"label": "a.txt", "nll": nats}}  # fmt: skip
-        return {"model": model, "abilities": found}
+        own = ability("sibling", rate, "game24"), ability("heldout_nll", nats, "a.txt")
+        return Abilities("countdown", model, own)
 
     rows = retention([], [told("base", 0.5, 1.0), told("tuned", 0.25, 1.5)])
     assert rows == [
-        {"reasoner": "game24", "ability": "sibling", "base": 0.5, "tuned": 0.25, "ratio": 0.5},
-        {"reasoner": "a.txt", "ability": "heldout_nll", "base": 1.0, "tuned": 1.5, "ratio": 1.5},
+        RetentionRow("game24", "sibling", "single pass on the sibling task", 0.5, 0.25, 0.5),
+        RetentionRow("a.txt", "heldout_nll", "NLL of a held-out text", 1.0, 1.5, 1.5),
     ]
     assert retention([], [told("base", 0.5, 1.0)]) == []
+
+
+def test_of_the_same_reasoner_every_choice_and_the_valid_steps_are_kept_or_lost():
+    def told(model, marks, valid):
+        return record(model, "cot", {voted(4): marks, oracle(4): "1111"}, valid_steps=valid, many=4)
+
+    rows = retention([told("base", "1100", 0.8), told("tuned", "1110", 0.4)])
+    assert rows == [
+        RetentionRow("cot many=4", "self_consistency", "self-consistency@4", 0.5, 0.75, 1.5),
+        RetentionRow(
+            "cot many=4", "oracle", "oracle@4 (the verifier picks: upper bound)", 1.0, 1.0, 1.0
+        ),
+        RetentionRow("cot many=4", "valid_steps", "valid steps", 0.8, 0.4, 0.5),
+    ]
+    other = replace(told("tuned", "1110", 0.4), label="cot many=5")
+    assert retention([told("base", "1100", 0.8), other]) == []
 
 
 # ---- a run that misses its floor
@@ -193,9 +244,9 @@ def test_a_run_below_its_floor_says_so_and_exports_all_the_same(fallen):
     assert "BELOW ITS FLOOR" in ended.stderr
     assert "BELOW ITS FLOOR: the NLL of the held-out text is 1." in ended.stdout
     assert (folder / "gguf" / "fallen.q8_0.gguf").is_file()
-    assert all(
-        s["status"] == "done" for s in read_json(folder / "manifest.json")["stages"].values()
-    )
+    stages = read_manifest(folder).stages.values()
+    assert len(stages) == 8
+    assert all(stage.status == "done" for stage in stages)
 
 
 def test_the_same_command_again_ends_alike_and_the_app_takes_it_for_done(fallen):
@@ -204,38 +255,44 @@ def test_the_same_command_again_ends_alike_and_the_app_takes_it_for_done(fallen)
     assert again.returncode == 3, again.stderr
     (row,) = json.loads(again.stdout)["below"]
     assert (row["ability"], row["floor"]) == ("heldout_nll", 0.5)
-    assert jobs.start(str(file), folder.parent)["ended"] is None
+    assert jobs.start(str(file), folder.parent).ended is None
 
 
 def test_every_checkpoint_is_measured_against_the_base(fallen):
     _, folder, _ = fallen
-    base = read_json(folder / "tuning" / "base.json")["abilities"]
-    asked = {name: ability["n"] for name, ability in base.items()}
-    assert asked == {"single_pass": 12, "valid_steps": 12, "tot": 6, "sibling": 6,
-                     "heldout_nll": 200}  # fmt: skip
-    lines = [json.loads(line) for line in (folder / "tuning" / "log.jsonl").open()]
-    assert [line["step"] for line in lines] == [2, 4]
+    at = RunFolder(folder)
+    base = read_abilities(at.base_abilities, "countdown").abilities
+    assert {one.name: one.n for one in base} == {
+        "single_pass": 12,
+        "valid_steps": 12,
+        "tot": 6,
+        "sibling": 6,
+        "heldout_nll": 200,
+    }
+    lines = read_log(at.tuning_log)
+    assert [line.step for line in lines] == [2, 4]
     for line in lines:
-        assert line["kept"] == kept(abilities.values(base), line["abilities"])
-        assert line["shortfall"] == pytest.approx(line["kept"]["heldout_nll"] / 0.5 - 1)
-        assert line["success"] == line["abilities"]["single_pass"]
-    nearest = min(lines, key=lambda line: line["shortfall"])
-    result = read_json(folder / "tuning" / "result.json")
-    assert result["step"] == nearest["step"]
-    assert result["validation"]["kept"] == nearest["kept"]
+        found = line.validation
+        assert found.kept == kept(abilities.values(base), found.abilities)
+        assert found.shortfall == pytest.approx(found.kept["heldout_nll"] / 0.5 - 1)
+        assert found.success == found.abilities["single_pass"]
+    nearest = min(lines, key=lambda line: line.validation.shortfall)
+    result = read_as(at.tuning_result, TuningResult)
+    assert result.step == nearest.step
+    assert result.validation.kept == nearest.validation.kept
 
 
 def test_base_and_tuned_model_are_asked_what_the_run_does_not_tune_on(fallen):
     _, folder, _ = fallen
-    base, tuned = read_elsewhere(folder)
-    assert (base["model"], tuned["model"]) == ("base", "tuned")
-    for record in (base, tuned):
-        assert record["task"] == "countdown"
-        assert record["abilities"]["sibling"]["n"] == 8
-    measured = read_json(folder / "tuning" / "base.json")["abilities"]["heldout_nll"]["nll"]
-    assert base["abilities"]["heldout_nll"]["nll"] == pytest.approx(measured)
-    table = as_markdown(retention_table(folder))
-    assert f"| {tuned['abilities']['heldout_nll']['nll']:.4f} |" in table
+    at = RunFolder(folder)
+    base, tuned = read_elsewhere(at, "countdown")
+    assert (base.model, tuned.model) == ("base", "tuned")
+    told = [{one.kind: one for one in each.abilities} for each in (base, tuned)]
+    assert [each["sibling"].n for each in told] == [8, 8]
+    before = {one.kind: one.value for one in read_abilities(at.base_abilities).abilities}
+    assert told[0]["heldout_nll"].value == pytest.approx(before["heldout_nll"])
+    table = as_markdown(retention_table(records(at), [base, tuned]))
+    assert f"| {told[1]['heldout_nll'].value:.4f} |" in table
     assert "| game24 | single pass on the sibling task |" in table
 
 

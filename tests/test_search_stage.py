@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltf_lite.engines import EngineError
-from ltf_lite.harvest import read
+from ltf_lite.harvest import Row, read
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.stages import problems, search
 from ltf_lite.presets import parse
@@ -19,13 +19,16 @@ from tests.conftest import SMALL
 from tests.llama_server import free_port, serving
 
 ALL = [
-    *({"name": "cot", "n": 2, "temperature": t, "top_p": p}
-      for t in (0.5, 0.7, 1.0) for p in (0.7, 0.9, 1.0)),
+    *(
+        {"name": "cot", "n": 2, "temperature": t, "top_p": p}
+        for t in (0.5, 0.7, 1.0)
+        for p in (0.7, 0.9, 1.0)
+    ),
     *({"name": "tot", "beam": beam} for beam in (1, 3, 5)),
     *({"name": "rap", "iterations": 4, "exploration": w} for w in (0.5, 1.0, 2.0)),
     {"name": "bfs"},
     {"name": "dfs", "failures": 2},
-]  # fmt: skip
+]
 
 
 def prepared(folder: Path, sections: list[dict], train: int, **parts) -> Run:
@@ -38,8 +41,8 @@ def prepared(folder: Path, sections: list[dict], train: int, **parts) -> Run:
     return run
 
 
-def key(row) -> tuple:
-    return tuple(row[k] for k in ("problem_id", "text", "reasoner", "kind", "seed"))
+def key(row: Row) -> tuple:
+    return row.problem.id, row.text, row.label, row.kind, row.seed
 
 
 def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
@@ -49,11 +52,12 @@ def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     wanted = {section.label for section in run.preset.search}
     assert len(wanted) == len(ALL)
     # paths that several found are read once, under the first of their names
-    assert {row["reasoner"].split()[0] for row in rows} == {"cot", "tot", "rap", "bfs", "dfs"}
-    assert len({row["reasoner"] for row in rows}) > 9
-    assert {True, False} == {row["correct"] for row in rows}
-    finished = [r for r in rows if r["reasoner"].startswith("rap") and len(r["steps"]) == 3]
-    assert all(row["tokens"] > 0 and row["logprob"] < 0 for row in finished if row["correct"])
+    assert {row.reasoner for row in rows} == {"cot", "tot", "rap", "bfs", "dfs"}
+    assert len({row.label for row in rows}) > 9
+    assert {True, False} == {row.correct for row in rows}
+    finished = [row for row in rows if row.reasoner == "rap" and row.text.count("\n") == 3]
+    assert any(row.correct for row in rows if row.reasoner in ("rap", "tot", "cot"))
+    assert all(row.tokens > 0 and row.logprob < 0 for row in finished if row.correct)
     told = capfd.readouterr().err
     assert "search 1/17, cot n=2 temperature=0.5 top_p=0.7: problems: 6/6" in told
     assert "search 13/17, rap" in told
@@ -66,9 +70,9 @@ def test_the_search_can_use_a_gguf_file(tmp_path, base_gguf):
     run = prepared(tmp_path / "run", sections, 6, engine=engine)
     search.main(run)
     rows = list(read(run.folder / "harvest"))
-    assert {row["engine"] for row in rows} == {str(base_gguf)}
-    assert {row["reasoner"].split()[0] for row in rows} == {"tot", "cot"}
-    assert all(row["prompt"].count(":") == 1 for row in rows)  # in the base's own style
+    assert {row.engine for row in rows} == {str(base_gguf)}
+    assert {row.reasoner for row in rows} == {"tot", "cot"}
+    assert all(row.prompt.count(":") == 1 for row in rows)  # in the base's own dialect
 
 
 def test_a_server_that_dies_loses_nothing_that_was_finished(tmp_path, base_gguf):

@@ -13,8 +13,9 @@ from threading import Barrier
 
 import pytest
 
-from ltf_lite.engines import EngineError, Sampling, open_engine, server_client
-from ltf_lite.engines.server import ServerEngine
+from ltf_lite.engines import Dialect, EngineError, Sampling, open_engine
+from ltf_lite.engines.server import client as server_client
+from ltf_lite.engines.server.engine import ServerEngine
 
 KEY = "sk-very-secret-0123456789"
 DROP = None  # an answer that is none: the connection is closed
@@ -24,9 +25,14 @@ def completion(text="yes", logprobs=(-0.5, -0.25), finish="stop", **logprob_fiel
     """The body of an answer; two tokens to a prompt of seven."""
     found = {"tokens": ["y", "es"], "text_offset": [0, 1], "token_logprobs": list(logprobs)}
     choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": found | logprob_fields}
-    return {"id": "1", "object": "text_completion", "created": 1, "model": "m",
-            "choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 2,
-                                           "total_tokens": 9}}  # fmt: skip
+    return {
+        "id": "1",
+        "object": "text_completion",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9},
+    }
 
 
 class Server(ThreadingHTTPServer):
@@ -164,8 +170,11 @@ def test_no_tokens_asked_for_no_request_made(engine, server):
 
 def test_the_log_probabilities_of_llama_server_are_read_too(engine, server):
     content = [{"token": "y", "logprob": -1.0}, {"token": "es", "logprob": -2.0}]
-    server.answer = lambda *_: (200, {}, completion(
-        token_logprobs=None, tokens=None, text_offset=None, content=content))  # fmt: skip
+    server.answer = lambda *_: (
+        200,
+        {},
+        completion(token_logprobs=None, tokens=None, text_offset=None, content=content),
+    )
     assert engine.generate(["a"], Sampling())[0][0].logprob == -3.0
 
 
@@ -337,10 +346,10 @@ def test_what_is_no_completions_server(engine, server, body):
 
 
 def test_the_model_s_name(server):
-    named = open_engine(f"{server.url}/#other/name", style="zero_shot")
+    named = open_engine(f"{server.url}/#other/name", Dialect("zero_shot"))
     named.generate(["a"], Sampling())
     assert server.seen[0]["model"] == "other/name"
-    assert (named.name, named.style) == (f"{server.url}#other/name", "zero_shot")
+    assert (named.name, named.dialect.name) == (f"{server.url}#other/name", "zero_shot")
     named.close()
     server.models = {"data": [{"id": f"m{k}"} for k in range(9)]}
     said = refusal(lambda: open_engine(server.url))

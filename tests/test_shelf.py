@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from ltf_lite.app.web.shelf import Shelf, missing
+from ltf_lite.core.errors import UsageError
 from ltf_lite.engines import TINY_BASE
-from ltf_lite.tasks import TaskError
-from ltf_lite.ui.shelf import Shelf, missing
 from tests.conftest import SMALL
 
 
@@ -34,7 +34,9 @@ def runs(tmp_path):
 def test_the_smallest_file_of_a_run_comes_first_and_the_embedded_base_last(runs):
     found = Shelf(runs).models()
     assert list(found) == ["older/a.gguf", "older/inner.gguf", "older/big.gguf", TINY_BASE]
-    assert found["older/a.gguf"].task["name"] == "countdown"
+    assert found["older/a.gguf"].task.name == "countdown"
+    assert found["older/a.gguf"].task.max_intermediate == 999
+    assert found[TINY_BASE].task is None
     assert found["older/a.gguf"].tuned
 
 
@@ -50,9 +52,9 @@ def test_links_that_lead_out_are_not_there(runs):
      "A.GGUF", "a.gguf\x00", None, 7, ["a.gguf"]],
 )  # fmt: skip
 def test_a_file_is_chosen_by_the_name_it_was_found_under_and_by_nothing_else(runs, name):
-    with pytest.raises(TaskError, match="choose one of the list"):
+    with pytest.raises(UsageError, match="choose one of the list"):
         Shelf(runs).gguf("older", name)
-    with pytest.raises(TaskError, match="choose one of the list"):
+    with pytest.raises(UsageError, match="choose one of the list"):
         Shelf(runs).model(name)
 
 
@@ -67,13 +69,13 @@ def test_of_a_report_the_page_and_its_numbers_can_be_had_and_nothing_else(runs):
     assert set(shelf.reports("older")) == {"index.html", "results.csv"}
     assert shelf.reports("newer") == {}  # its folder leads out
     for name in ("notes.txt", "../manifest.json", "", None):
-        with pytest.raises(TaskError, match="choose one of the list"):
+        with pytest.raises(UsageError, match="choose one of the list"):
             shelf.report("older", name)
 
 
 @pytest.mark.parametrize("run", ["linked", "../outside", "/", ".", "", "older/..", None])
 def test_no_run_but_those_in_the_folder(runs, run):
-    with pytest.raises(TaskError, match="there is no run"):
+    with pytest.raises(UsageError, match="there is no run"):
         Shelf(runs).ggufs(run)
 
 
@@ -100,5 +102,10 @@ def test_a_half_written_manifest_hides_its_run_alone(runs):
 
 def test_what_was_given_and_is_not_there_is_named(tmp_path):
     assert missing([TINY_BASE, "http://x/v1", "Qwen/Qwen3-4B"]) is None
-    assert missing([str(tmp_path / "no.gguf")]) == str(tmp_path / "no.gguf")
-    assert missing(["./nothing"]) == "./nothing"
+    assert str(tmp_path / "no.gguf") in missing([TINY_BASE, str(tmp_path / "no.gguf")])
+    assert "./nothing" in missing(["./nothing"])
+
+
+def test_a_run_that_is_still_trained_may_be_given(runs):
+    assert missing([str(runs / "newer")]) is None
+    assert list(Shelf(runs.parent / "none", (str(runs / "newer"),)).models()) == [TINY_BASE]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltf_lite.tasks.arithmetic import Rules, evaluate
-from ltf_lite.tasks.solver import expression, moves, solutions, solvable, state
+from ltf_lite.tasks.numbers.rules import Rules, evaluate
+from ltf_lite.tasks.numbers.solver import expression, moves, solutions, solvable, state
 
 COUNTDOWN = Rules()
 CAPPED = Rules(maximum=60)
@@ -127,9 +127,9 @@ def test_moves_are_legal_distinct_and_canonical(rules, numbers):
         rest.remove(b)
         assert after == state([*rest, result])
     pairs = combinations(left, 2)
-    assert {m.result for m in found} == set().union(*(
-        _steps(Fraction(x), Fraction(y), rules) for x, y in pairs
-    ))  # fmt: skip
+    assert {m.result for m in found} == set().union(
+        *(_steps(Fraction(x), Fraction(y), rules) for x, y in pairs)
+    )
 
 
 def test_the_order_of_moves_does_not_change():

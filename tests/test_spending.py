@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from ltf_lite.files import read_json, write_json
-from ltf_lite.pipeline import spending
-from ltf_lite.pipeline.energy import Meter, counters
-from ltf_lite.pipeline.run import SPENT, Run
-from ltf_lite.pipeline.train import STAGES, finish
+from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import Spent, StageEntry, read_manifest
+from ltf_lite.evaluation.types import read_record
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run import spending
+from ltf_lite.pipeline.run.energy import Meter, counters
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.pipeline.train import finish
 from ltf_lite.presets import parse
+from ltf_lite.tuning.types import TuningResult
 from tests.conftest import SMALL
 
+SPENT = "spent.json"
 MODEL_STAGES = ("baseline", "search", "tune", "evaluate", "export")
 SPAN = 262_143_328_850  # microjoules, of a real package
 
@@ -74,47 +80,60 @@ def test_what_cannot_be_read_does_not_count(tmp_path):
 
 
 def test_joules_add_up_over_parts_and_are_not_told_where_nothing_counts(tmp_path, monkeypatch):
-    file, entry = tmp_path / SPENT, {"input": "a", "seconds": 2.0}
+    file, entry = tmp_path / SPENT, StageEntry(input="a", seconds=2.0)
     monkeypatch.setattr(spending, "counters", list)
     with spending.telling(file, "tune", entry, time.monotonic()):
         pass
-    assert not {"joules", "metered"} & spending.spent(file, "tune", "a").keys()
+    told = spending.spent(file, "tune", "a")
+    assert (told.joules, told.metered) == (None, ())
 
     counted = zone(tmp_path, "intel-rapl:0", "package-0", 0)
     monkeypatch.setattr(spending, "counters", lambda: packages(tmp_path))
     for part in (1, 2):
         with spending.telling(file, "tune", entry, time.monotonic() - 10):
             counted.write_text(f"{30_000_000 * part}\n")
-        entry |= spending.spent(file, "tune", "a")
-        assert entry["joules"] == 30.0 * part
-        assert entry["seconds"] == pytest.approx(2.0 + 10 * part, abs=0.5)
-    assert entry["metered"] == ["package-0"]
+        spending.take_over(entry, file, "tune")
+        assert entry.joules == 30.0 * part
+        assert entry.seconds == pytest.approx(2.0 + 10 * part, abs=0.5)
+    assert entry.metered == ("package-0",)
 
 
 def test_what_is_told_of_another_stage_or_input_is_left(tmp_path):
     file = tmp_path / SPENT
-    assert spending.spent(file, "tune", "a") == {}
-    with spending.telling(file, "tune", {"input": "a"}, time.monotonic()):
+    assert spending.spent(file, "tune", "a") is None
+    with spending.telling(file, "tune", StageEntry(input="a"), time.monotonic()):
         pass
-    assert spending.spent(file, "tune", "a")["peak_bytes"] > 1e6
-    assert spending.spent(file, "tune", "b") == spending.spent(file, "search", "a") == {}
-    file.write_text(file.read_text()[:20])
-    assert spending.spent(file, "tune", "a") == {}
+    assert spending.spent(file, "tune", "a").peak_bytes > 1e6
+    assert spending.spent(file, "tune", "b") is spending.spent(file, "search", "a") is None
+    entry = StageEntry(input="b", tokens_out=3)
+    spending.take_over(entry, file, "tune")
+    assert entry == StageEntry(input="b", tokens_out=3)
+    for content in (file.read_text()[:20], "[]", '{"stage": "tune", "input": "a", "spent": 3}'):
+        file.write_text(content)
+        assert spending.spent(file, "tune", "a") is None
+
+
+def test_what_no_system_tells_is_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert spending._peak() is None
+    both = spending.added(Spent(peak_bytes=5), Spent(seconds=1.0))
+    assert (both.peak_bytes, both.joules, both.peak_device_bytes) == (5, None, None)
 
 
 def test_every_stage_that_asks_a_model_tells_its_tokens(small_run):
-    stages = read_json(small_run / "manifest.json")["stages"]
+    stages, at = read_manifest(small_run).stages, RunFolder(small_run)
     for name in MODEL_STAGES:
         stage = stages[name]
-        assert min(stage["tokens_in"], stage["tokens_out"]) > 0, name
-        assert 0 < stage["engine_seconds"] < stage["seconds"], name
-    result = read_json(small_run / "tuning" / "result.json")
-    assert stages["tune"]["tokens_trained"] == sum(result["tokens"].values()) > 0
+        assert min(stage.tokens_in, stage.tokens_out) > 0, name
+        assert 0 < stage.engine_seconds < stage.seconds, name
+    result = read_as(at.tuning_result, TuningResult)
+    assert stages["tune"].facts["tokens_trained"] == result.tokens.total > 0
     for name, model in (("baseline", "base"), ("evaluate", "tuned")):
         files = small_run.glob(f"evaluation/{model}/*.test.json")
-        told = [read_json(file)["tokens_out"] for file in files]
-        assert stages[name]["tokens_out"] >= sum(told)
-    assert stages["report"]["tokens_out"] == 0
+        told = [read_record(file).tokens_out for file in files]
+        assert stages[name].tokens_out >= sum(told)
+    assert stages["report"].tokens_out == 0
     assert not (small_run / SPENT).exists()
 
 
@@ -122,10 +141,12 @@ PART = """
 import sys, time
 from itertools import count
 from pathlib import Path
+from ltf_lite.core.manifest import StageEntry
 from ltf_lite.engines import Sampling, open_engine
-from ltf_lite.pipeline import spending
+from ltf_lite.pipeline.run import spending
 file, calls = Path(sys.argv[1]), int(sys.argv[2])
-entry = {"input": "a"} | spending.spent(file, "search", "a")
+entry = StageEntry(input="a")
+spending.take_over(entry, file, "search")
 with spending.telling(file, "search", entry, time.monotonic()):
     engine = open_engine("tiny-base")
     for call in range(calls) if calls else count():
@@ -137,7 +158,7 @@ print(engine.usage.calls, engine.usage.tokens_in, engine.usage.tokens_out)
 def test_a_part_that_was_killed_adds_up_with_the_next(tmp_path):
     file = tmp_path / SPENT
     endless = subprocess.Popen([sys.executable, "-c", PART, str(file), "0"])
-    while not spending.spent(file, "search", "a").get("tokens_out"):
+    while not (told := spending.spent(file, "search", "a")) or not told.tokens_out:
         assert endless.poll() is None
         time.sleep(0.05)
     endless.kill()
@@ -147,21 +168,23 @@ def test_a_part_that_was_killed_adds_up_with_the_next(tmp_path):
     part = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     after = spending.spent(file, "search", "a")
     names = ("engine_calls", "tokens_in", "tokens_out")
-    assert [after[n] - before[n] for n in names] == [int(n) for n in part.stdout.split()]
-    assert after["seconds"] > before["seconds"] > 1.0
-    assert after["peak_bytes"] >= before["peak_bytes"] > 1e6
+    assert [getattr(after, n) - getattr(before, n) for n in names] == [
+        int(n) for n in part.stdout.split()
+    ]
+    assert after.seconds > before.seconds > 1.0
+    assert after.peak_bytes >= before.peak_bytes > 1e6
 
 
 def test_a_run_goes_on_with_what_a_kill_left_told(tmp_path):
     run = Run.prepare(tmp_path, parse(SMALL, "test"), False)
     stage = STAGES[0]
     wanted = run.input_hash(stage.parts, stage.upstream)
-    run.stages[stage.name] = {"input": wanted, "seconds": 1.0, "status": "running"}
-    told = {"seconds": 100.0, "tokens_in": 8, "tokens_out": 7, "peak_bytes": 2**50}
-    write_json(tmp_path / SPENT, {"stage": stage.name, "input": wanted, "spent": told})
+    run.stages[stage.name] = StageEntry(input=wanted, seconds=1.0, status="running")
+    told = Spent(seconds=100.0, tokens_in=8, tokens_out=7, peak_bytes=2**50)
+    write_as(tmp_path / SPENT, spending.Told(stage.name, wanted, told))
     finish(run, STAGES[:1])
     entry = Run.load(tmp_path).stages[stage.name]
-    assert entry["status"] == "done"
-    assert 100.0 < entry["seconds"] < 200.0
-    assert (entry["tokens_in"], entry["tokens_out"], entry["peak_bytes"]) == (8, 7, 2**50)
+    assert entry.status == "done"
+    assert 100.0 < entry.seconds < 200.0
+    assert (entry.tokens_in, entry.tokens_out, entry.peak_bytes) == (8, 7, 2**50)
     assert not (tmp_path / SPENT).exists()

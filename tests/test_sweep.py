@@ -9,18 +9,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ltf_lite.files import read_json
+from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.evaluation.sweep import CellResult, Group, sweep_table
+from ltf_lite.evaluation.types import Cost, Rate, Result, Scored, read_record
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.grid import grid, grids
-from ltf_lite.pipeline.run import locked
-from ltf_lite.pipeline.sweep import sweep
+from ltf_lite.pipeline.run.lock import locked
+from ltf_lite.pipeline.sweep.grid import cell_of, grid, grids
+from ltf_lite.pipeline.sweep.sweep import _holds, sweep
 from ltf_lite.presets import PresetError, parse
-from ltf_lite.report.sweep import Group, as_csv, as_markdown, sweep_table
+from ltf_lite.reasoners import Choice
+from ltf_lite.report.sweep import as_csv, as_markdown
+from ltf_lite.tuning.types import TuningResult
 from tests.conftest import SMALL, ltf, one_sentence
 
 SMALLER = copy.deepcopy(SMALL) | {
@@ -66,6 +72,28 @@ def test_equal_cells_are_one_however_they_are_written():
     assert names("targets=[q_proj,v_proj],[q_proj]") == ["targets=q_proj+v_proj", "targets=q_proj"]
 
 
+def test_a_method_takes_its_own_defaults_and_keeps_what_the_preset_says():
+    told = {**SMALLER["tuning"], "method": "npo"}
+    betas = {
+        "customary": [c.preset.tuning.own().get("beta") for c in _methods(told)],
+        "told": [c.preset.tuning.own().get("beta") for c in _methods({**told, "beta": 0.5})],
+    }
+    assert betas == {"customary": [0.1, 2.0, None], "told": [0.5, 0.5, None]}
+
+
+def _methods(tuning: dict) -> list:
+    return grid(parse({**SMALLER, "tuning": tuning}, "test"), ["method=npo,simpo,uft"])
+
+
+def test_a_cell_is_the_same_after_its_settings_were_written_down():
+    asked = ["method=sft,npo", "alpha=0.1,0.2", "harvest.reasoners=[dfs]", "targets=[q_proj]"]
+    cells = grid(PRESET, asked)
+    assert len(cells) == 3
+    for cell in cells:
+        again = cell_of(PRESET, json.loads(json.dumps(cell.settings)))
+        assert (again.id, again.preset) == (cell.id, cell.preset)
+
+
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [
@@ -93,8 +121,10 @@ def test_a_grid_that_cannot_be_is_refused_by_name(pairs, words):
 
 
 def test_a_preset_may_name_the_grids_of_its_sweep():
-    named = {"loss": {"method": ["sft", "uft"], "alpha": [0.1]},
-             "data": {"tuning.method": ["sft"], "harvest.reasoners": [["dfs"]]}}  # fmt: skip
+    named = {
+        "loss": {"method": ["sft", "uft"], "alpha": [0.1]},
+        "data": {"tuning.method": ["sft"], "harvest.reasoners": [["dfs"]]},
+    }
     found = grids(parse({**SMALLER, "sweep": {"grids": named}}, "test"))
     assert {name: [cell.label for cell in cells] for name, cells in found.items()} == {
         "loss": ["method=sft", "method=uft alpha=0.1"],
@@ -122,56 +152,75 @@ def test_the_page_has_a_table_for_each_grid_with_its_own_settings():
     assert "50.0 %" not in second.split("##")[0]
 
 
-def row(model: str, choice: str, rate: float) -> dict:
-    label = {"greedy": "cot n=1", "tot": "tot beam=1"}[choice]
-    return {"model": model, "answer": {"greedy": "single pass", "tot": TOT}[choice],
-            "choice": choice, "label": label, "rate": rate, "low": rate / 2, "high": 0.9, "n": 100,
-            "valid_steps": rate}  # fmt: skip
+SINGLE = Choice("single_pass")
+SEARCH = Choice("search", picker="value")
 
 
-def result(greedy: float, tot: float) -> dict:
-    return {"tuning_seconds": 10 * greedy,
-            "rows": [row("tuned", "greedy", greedy), row("tuned", "tot", tot)]}  # fmt: skip
+def row(model: str, choice: Choice, rate: float) -> Result:
+    """What a reasoner of the table came to on 100 problems."""
+    reasoner, settings = ("cot", {}) if choice == SINGLE else ("tot", {"beam": 1})
+    scored = Scored(choice, Rate(rate, rate / 2, 0.9, 100), Cost(10.0, 20.0, 0.1))
+    answer = "single pass" if choice == SINGLE else TOT
+    label = "cot" if choice == SINGLE else "tot beam=1"
+    return Result(model, answer, reasoner, label, settings, 7, rate, scored)
 
 
-BASE = [row("base", "greedy", 0.1), row("base", "tot", 0.4)]
+def result(single: float, search: float, seed: int = 0) -> CellResult:
+    found = row("tuned", SINGLE, single), row("tuned", SEARCH, search)
+    return CellResult("input", {}, seed, 10 * single, (), found)
+
+
+BASE = [row("base", SINGLE, 0.1), row("base", SEARCH, 0.4)]
 
 
 def test_the_table_has_means_and_intervals_over_seeds_and_what_is_kept_of_search():
+    sft = {0: result(0.3, 0.2), 1: result(0.5, 0.2)}
+    uft = {0: result(0.4, 0.3), 1: result(0.8, 0.1), 2: result(0.6, 0.2)}
     groups = [
-        Group("sft", {"method": "sft"}, None, {0: result(0.3, 0.2), 1: result(0.5, 0.2)}, {}),
-        Group("uft", {"method": "uft", "alpha": 0.1}, "sft",
-              {0: result(0.4, 0.3), 1: result(0.8, 0.1), 2: result(0.6, 0.2)}, {}),
+        Group("sft", {"method": "sft"}, None, sft, {}),
+        Group("uft", {"method": "uft", "alpha": 0.1}, "sft", uft, {}),
         Group("one", {"method": "npo"}, "gone", {1: result(0.5, 0.4)}, {0: "stage x | stopped"}),
-    ]  # fmt: skip
+    ]
     found = sweep_table("p", BASE, groups, {"": []})
-    base, sft, uft, one = found["rows"]
-    assert (base["abilities"][TOT]["low"], base["abilities"][TOT]["high"]) == (0.2, 0.9)
+    base, sft_row, uft_row, one = found.rows
+    assert (base.abilities[TOT].low, base.abilities[TOT].high) == (0.2, 0.9)
     # two seeds: 12.706 standard errors, cut at 0; three: 4.303 of 0.2 / sqrt(3)
-    assert sft["abilities"]["single pass"]["rate"] == pytest.approx(0.4)
-    assert sft["abilities"]["single pass"]["low"] == 0
+    assert sft_row.abilities["single pass"].rate == pytest.approx(0.4)
+    assert sft_row.abilities["single pass"].low == 0
     # two seeds that agree: still only 20 of 100 problems
-    ends = sft["abilities"][TOT]["low"], sft["abilities"][TOT]["high"]
+    ends = sft_row.abilities[TOT].low, sft_row.abilities[TOT].high
     assert ends == pytest.approx((0.1334, 0.2888), abs=1e-4)
-    assert uft["abilities"]["single pass"]["low"] == pytest.approx(0.6 - 4.303 * 0.11547, abs=1e-4)
-    assert uft["abilities"]["single pass"]["high"] == 1
-    assert uft["abilities"][TOT]["high"] == pytest.approx(0.2 + 4.303 * 0.057735, abs=1e-4)
-    assert uft["abilities"][TOT]["kept"] == pytest.approx(0.5)
-    assert uft["valid_steps"] == pytest.approx(0.6)
-    assert uft["tuning_seconds"] == pytest.approx(6.0)
+    single = uft_row.abilities["single pass"]
+    assert single.low == pytest.approx(0.6 - 4.303 * 0.11547, abs=1e-4)
+    assert single.high == 1
+    assert uft_row.abilities[TOT].high == pytest.approx(0.2 + 4.303 * 0.057735, abs=1e-4)
+    assert uft_row.abilities[TOT].kept == pytest.approx(0.5)
+    assert uft_row.valid_steps == pytest.approx(0.6)
+    assert uft_row.tuning_seconds == pytest.approx(6.0)
     # one seed: the interval of the record
-    assert (one["abilities"][TOT]["low"], one["abilities"][TOT]["high"]) == (0.2, 0.9)
-    (gain,) = found["beside_sft"]  # seeds 0 and 1 of uft against those of sft
-    assert (gain["cell"], gain["seeds"]) == ("uft", [0, 1])
-    assert gain["abilities"]["single pass"]["mean"] == pytest.approx(0.2)
-    assert gain["abilities"][TOT]["mean"] == pytest.approx(0.0)
-    assert gain["abilities"][TOT]["high"] == pytest.approx(12.706 * 0.1, abs=1e-3)
+    assert (one.abilities[TOT].low, one.abilities[TOT].high) == (0.2, 0.9)
+    (gain,) = found.beside_sft  # seeds 0 and 1 of uft against those of sft
+    assert (gain.cell, gain.seeds) == ("uft", (0, 1))
+    assert gain.abilities["single pass"].mean == pytest.approx(0.2)
+    assert gain.abilities[TOT].mean == pytest.approx(0.0)
+    assert gain.abilities[TOT].high == pytest.approx(12.706 * 0.1, abs=1e-3)
     page = as_markdown(found)
     assert "20.0 % [0.0, 44.8]" in page
     assert "seed 0: stage x / stopped" in page
     lines = list(csv.DictReader(as_csv(found).splitlines()))
     assert [line["seeds"] for line in lines] == ["0", "2", "3", "1"]
     assert float(lines[2][f"{TOT} kept"]) == pytest.approx(0.5)
+
+
+def test_the_broken_result_of_a_cell_is_set_aside_and_does_not_hold(tmp_path, capfd):
+    file = tmp_path / "result.json"
+    write_as(file, replace(result(0.3, 0.2), input="x"))
+    assert _holds(tmp_path, "x")
+    assert not _holds(tmp_path, "y")
+    file.write_bytes(file.read_bytes()[:-20])
+    assert not _holds(tmp_path, "x")
+    assert f"{file} is truncated" in capfd.readouterr().err
+    assert (tmp_path / "result.json.broken").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +241,7 @@ def swept(file, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, di
     """
     folder = tmp_path_factory.mktemp("runs") / "smaller.sweep"
     asked = ["sweep", file, "--set", "learning_rate=0.9,2e-3", "--out", folder]
-    command = [sys.executable, "-m", "ltf_lite.cli", *map(str, asked)]
+    command = [sys.executable, "-m", "ltf_lite", *map(str, asked)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     second = folder / "cells" / GOOD / "seed-0"
     while process.poll() is None and not (second / "tuning" / "run.json").exists():
@@ -206,8 +255,8 @@ def swept(file, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, di
 
 def stamps(folder: Path) -> dict[Path, int]:
     """When each file that is not to be made again was written."""
-    files = [*folder.glob("shared/harvest/*"), *folder.glob("shared/evaluation/*/*"),
-             *folder.glob("cells/*/*/result.json")]  # fmt: skip
+    patterns = ("shared/harvest/*", "shared/evaluation/*/*", "cells/*/*/result.json")
+    files = [file for pattern in patterns for file in folder.glob(pattern)]
     return {path: path.stat().st_mtime_ns for path in files}
 
 
@@ -250,21 +299,21 @@ def test_the_table_says_what_the_records_say(swept):
         written = {line["cell"]: line for line in csv.DictReader(file)}
     page, tots = (folder / "sweep.md").read_text(), []
     for name, place in records.items():
-        (file,) = place.glob("*-cot-n-1-max-tokens-40.test.json")
-        single = read_json(file)
+        (file,) = place.glob("*-cot-max-tokens-40.test.json")
+        single = read_record(file)
         (file,) = place.glob("*-tot-beam-1.test.json")
-        tot = read_json(file)["rates"]["tot"]
-        tots.append(tot["rate"])
-        line, solved = printed[name], sum(path["correct"] for path in single["paths"])
+        tot = read_record(file).of("search").rate
+        tots.append(tot.rate)
+        line, solved = printed[name], sum(path.verdict.correct for path in single.paths)
         assert line["abilities"]["single pass"]["rate"] == solved / 12
-        assert line["abilities"][TOT]["rate"] == tot["rate"]
-        assert line["abilities"][TOT]["high"] == tot["high"]  # one seed: Wilson
-        assert line["valid_steps"] == single["valid_steps"]
+        assert line["abilities"][TOT]["rate"] == tot.rate
+        assert line["abilities"][TOT]["high"] == tot.high  # one seed: Wilson
+        assert line["valid_steps"] == single.valid_steps
         assert float(written[name]["single pass"]) == solved / 12
-        assert f"{100 * tot['rate']:.1f} % [{100 * tot['low']:.1f}, " in page
+        assert f"{100 * tot.rate:.1f} % [{100 * tot.low:.1f}, " in page
     assert printed[GOOD]["abilities"][TOT]["kept"] == tots[1] / tots[0]
-    tuned = read_json(folder / "cells" / GOOD / "seed-0" / "tuning" / "result.json")
-    assert printed[GOOD]["tuning_seconds"] == tuned["seconds"]
+    tuned = RunFolder(folder / "cells" / GOOD / "seed-0").tuning_result
+    assert printed[GOOD]["tuning_seconds"] == read_as(tuned, TuningResult).seconds
 
 
 def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept):
@@ -274,7 +323,7 @@ def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept
     def shown(data: dict) -> list[str]:
         preset = parse(data, "test")
         cells = {"": grid(preset, unfit)}
-        return [line["cell"] for line in sweep(preset, cells, 1, folder)["rows"]]
+        return [row.cell for row in sweep(preset, cells, 1, folder).rows]
 
     assert shown(SMALLER) == ["base", "max_length-9", GOOD]
     assert before == stamps(folder)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltf_lite.tasks import KINDS, SPLITS, TASKS, Problem, TaskError, get_task
-from ltf_lite.tasks.countdown import Countdown
-from ltf_lite.tasks.game24 import PUZZLES, Game24, puzzles
+from ltf_lite.tasks import SPLITS, Problem, TaskError, get_task
+from ltf_lite.tasks.numbers.countdown import Countdown
+from ltf_lite.tasks.numbers.game import posed
+from ltf_lite.tasks.numbers.game24 import PUZZLES, Game24, puzzles
 
 COUNTDOWN = Countdown()
 GAME24 = Game24()
+NAMES = ["countdown", "game24"]
 
 
 def _sentence(error: pytest.ExceptionInfo, *words: str) -> None:
@@ -29,9 +33,19 @@ def _sentence(error: pytest.ExceptionInfo, *words: str) -> None:
 
 
 def test_the_kinds_are_these_seven():
-    assert KINDS == (
-        "format", "illegal", "arithmetic", "bookkeeping", "dead_end", "incomplete", "wrong_answer",
-    )  # fmt: skip
+    assert (
+        list(COUNTDOWN.kinds)
+        == list(GAME24.kinds)
+        == [
+            "format",
+            "illegal",
+            "arithmetic",
+            "bookkeeping",
+            "dead_end",
+            "incomplete",
+            "wrong_answer",
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +79,12 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name():
     draw=st.sampled_from(["uniform", "walk"]),
 )
 def test_countdown_splits_never_share_a_problem(seeds, sizes, count, highest, lowest_target, draw):
-    task = Countdown(count, (1, highest), (lowest_target, lowest_target + 60), draw=draw)
+    task = Countdown(
+        count=count,
+        numbers=(1, highest),
+        targets=(lowest_target, lowest_target + 60),
+        draw=draw,
+    )
     ids: set[str] = set()
     for split, seed, size in zip(SPLITS, seeds, sizes, strict=True):
         problems = task.problems(split, size, seed)
@@ -80,7 +99,7 @@ def test_countdown_splits_never_share_a_problem(seeds, sizes, count, highest, lo
 def test_the_order_of_the_numbers_changes_neither_id_nor_split(numbers, target, rng):
     shuffled = list(numbers)
     rng.shuffle(shuffled)
-    one, other = (Problem("countdown", tuple(each), target) for each in (numbers, shuffled))
+    one, other = (posed("countdown", each, target) for each in (numbers, shuffled))
     assert one.id == other.id
     assert COUNTDOWN.split_of(one) == COUNTDOWN.split_of(other)
 
@@ -89,7 +108,7 @@ def test_test_targets_are_held_out_of_training():
     held_out = COUNTDOWN.test_targets
     assert len(held_out) == 9  # a tenth of 10..100
     for split in SPLITS:
-        targets = {problem.target for problem in COUNTDOWN.problems(split, 300, 5)}
+        targets = {problem.data["target"] for problem in COUNTDOWN.problems(split, 300, 5)}
         assert targets <= held_out if split == "test" else not targets & held_out
     assert Countdown(count=5).test_targets == held_out
 
@@ -103,11 +122,11 @@ def test_the_same_seed_gives_the_same_problems_and_another_seed_others():
 
 
 def test_problems_stay_within_the_settings():
-    task = Countdown(3, (5, 9), (20, 40), max_intermediate=99)
+    task = Countdown(count=3, numbers=(5, 9), targets=(20, 40), max_intermediate=99)
     for problem in task.problems("train", 40, 0):
-        assert len(problem.numbers) == 3
-        assert all(5 <= number <= 9 for number in problem.numbers)
-        assert 20 <= problem.target <= 40
+        assert len(problem.data["numbers"]) == 3
+        assert all(5 <= number <= 9 for number in problem.data["numbers"])
+        assert 20 <= problem.data["target"] <= 40
         assert all(move.result <= 99 for path in task.solutions(problem) for move in path)
 
 
@@ -123,7 +142,9 @@ def test_there_are_1362_puzzles():
 
 def test_game24_splits_hold_every_puzzle_once():
     splits = {split: GAME24._splits[split] for split in SPLITS}
-    numbers = [problem.numbers for problems in splits.values() for problem in problems]
+    numbers = [
+        tuple(problem.data["numbers"]) for problems in splits.values() for problem in problems
+    ]
     assert sorted(numbers) == sorted(puzzles())
     assert all(len(problems) > 90 for problems in splits.values())
     for split, problems in splits.items():
@@ -147,11 +168,11 @@ def ranked(tmp_path):
 def test_the_split_by_rank(ranked):
     file, rows = ranked
     task = Game24(ranked=str(file))
-    test = {problem.numbers for problem in task.problems("test", 100, 0)}
+    test = {tuple(problem.data["numbers"]) for problem in task.problems("test", 100, 0)}
     assert test == set(rows[900:1000])
     assert len(task._splits["train"]) + len(task._splits["validation"]) == 1262
     hardest = Game24(ranked=str(file), test_ranks=(1353, 1362))
-    assert {p.numbers for p in hardest.problems("test", 10, 0)} == set(rows[1352:])
+    assert {tuple(p.data["numbers"]) for p in hardest.problems("test", 10, 0)} == set(rows[1352:])
 
 
 @pytest.mark.parametrize(
@@ -187,7 +208,7 @@ def test_a_ranked_csv_that_is_not_there(tmp_path, name):
 @pytest.mark.parametrize("ranks", [(0, 5), (5, 1), (1300, 1400), (1,), "12", None, (1.0, 2)])
 def test_impossible_test_ranks_are_refused(ranks):
     with pytest.raises(TaskError) as error:
-        Game24(test_ranks=ranks)
+        get_task("game24", test_ranks=ranks)
     _sentence(error, "test_ranks")
 
 
@@ -253,13 +274,13 @@ def test_a_cap_that_leaves_few_steps_stops_no_walk():
 
 
 def test_more_problems_than_there_are_is_refused_with_how_many():
-    task = Countdown(2, (1, 3), (4, 6))
+    task = Countdown(count=2, numbers=(1, 3), targets=(4, 6))
     with pytest.raises(TaskError) as error:
         task.problems("train", 100, 0)
     _sentence(error, "of 100", "ask for fewer")
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n", [0, -1, 1.5, None, True])
 def test_no_problems_is_refused(name, n):
     with pytest.raises(TaskError) as error:
@@ -272,11 +293,35 @@ def test_no_problems_is_refused(name, n):
 
 @pytest.mark.parametrize(
     "number",
-    [0, -3, 1e9, 10**9, "0", "-3", "1e9", "٣", "²", "", " 5", "5.0", 5.0, None, True, [], {},
-     float("nan"), float("inf"), 10**5000, -(10**5000), "9" * 5000, "x" * 10**6, "\ud800"],
+    [
+        0,
+        -3,
+        1e9,
+        10**9,
+        "0",
+        "-3",
+        "1e9",
+        "٣",
+        "²",
+        "",
+        " 5",
+        "5.0",
+        5.0,
+        None,
+        True,
+        [],
+        {},
+        float("nan"),
+        float("inf"),
+        10**5000,
+        -(10**5000),
+        "9" * 5000,
+        "x" * 10**6,
+        "\ud800",
+    ],
     ids=range(24),  # the huge ones have no name of their own
-)  # fmt: skip
-@pytest.mark.parametrize("name", list(TASKS))
+)
+@pytest.mark.parametrize("name", NAMES)
 def test_bad_numbers_are_refused(name, number):
     with pytest.raises(TaskError) as error:
         get_task(name).problem({"numbers": [number, 5, 5, 13], "target": 24})
@@ -292,11 +337,22 @@ def test_bad_targets_are_refused(target):
 
 @pytest.mark.parametrize(
     "data",
-    [None, 5, "25 5", [], {}, {"numbers": 5}, {"numbers": "12"}, {"numbers": [], "target": 1},
-     {"numbers": [5], "target": 5}, {"numbers": [1] * 7, "target": 5},
-     {"numbers": [1] * 10**6, "target": 5}, {"numbers": [[[[]]]] * 4, "target": 5}],
-)  # fmt: skip
-@pytest.mark.parametrize("name", list(TASKS))
+    [
+        None,
+        5,
+        "25 5 x",
+        [],
+        {},
+        {"numbers": 5},
+        {"numbers": "12"},
+        {"numbers": [], "target": 1},
+        {"numbers": [5], "target": 5},
+        {"numbers": [1] * 7, "target": 5},
+        {"numbers": [1] * 10**6, "target": 5},
+        {"numbers": [[[[]]]] * 4, "target": 5},
+    ],
+)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_problem(name, data):
     with pytest.raises(TaskError) as error:
         get_task(name).problem(data)
@@ -305,9 +361,13 @@ def test_what_is_no_problem(name, data):
 
 @pytest.mark.parametrize(
     "data",
-    [{"numbers": [4, 9, 10, 14]}, {"numbers": [4, 9, 10]}, {"numbers": [4, 9, 10, 13, 1]},
-     {"numbers": [4, 9, 10, 13], "target": 25}],
-)  # fmt: skip
+    [
+        {"numbers": [4, 9, 10, 14]},
+        {"numbers": [4, 9, 10]},
+        {"numbers": [4, 9, 10, 13, 1]},
+        {"numbers": [4, 9, 10, 13], "target": 25},
+    ],
+)
 def test_what_is_no_puzzle_of_24(data):
     with pytest.raises(TaskError) as error:
         GAME24.problem(data)
@@ -316,21 +376,39 @@ def test_what_is_no_puzzle_of_24(data):
 
 def test_problems_are_read_from_numbers_and_from_text():
     problem = COUNTDOWN.problem({"numbers": ["25", 5, "5", 33], "target": "27", "more": 1})
-    assert problem == Problem("countdown", (25, 5, 5, 33), 27)
-    assert COUNTDOWN.problem(problem.as_dict()) == problem
-    assert GAME24.problem({"numbers": [4, 9, 10, 13]}).target == 24
-    assert len({problem, COUNTDOWN.problem(problem.as_dict())}) == 1
+    assert problem == posed("countdown", (25, 5, 5, 33), 27)
+    assert COUNTDOWN.problem(problem.data) == problem
+    assert GAME24.problem({"numbers": [4, 9, 10, 13]}).data["target"] == 24
+    assert len({problem, COUNTDOWN.problem(problem.data)}) == 1
+
+
+def test_a_problem_is_typed_as_it_is_shown():
+    problem = COUNTDOWN.problem("25, 5 5 33 -> 27")
+    assert problem == posed("countdown", (25, 5, 5, 33), 27)
+    assert problem.text == "25 5 5 33 -> 27"
+    assert COUNTDOWN.problem(problem.text) == COUNTDOWN.problem("25 5 5 33 → 27") == problem
+    assert GAME24.problem("3 3 8 8").text == "3 3 8 8 -> 24"
+    for text in ("", "25 5", "a b -> 3", "1 2 -> 3 -> 4", "1 2 -> x"):
+        with pytest.raises(TaskError) as error:
+            COUNTDOWN.problem(text)
+        _sentence(error)
+
+
+def test_a_problem_survives_json_and_pickle():
+    problem = COUNTDOWN.problem("25 5 5 33 -> 27")
+    assert Problem(**json.loads(json.dumps(problem.as_dict()))) == problem
+    assert pickle.loads(pickle.dumps(problem)) == problem
 
 
 # -- prompts --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_prompts_hold_the_problem_and_the_examples_are_right(name):
     task = get_task(name)
     problem = task.problem({"numbers": [3, 3, 8, 8], "target": 24})
-    for style in ("zero_shot", "few_shot", "compact"):
-        prompt = task.prompt(problem, style)
+    for dialect in ("zero_shot", "few_shot", "compact"):
+        prompt = task.prompt(problem, dialect)
         assert "24" in prompt
         assert prompt.count("8") >= 2
         assert prompt.endswith("\n")
@@ -343,7 +421,7 @@ def test_prompts_hold_the_problem_and_the_examples_are_right(name):
         assert task.verify(example, task.parse(example, text)).correct
 
 
-@pytest.mark.parametrize("name", list(TASKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_never_gives_the_problem_asked_away(name):
     task = get_task(name)
     problem = task.problem({"numbers": [13, 10, 9, 4], "target": 24})

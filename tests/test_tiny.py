@@ -12,12 +12,13 @@ import ltf_lite
 from ltf_lite import presets
 from ltf_lite.engines import Sampling, open_engine
 from ltf_lite.tasks import get_task
+from ltf_lite.tasks.numbers.game import posed
 from ltf_lite.tasks.steps import valid_steps
 from ltf_lite.tiny import corpus, tokenizer
 
 WEIGHTS = Path(ltf_lite.__file__).parent / "tiny" / "weights"
 GAME = corpus.game()
-TINY = get_task("countdown", **presets.load("tiny").task.settings())
+TINY = presets.load("tiny").task
 
 
 def test_the_files_are_small_and_their_log_is_there():
@@ -60,7 +61,7 @@ def test_the_corpus_is_legal_reproducible_and_holds_no_test_problem():
         if mark == "!":
             assert completion in ("sure\n", "likely\n", "impossible\n")
             continue
-        problem = corpus.Problem("countdown", tuple(numbers), int(target))
+        problem = posed("countdown", numbers, int(target))
         if mark == "" and len(numbers) == 4:
             assert GAME.split_of(problem) != "test"
         path = GAME.parse(problem, completion)

@@ -22,10 +22,11 @@ from transformers.models.qwen2.modeling_qwen2 import (
     Qwen2Model,
 )
 
-from ltf_lite.engines import EngineError, Sampling, model_path, open_engine, torch_engine
-from ltf_lite.engines.torch_engine import TorchEngine
-from ltf_lite.engines.torch_header import MIN_SHARED, Header
-from ltf_lite.engines.torch_sampling import Ending, choose, least_likely
+from ltf_lite.engines import Dialect, EngineError, Sampling, model_path, open_engine
+from ltf_lite.engines.torch import engine as torch_engine
+from ltf_lite.engines.torch.engine import TorchEngine
+from ltf_lite.engines.torch.header import MIN_SHARED, Header
+from ltf_lite.engines.torch.sampling import Ending, choose, least_likely
 from ltf_lite.tasks import get_task
 from tests import tiny_models
 
@@ -281,8 +282,14 @@ def test_a_header_goes_through_the_model_once_and_is_remembered(headed):
 def test_a_header_that_grows_shrinks_and_changes_stays_right(headed):
     engine, prompts = headed
     cut = len(prompts[0]) // 2
-    calls = [prompts, prompts[:1], [prompts[1]], [p[:cut] + p[-9:] for p in prompts],
-             [p[5:] for p in prompts], prompts]  # fmt: skip
+    calls = [
+        prompts,
+        prompts[:1],
+        [prompts[1]],
+        [p[:cut] + p[-9:] for p in prompts],
+        [p[5:] for p in prompts],
+        prompts,
+    ]
     how = Sampling(max_tokens=6)
     with nothing_shared(engine):
         expected = [engine.generate(call, how) for call in calls]
@@ -457,7 +464,7 @@ def test_no_tokens_to_generate_is_an_unfinished_completion(engine):
 def test_a_model_that_names_no_context_has_no_limit(engine):
     size = len(engine.tokenizer)
     config = BloomConfig(vocab_size=size, hidden_size=32, n_layer=1, n_head=2, eos_token_id=1250)
-    free = TorchEngine(BloomForCausalLM(config).eval(), engine.tokenizer, "compact")
+    free = TorchEngine(BloomForCausalLM(config).eval(), engine.tokenizer, Dialect("compact"))
     (found,) = free.generate(["1," * 100], Sampling(n=2, max_tokens=3))
     assert [c.tokens for c in found] == [3, 3]
 
@@ -499,9 +506,11 @@ def test_four_bits_and_an_adapter_answer_as_transformers_and_peft_do(
     options = {}
     if load_in_4bit:
         nf4 = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
-        )  # fmt: skip
+        )
         options = {"quantization_config": nf4, "device_map": {"": "cpu"}}
     reference = AutoModelForCausalLM.from_pretrained(small, dtype=torch.float32, **options).eval()
     for layer in reference.modules():

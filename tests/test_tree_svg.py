@@ -8,12 +8,11 @@ from itertools import combinations
 
 import pytest
 
-from ltf_lite import presets
-from ltf_lite.reasoners import Node, path_to
-from ltf_lite.report.tree import chosen_node
-from ltf_lite.report.tree_layout import MOST, WIDEST
-from ltf_lite.report.tree_svg import WORDS, tree_svg, tree_text
-from ltf_lite.solving import search
+from ltf_lite.engines import Engine, open_engine
+from ltf_lite.reasoners import Node, get_reasoner, path_to, solve
+from ltf_lite.report.tree.layout import MOST, WIDEST
+from ltf_lite.report.tree.svg import WORDS, tree_svg, tree_text
+from ltf_lite.report.tree.text import chosen_node
 from ltf_lite.tasks import Verdict, get_task
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -22,19 +21,24 @@ WRONG = Verdict(False, "dead_end", 0, "66 can't be reached from 2")
 TASK = get_task("countdown")
 
 
-def searched(name: str, numbers: list[int] = [44, 41, 4, 23], **settings):  # noqa: B006
+def searched(engine: Engine, name: str, numbers: list[int], **settings):
     problem = TASK.problem({"numbers": numbers, "target": 66})
-    section = presets.reasoner({"name": name, **settings}, "test")
-    solution = search(problem, TASK, "tiny-base", section, 0)
+    reasoner = get_reasoner(name, **settings)
+    (solution,) = solve(reasoner, [problem], TASK, engine if reasoner.asks_model else None)
     return list(solution.tree), chosen_node(solution)
 
 
 @pytest.fixture(scope="module")
 def trees():
-    return {
-        "tot": searched("tot"), "rap": searched("rap"), "bfs": searched("bfs"),
-        "cot": searched("cot", n=32, temperature=0.7), "two": searched("tot", [44, 22]),
-    }  # fmt: skip
+    engine, four = open_engine("tiny-base"), [44, 41, 4, 23]
+    yield {
+        "tot": searched(engine, "tot", four),
+        "rap": searched(engine, "rap", four),
+        "bfs": searched(engine, "bfs", four),
+        "cot": searched(engine, "cot", four, n=32, temperature=0.7),
+        "two": searched(engine, "tot", [44, 22]),
+    }
+    engine.close()
 
 
 def boxes(text: str) -> list[ET.Element]:
@@ -102,18 +106,26 @@ def test_the_answers_path_is_marked_and_says_whether_it_is_right(trees, name, go
     assert [line.split(" | ")[0] for line in marked[1:]] == steps
     assert len([p for p in root.findall(f"{SVG}path") if way in p.get("class", "")]) == len(steps)
     assert "answer" in marked[-1]
-    assert ("✓ correct" if good else "✗ dead_end") in marked[-1]
+    assert ("✓ correct" if good else "✗ dead end") in marked[-1]
     assert root.attrib["aria-label"] == (
         f"{len(tree)} nodes, depth 3: {'solved' if good else 'not solved'}"
     )
 
 
 def test_dead_ends_open_nodes_and_right_ends_look_different():
-    tree = [Node(None, state=(44, 22)), Node(0, "44/22=2", (2,), verdict=WRONG),
-            Node(0, "44-22=22", (22,)), Node(0, "44+22=66", (66,), verdict=RIGHT)]  # fmt: skip
+    tree = [
+        Node(None, state=(44, 22)),
+        Node(0, "44/22=2", (2,), verdict=WRONG),
+        Node(0, "44-22=22", (22,)),
+        Node(0, "44+22=66", (66,), verdict=RIGHT),
+    ]
     looks = {said(box): box.attrib["class"] for box in boxes(tree_svg(tree, None))}
-    assert looks == {"44 22": "", "44/22=2 | ✗ dead_end": "dead", "44-22=22": "",
-                     "44+22=66 | ✓ correct": "right"}  # fmt: skip
+    assert looks == {
+        "44 22": "",
+        "44/22=2 | ✗ dead end": "dead",
+        "44-22=22": "",
+        "44+22=66 | ✓ correct": "right",
+    }
 
 
 def test_a_node_tells_value_and_visits_and_the_rest_when_pointed_at():
@@ -122,13 +134,31 @@ def test_a_node_tells_value_and_visits_and_the_rest_when_pointed_at():
     assert "value 0.123" in said(box)
     assert "visits 7" in said(box)
     detail = box.findtext(f"{SVG}title")
-    for fact in ("44/22=2", "left: 2", "66 can't be reached from 2", "value: 0.12345", "visits: 7",
-                 "log p: -2.500", "tokens: 81", "seconds: 0.25"):  # fmt: skip
+    for fact in (
+        "44/22=2",
+        "left: 2",
+        "66 can't be reached from 2",
+        "value: 0.12345",
+        "visits: 7",
+        "log p: -2.500",
+        "tokens: 81",
+        "seconds: 0.25",
+    ):
         assert fact in detail
 
 
-EVIL = ["<script>alert(1)</script>", "\"'&<>]]>", "\x00\x1b[31m\x07\r\n\t", "\ud800", "\ufffe",
-        "x" * 10_000, "\u202egnp", "計" * 50, "", "--><svg onload=x>"]  # fmt: skip
+EVIL = [
+    "<script>alert(1)</script>",
+    "\"'&<>]]>",
+    "\x00\x1b[31m\x07\r\n\t",
+    "\ud800",
+    "\ufffe",
+    "x" * 10_000,
+    "\u202egnp",
+    "計" * 50,
+    "",
+    "--><svg onload=x>",
+]
 
 
 def test_whatever_a_model_wrote_the_picture_is_xml_without_it():
@@ -140,8 +170,15 @@ def test_whatever_a_model_wrote_the_picture_is_xml_without_it():
         text = tree_svg(tree, chosen, {**WORDS, "answer": "<answer>"})
         root = ET.fromstring(text.encode())  # encodes, and parses
         assert {e.tag.removeprefix(SVG) for e in root.iter()} == {
-            "svg", "style", "g", "title", "rect", "text", "tspan", "path",
-        }  # fmt: skip
+            "svg",
+            "style",
+            "g",
+            "title",
+            "rect",
+            "text",
+            "tspan",
+            "path",
+        }
         assert len(text) < 40_000
         plain = tree_text(tree, chosen)
         assert plain.encode()
@@ -178,8 +215,10 @@ def test_a_growing_tree_keeps_its_order(trees):
     before: list[str] = []
     for end in range(1, len(tree) + 1):
         now = [said(box).split(" | ")[0] for box in boxes(tree_svg(tree[:end], None))]
-        top = sorted((area(b)[0], area(b)[1], s) for b, s in
-                     zip(boxes(tree_svg(tree[:end], None)), now, strict=True))  # fmt: skip
+        top = sorted(
+            (area(b)[0], area(b)[1], s)
+            for b, s in zip(boxes(tree_svg(tree[:end], None)), now, strict=True)
+        )
         order = [s for _, _, s in top]
         kept = iter(order)
         assert all(step in kept for step in before), end
@@ -199,12 +238,31 @@ def _seconds(draw) -> float:
 
 
 def test_other_words_are_used():
-    words = {**WORDS, "value": "価値", "dead_end": "行き止まり", "more": "件",
-             "summary": "{nodes} 個、深さ {depth}", "no_answer": "答えなし"}  # fmt: skip
+    words = {
+        **WORDS,
+        "value": "価値",
+        "dead_end": "行き止まり",
+        "more": "件",
+        "summary": "{nodes} 個、深さ {depth}",
+        "no_answer": "答えなし",
+    }
     tree = [*many(20, 1), Node(20, "x", (2,), 0.5, verdict=WRONG)]
     text = tree_svg(tree, None, words)
     assert all(word in text for word in ("価値 0.500", "✗ 行き止まり", "22 個、深さ 2: 答えなし"))
     assert any(line.endswith(" 件") for line in map(said, boxes(text)))
+
+
+def test_a_kind_that_only_a_task_knows_is_said():
+    lost = Verdict(False, "off_topic", 0, "it speaks of something else")
+    tree = [Node(None, state=()), Node(0, "It rains.", ("It rains.",), verdict=lost)]
+    text = tree_svg(tree, 1, shown=lambda state: state[-1] if state else "", title="Why?")
+    root, step = boxes(text)
+    assert said(root) == "Why?"  # a state that shows nothing has the problem's text
+    assert "✗ off topic" in said(step)
+    assert "✗ off topic: it speaks of something else" in (step.findtext(f"{SVG}title") or "")
+    named = tree_svg(tree, 1, {**WORDS, "off_topic": "話題がちがう"})
+    assert "✗ 話題がちがう" in named
+    assert "off topic" in tree_text(tree, 1)
 
 
 def test_colours_and_text_follow_the_page(trees):

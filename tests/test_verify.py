@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltf_lite.tasks import KINDS, get_task
+from ltf_lite.tasks import get_task
 from ltf_lite.tasks.batch import BAD_INPUT, verify_lines
-from ltf_lite.tasks.text import MAX_LINE, Step
+from ltf_lite.tasks.numbers.text import MAX_LINE, Step
 from tests.test_solver import allowed, reachable
 
 COUNTDOWN = get_task("countdown")
+KINDS = COUNTDOWN.kinds
 CAPPED = get_task("countdown", max_intermediate=150)
 GAME24 = get_task("game24")
 PROBLEM = COUNTDOWN.problem({"numbers": [25, 5, 5, 33], "target": 27})
@@ -163,7 +164,7 @@ def test_division_by_zero_is_arithmetic():
 def test_what_the_rules_allow_is_the_tasks():
     text = "8/3=8/3,8,3\n3-8/3=1/3,8\n8/1/3=24\n24"
     assert judged(text, GAME24, PUZZLE) == (None, None)
-    twins = COUNTDOWN.problem(PUZZLE.as_dict())
+    twins = COUNTDOWN.problem(PUZZLE.data)
     assert judged(text, problem=twins) == ("dead_end", 0)
     product = "33 * 5 = 165 (left: 25 5 165)"
     twenty_eight = COUNTDOWN.problem({"numbers": [25, 5, 5, 33], "target": 28})
@@ -237,10 +238,10 @@ def test_every_solution_is_correct_in_both_styles(style):
 
 
 def test_a_path_that_misses_is_written_without_a_false_claim():
-    path = [COUNTDOWN.moves(COUNTDOWN.start(PROBLEM))[0]]
+    path = [COUNTDOWN.moves(PROBLEM, COUNTDOWN.start(PROBLEM))[0]]
     assert "Answer" not in COUNTDOWN.write(PROBLEM, path, "standard")
     while len(path[-1].left) > 1:
-        path.append(COUNTDOWN.moves(path[-1].left)[0])
+        path.append(COUNTDOWN.moves(PROBLEM, path[-1].left)[0])
     text = COUNTDOWN.write(PROBLEM, path, "standard")
     assert text.rstrip().endswith(f"= {path[-1].result}")
     assert not verdict(text).correct
@@ -252,21 +253,27 @@ def test_a_path_that_misses_is_written_without_a_false_claim():
 def test_spans_are_characters_of_the_text():
     text = "\n  25 + 5 = 30 (left: 5 33 30)  \n\nhm\n\t30 ÷ 5 = 6 (left: 33 6)\nAnswer: 1  "
     path = COUNTDOWN.parse(PROBLEM, text)
-    assert not path.compact
+    assert path.form == "standard"
     assert [text[line.start : line.end] for line in path.lines] == [
-        "25 + 5 = 30 (left: 5 33 30)", "hm", "30 ÷ 5 = 6 (left: 33 6)",
-    ]  # fmt: skip
+        "25 + 5 = 30 (left: 5 33 30)",
+        "hm",
+        "30 ÷ 5 = 6 (left: 33 6)",
+    ]
     assert [text[line.decision : line.decision_end] for line in path.lines] == [
-        "25 + 5", "hm", "30 ÷ 5",
-    ]  # fmt: skip
+        "25 + 5",
+        "hm",
+        "30 ÷ 5",
+    ]
     assert [line.step is None for line in path.lines] == [False, True, False]
     assert path.answer
     assert text[path.answer.start : path.answer.end] == "Answer: 1"
     compact = COUNTDOWN.parse(PROBLEM, C + "27\n")
-    assert compact.compact
+    assert compact.form == "compact"
     assert [(C + "27\n")[x.decision : x.decision_end] for x in compact.lines] == [
-        "25+5", "30/5", "33-6",
-    ]  # fmt: skip
+        "25+5",
+        "30/5",
+        "33-6",
+    ]
     assert compact.answer
     assert compact.answer.text == "27"
 
@@ -304,14 +311,14 @@ SPELLINGS = {"×": "*", "÷": "/", "·": "*", "−": "-", "x": "*", "X": "*"}
 
 def slow_verdict(problem, rules, text: str) -> tuple[str | None, int | None]:
     """Kind and fatal step of a text, (None, None) if it is correct."""
-    full = len(problem.numbers) - 1
+    full = len(problem.data["numbers"]) - 1
     steps, answer, compact = _read(text, full)
-    left = [Fraction(n) for n in problem.numbers]
+    left = [Fraction(n) for n in problem.data["numbers"]]
     for index, readings in enumerate(steps):
         if index == full or not readings:
             return "format", index
         step = next((r for r in readings if _result(*r[:3]) == r[3]), readings[0])
-        kind = _kind(left, step, problem.target, rules)
+        kind = _kind(left, step, problem.data["target"], rules)
         if kind:
             return kind, index
         left = list(step[4])
@@ -428,7 +435,7 @@ def _answers(text: str, compact: bool, problem) -> bool:
             value = number
         else:
             value, used = _expression(body)
-            if sorted(used) != sorted(problem.numbers):
+            if sorted(used) != sorted(problem.data["numbers"]):
                 return False
         claimed = [
             _expression(claim)[0] if _number(claim.strip()) is None else _number(claim.strip())
@@ -436,7 +443,7 @@ def _answers(text: str, compact: bool, problem) -> bool:
         ]
     except (ValueError, SyntaxError, ZeroDivisionError):
         return False
-    return all(each == problem.target for each in (value, *claimed))
+    return all(each == problem.data["target"] for each in (value, *claimed))
 
 
 def _expression(text: str) -> tuple[Fraction, list[int]]:
@@ -488,12 +495,13 @@ def test_a_slow_verifier_of_its_own_agrees_on_mutated_paths(task, seed):
     problem = rng.choice(_pool(task))
     left, path = task.start(problem), []
     while len(left) > 1:
-        moves = task.moves(left)
+        moves = task.moves(problem, left)
         hopeful = [move for move in moves if task.solvable(problem, move.left)]
         path.append(rng.choice(hopeful if hopeful and rng.random() < 0.9 else moves))
         left = path[-1].left
     text = task.write(problem, path, rng.choice(["standard", "compact"]))
-    text += rng.choice(["", "", f"{problem.target}\n", f"Answer: {problem.target}\n"])
+    target = problem.data["target"]
+    text += rng.choice(["", "", f"{target}\n", f"Answer: {target}\n"])
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         text = _mutated(text, rng)
     assert judged(text, task, problem) == slow_verdict(problem, task.rules, text), text
@@ -533,18 +541,35 @@ def _mutated(text: str, rng: random.Random) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        "1" * M, " " * M, "\n" * M, "\0" * M, "\ud800" * M, "٣" * M, "(" * M,
-        "25" + " " * M + "+ 5 = 30", "answer" + " " * M, "Answer: " + "(" * M,
-        C + "Answer: 27" + "=27" * (M // 3), C + "Answer: 33-(25+5)/5" + " " * M,
-        C + "Answer: " + "(" * 300 + "27" + ")" * 90, C + "9" * 4301,
-        C + "Answer: " + "*".join(["9" * 30] * 12), C + "Answer: " + "/".join(["7" * 12] * 28),
-        "9" * 4301 + " + 5 = 30 (left: 1)", "25 + 5 = " + "9" * 4301 + " (left: 1)",
-        "1+1=1" + ",1" * 197, "1+1=1," + ("1" * 30 + ",") * 12 + "x", "1/1/" * 99,
-        "1+1=1" + " " * 394, ("1+1=1 (left:" + " " * 380 + "\n") * 64, "1+1=1," + "1 , " * 98,
-        "1 + 1 = 1 (left:" + "1 " * 190, ("x" * 100 + "\n") * 100_000,
+        "1" * M,
+        " " * M,
+        "\n" * M,
+        "\0" * M,
+        "\ud800" * M,
+        "٣" * M,
+        "(" * M,
+        "25" + " " * M + "+ 5 = 30",
+        "answer" + " " * M,
+        "Answer: " + "(" * M,
+        C + "Answer: 27" + "=27" * (M // 3),
+        C + "Answer: 33-(25+5)/5" + " " * M,
+        C + "Answer: " + "(" * 300 + "27" + ")" * 90,
+        C + "9" * 4301,
+        C + "Answer: " + "*".join(["9" * 30] * 12),
+        C + "Answer: " + "/".join(["7" * 12] * 28),
+        "9" * 4301 + " + 5 = 30 (left: 1)",
+        "25 + 5 = " + "9" * 4301 + " (left: 1)",
+        "1+1=1" + ",1" * 197,
+        "1+1=1," + ("1" * 30 + ",") * 12 + "x",
+        "1/1/" * 99,
+        "1+1=1" + " " * 394,
+        ("1+1=1 (left:" + " " * 380 + "\n") * 64,
+        "1+1=1," + "1 , " * 98,
+        "1 + 1 = 1 (left:" + "1 " * 190,
+        ("x" * 100 + "\n") * 100_000,
     ],
     ids=range(26),
-)  # fmt: skip
+)
 def test_no_text_takes_long(text):
     began = time.process_time()
     for task, problem in ((COUNTDOWN, PROBLEM), (GAME24, PUZZLE)):
@@ -581,7 +606,7 @@ def verified(raw: bytes, task=COUNTDOWN) -> tuple[list[dict], tuple[int, int]]:
 
 
 def _line(text: str = GOOD, **problem) -> bytes:
-    return json.dumps({"problem": problem or PROBLEM.as_dict(), "text": text}).encode()
+    return json.dumps({"problem": problem or PROBLEM.data, "text": text}).encode()
 
 
 def test_a_verdict_a_line():
@@ -589,8 +614,12 @@ def test_a_verdict_a_line():
     found, counts = verified(b"\n".join(lines))  # the last line has no end
     assert counts == (5, 0)
     assert [(v["kind"], v["fatal_step"]) for v in found] == [
-        (None, None), ("incomplete", 1), (None, None), ("format", 0), ("illegal", 0),
-    ]  # fmt: skip
+        (None, None),
+        ("incomplete", 1),
+        (None, None),
+        ("format", 0),
+        ("illegal", 0),
+    ]
     assert [v["correct"] for v in found] == [True, False, True, False, False]
     assert all(set(v) == {"correct", "kind", "fatal_step", "message"} for v in found)
     assert verified(b"") == ([], (0, 0))
@@ -599,9 +628,24 @@ def test_a_verdict_a_line():
 
 
 BAD_LINES = [
-    b"", b" \t", b"\r", b"\xff\xfe", b"\x00\x00", _line().replace(b"27", b"\xff"), b"nonsense",
-    b"{", b"null", b"[]", b"NaN", b"5", b'"x"', b"{}", b'{"problem": {}}', b'{"text": "x"}',
-    b'{"problem": null, "text": ""}', b'{"problem": {"numbers": [1, 2], "target": 3}, "text": 5}',
+    b"",
+    b" \t",
+    b"\r",
+    b"\xff\xfe",
+    b"\x00\x00",
+    _line().replace(b"27", b"\xff"),
+    b"nonsense",
+    b"{",
+    b"null",
+    b"[]",
+    b"NaN",
+    b"5",
+    b'"x"',
+    b"{}",
+    b'{"problem": {}}',
+    b'{"text": "x"}',
+    b'{"problem": null, "text": ""}',
+    b'{"problem": {"numbers": [1, 2], "target": 3}, "text": 5}',
     b'{"problem": {"numbers": [1, 2], "target": 3}, "text": null}',
     b'{"problem": {"numbers": [NaN, 2], "target": 3}, "text": ""}',
     b'{"problem": {"numbers": [1, 2], "target": Infinity}, "text": ""}',
@@ -612,9 +656,13 @@ BAD_LINES = [
     b'{"problem": {"numbers": [' + b"9" * 5000 + b', 2], "target": 3}, "text": ""}',
     b'{"problem": {"numbers": [' + b"1," * 10**5 + b'1], "target": 3}, "text": ""}',
     b'{"problem": {"numbers": [' + b"[" * 500 + b"]" * 500 + b', 2], "target": 3}, "text": ""}',
-    b"[" * 10**6, b'{"a":' * 10**5, b"9" * 10**7, _line() + _line(), _line() + b"\xef\xbb\xbf",
+    b"[" * 10**6,
+    b'{"a":' * 10**5,
+    b"9" * 10**7,
+    _line() + _line(),
+    _line() + b"\xef\xbb\xbf",
     "\ufeff".encode() + _line(),
-]  # fmt: skip
+]
 
 
 def test_a_line_that_cannot_be_read_is_bad_input_and_stops_nothing():
@@ -631,7 +679,7 @@ def test_a_line_that_cannot_be_read_is_bad_input_and_stops_nothing():
 
 
 def test_what_the_verifier_does_not_need_is_not_read():
-    data = {"problem": PROBLEM.as_dict(), "text": GOOD, "logprob": float("nan"), "id": 10**4000}
+    data = {"problem": PROBLEM.data, "text": GOOD, "logprob": float("nan"), "id": 10**4000}
     assert verified(json.dumps(data).encode())[0][0]["correct"]
 
 

@@ -19,7 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from ltf_lite.export.vocabulary import LLAMA_BPE, QWEN2
+from ltf_lite.export.gguf.vocabulary import LLAMA_BPE, QWEN2
 
 ROWS = 512  # of the embeddings; more than the tokenizers have tokens
 CONTEXT = 128
@@ -32,8 +32,18 @@ PROMPTS = [
     "naïve\n\nWhat is 12345?",
     "a",
 ]
-TEXTS = [*PROMPTS, *(str(n) for n in range(0, 1000, 37)), "  two  blanks ? !", "I'LL we've",
-         "\t tab\r\n", "日本語 текст 🙂", f"a{EOS}b", f"1{THINK} 2", "x²½", " "]  # fmt: skip
+TEXTS = [
+    *PROMPTS,
+    *(str(n) for n in range(0, 1000, 37)),
+    "  two  blanks ? !",
+    "I'LL we've",
+    "\t tab\r\n",
+    "日本語 текст 🙂",
+    f"a{EOS}b",
+    f"1{THINK} 2",
+    "x²½",
+    " ",
+]
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 WORD_BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
@@ -57,9 +67,10 @@ def trained(pre: pre_tokenizers.PreTokenizer, ignore_merges: bool = False) -> To
     core.pre_tokenizer = pre
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        vocab_size=400,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
-    )  # fmt: skip
+    )
     text = [*TEXTS, "Use the numbers to make what you know. We know what is left."] * 3
     core.train_from_iterator(text, trainer)
     return core
@@ -109,11 +120,17 @@ def save_as(model, tok, folder: Path) -> Path:
 def shape(tok, **changes):
     """Config arguments: hidden 64, two layers, four heads over two key heads."""
     return {
-        "vocab_size": ROWS, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT,
-        "bos_token_id": tok.bos_token_id, "eos_token_id": tok.eos_token_id,
+        "vocab_size": ROWS,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "bos_token_id": tok.bos_token_id,
+        "eos_token_id": tok.eos_token_id,
         "tie_word_embeddings": True,
-    } | changes  # fmt: skip
+    } | changes
 
 
 def llama(folder: Path, pre="llama-bpe", add_bos=True, dtype=None, **changes) -> Path:
@@ -124,10 +141,22 @@ def llama(folder: Path, pre="llama-bpe", add_bos=True, dtype=None, **changes) ->
 
 def llama_with_everything(folder: Path) -> Path:
     """Biases, an untied head, Llama 3's rotary scaling, heads wider than hidden / heads."""
-    rope = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0, "original_max_position_embeddings": 64}  # fmt: skip
-    return llama(folder, tie_word_embeddings=False, attention_bias=True, mlp_bias=True,
-                 rope_parameters=rope, head_dim=32)  # fmt: skip
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 500.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }
+    return llama(
+        folder,
+        tie_word_embeddings=False,
+        attention_bias=True,
+        mlp_bias=True,
+        rope_parameters=rope,
+        head_dim=32,
+    )
 
 
 def qwen2(folder: Path, **changes) -> Path:

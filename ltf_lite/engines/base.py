@@ -6,11 +6,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ltf_lite.core.errors import LtfError
+
+if TYPE_CHECKING:
+    from ltf_lite.engines.dialect import Dialect
 
 
-class EngineError(RuntimeError):
-    """A model that cannot be loaded or asked, with a sentence for the user."""
+class EngineError(LtfError, RuntimeError):
+    """A model that cannot be loaded or asked."""
 
 
 class Stopped(Exception):
@@ -105,7 +110,7 @@ def used() -> Usage:
 
 
 class Engine(Protocol):
-    """Generates and scores text. Prompts are plain text; `style` is the text style to ask in.
+    """Generates and scores text. Prompts are plain text, rendered in `dialect`.
 
     `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
@@ -116,7 +121,7 @@ class Engine(Protocol):
     """
 
     name: str
-    style: str
+    dialect: Dialect
     usage: Usage
     listener: Listener | None
 

@@ -2,88 +2,129 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, NamedTuple
 
 from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
+from ltf_lite.evaluation.types import Record
+from ltf_lite.reasoners import Choice
 
 SEED = 0  # of the bootstrap: the same records give the same interval
 
 
-class Side(NamedTuple):
-    """One way of answering, and by problem whether it was right."""
+@dataclass(frozen=True)
+class Side:
+    """One way of answering and its rate over the problems that are compared."""
 
     model: str
-    choice: str
+    reasoner: str
     label: str
+    settings: dict[str, object]
+    choice: Choice
+    rate: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two ways of answering the same `n` problems.
+
+    `points` is the difference first - second in points, with its 95 % interval. `b` problems only
+    the first solved, `c` only the second. `p` is McNemar's.
+    """
+
+    first: Side
+    second: Side
+    n: int
+    points: float
+    low: float
+    high: float
+    b: int
+    c: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A way of answering, and by problem whether it was right."""
+
+    record: Record
+    choice: Choice
     right: dict[str, bool]
 
+    @property
+    def single(self) -> bool:
+        return self.choice.kind == "single_pass"
 
-def compared(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def side(self, right: list[bool]) -> Side:
+        made = self.record
+        return Side(made.model, made.reasoner, made.label, made.settings, self.choice, fmean(right))
+
+
+def compared(records: Iterable[Record]) -> list[Difference]:
     """The tuned single pass against the base's single pass and each of the base's searches.
 
-    `records` are a run's evaluation records as they lie on disk. A row has `first` (tuned) and
-    `second`, each with model, choice, label and rate over the `n` problems that both answered; the
-    difference first - second in `points` and its 95 % interval `low` and `high` in points; `b` and
-    `c`, the problems that only the first and only the second solved; and McNemar's `p`.
+    Only the problems that both answered count.
     """
-    sides = _sides(records)
-    tuned = next((s for s in sides if s.model == "tuned" and s.choice == "greedy"), None)
+    answered = _answered(records)
+    tuned = next((one for one in answered if one.record.model == "tuned" and one.single), None)
     if tuned is None:
         return []
     others = [
-        side
-        for side in sides
-        if side.model == "base" and (side.choice != "greedy" or side.label == tuned.label)
+        one
+        for one in answered
+        if one.record.model == "base" and (not one.single or one.record.label == tuned.record.label)
     ]
-    others.sort(key=lambda side: side.choice != "greedy")
-    return [_row(tuned, side) for side in others if tuned.right.keys() & side.right.keys()]
+    others.sort(key=lambda one: not one.single)
+    return [_difference(tuned, one) for one in others if tuned.right.keys() & one.right.keys()]
 
 
-def same_reasoner(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def same_reasoner(records: Iterable[Record]) -> list[Difference]:
     """What the tuned model answers against what the base answers in the very same way.
 
-    A row for each reasoner, settings and choice that both were asked with, single pass among them,
-    of the same shape as those of `compared`. The mean over samples chooses nothing and has no row.
+    A row for each reasoner, settings and choice that both were asked with, the single pass among
+    them. The mean over samples chooses nothing and has no row.
     """
-    sides = _sides(records)
-    base = {(side.label, side.choice): side for side in sides if side.model == "base"}
-    pairs = ((s, base.get((s.label, s.choice))) for s in sides if s.model == "tuned")
-    return [_row(s, other) for s, other in pairs if other and s.right.keys() & other.right.keys()]
+    answered = _answered(records)
+    base = {(o.record.label, o.choice): o for o in answered if o.record.model == "base"}
+    pairs = (
+        (one, base.get((one.record.label, one.choice)))
+        for one in answered
+        if one.record.model == "tuned"
+    )
+    return [
+        _difference(one, other)
+        for one, other in pairs
+        if other and one.right.keys() & other.right.keys()
+    ]
 
 
-def _sides(records: Iterable[dict[str, Any]]) -> list[Side]:
+def _answered(records: Iterable[Record]) -> list[Answered]:
     """What records tell of each choice; an oracle is no way of answering."""
     found = []
     for record in records:
-        names = [key(problem) for problem in record["problems"]]
-        for choice, marks in record["solved"].items():
-            if not choice.startswith("oracle"):
-                right = dict(zip(names, (mark == "1" for mark in marks), strict=True))
-                found.append(Side(record["model"], choice, record["label"], right))
+        names = [problem.id for problem in record.problems]
+        for scored in record.scored:
+            if scored.solved is not None and not scored.choice.is_bound:
+                marks = (mark == "1" for mark in scored.solved)
+                right = dict(zip(names, marks, strict=True))
+                found.append(Answered(record, scored.choice, right))
     return found
 
 
-def key(problem: dict[str, Any]) -> str:
-    """What a record's problem is known by in others."""
-    return json.dumps(problem, sort_keys=True)
-
-
-def _row(tuned: Side, other: Side) -> dict[str, Any]:
+def _difference(tuned: Answered, other: Answered) -> Difference:
     shared = [name for name in tuned.right if name in other.right]
-    first, second = ([side.right[name] for name in shared] for side in (tuned, other))
+    first, second = ([one.right[name] for name in shared] for one in (tuned, other))
     low, high = paired_interval(first, second, SEED)
     b, c = discordant(first, second)
-    return {
-        "first": _facts(tuned, first), "second": _facts(other, second), "n": len(shared),
-        "points": 100 * (b - c) / len(shared), "low": 100 * low, "high": 100 * high,
-        "b": b, "c": c, "p": mcnemar(first, second),
-    }  # fmt: skip
-
-
-def _facts(side: Side, right: list[bool]) -> dict[str, Any]:
-    return {
-        "model": side.model, "choice": side.choice, "label": side.label, "rate": fmean(right),
-    }  # fmt: skip
+    return Difference(
+        first=tuned.side(first),
+        second=other.side(second),
+        n=len(shared),
+        points=100 * (b - c) / len(shared),
+        low=100 * low,
+        high=100 * high,
+        b=b,
+        c=c,
+        p=mcnemar(first, second),
+    )

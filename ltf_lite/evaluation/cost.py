@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
+from ltf_lite.core.errors import USAGE, LtfError
+from ltf_lite.core.manifest import Spent
+from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.success import FEW
+from ltf_lite.evaluation.types import Result
 
 PER_HOUR = 0.50  # of the machine, in whatever currency: what is assumed where nobody says
 JOULES = 3.6e6  # in a kilowatt-hour
@@ -16,12 +21,20 @@ WHERE = (
 )
 
 
-class CostError(ValueError):
-    """A price that can't be applied, with a sentence for the user."""
+Quality = Literal["better", "worse", "can't tell"]
+
+
+class CostError(LtfError, ValueError):
+    """A price that cannot be applied."""
+
+    code = USAGE
 
 
 class Price(NamedTuple):
-    """Of an hour of the machine, or of a kilowatt-hour; `watts` where the machine tells none."""
+    """Of an hour of the machine, or of a kilowatt-hour.
+
+    `watts` is the power where the machine does not measure its energy.
+    """
 
     per_hour: float | None = PER_HOUR
     per_kwh: float | None = None
@@ -44,7 +57,57 @@ def price_of(
     return Price(PER_HOUR if per_hour is None else per_hour)
 
 
-def per_second(price: Price, stages: Mapping[str, Mapping[str, Any]]) -> float:
+@dataclass(frozen=True)
+class AnswerCost:
+    """What a question costs that is answered in one way, in units of the price.
+
+    `each` is in bulk, `alone` one at a time (None where nobody asked so), `solved` is the cost of a
+    solved question, in bulk.
+    """
+
+    result: Result
+    each: float
+    alone: float | None
+    solved: float | None
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A search of the base beside the tuned single pass.
+
+    Training has cost as much after `questions` in bulk, or `questions_alone`: None where the search
+    is no dearer, or was not asked alone. `quality` is what may be said of the single pass beside
+    it. Where that is worse there is no break-even at equal quality, whatever the questions.
+    """
+
+    cost: AnswerCost
+    saving: float
+    questions: float | None
+    questions_alone: float | None
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """What training has cost, and when the tuned single pass has paid for it."""
+
+    price: Price
+    per_second: float
+    seconds: float
+    training: float
+    single: AnswerCost
+    searches: tuple[Paid, ...]
+
+
+class CostLine(NamedTuple):
+    """Total cost by number of questions: what is fixed, and what each question adds."""
+
+    name: str
+    fixed: float
+    each: float
+
+
+def per_second(price: Price, stages: Mapping[str, Spent]) -> float:
     """The price of a second of the machine; of energy, by `watts` or what the stages measured.
 
     Raises CostError where energy is to be paid and its power is not known.
@@ -53,59 +116,50 @@ def per_second(price: Price, stages: Mapping[str, Mapping[str, Any]]) -> float:
         return price.per_hour / 3600
     watts = price.watts
     if watts is None:
-        told = [stage for stage in stages.values() if stage.get("joules") and stage.get("seconds")]
+        told = [(s.joules, s.seconds) for s in stages.values() if s.joules and s.seconds]
         if not told:
             raise CostError(
                 "this machine told no energy, so a price a kWh needs its power too: give --watts"
             )
-        watts = sum(s["joules"] for s in told) / sum(s["seconds"] for s in told)
+        watts = sum(joules for joules, _ in told) / sum(seconds for _, seconds in told)
     return (price.per_kwh or 0.0) * watts / JOULES
 
 
 def break_even(
-    stages: Mapping[str, Mapping[str, Any]],
-    single: Mapping[str, Any],
-    searches: Iterable[Mapping[str, Any]],
-    differences: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Spent],
+    single: Result,
+    searches: Iterable[Result],
+    differences: Sequence[Difference],
     price: Price,
-) -> dict[str, Any]:
+) -> BreakEven:
     """When the tuned single pass has paid for its training, against each search of the base.
 
-    `stages` are the manifest's; `single` and `searches` rows of results with `rate`, `seconds` (a
-    problem, in bulk) and `alone` (asked one by one, or None); `differences` rows of `compared`.
-    Each row of the result's `searches` has its costs and those of the single pass (`each`, `alone`,
-    and `solved`: a solved question), `questions` and `questions_alone` until break-even (None where
-    the search is no dearer, or was not asked alone), and `quality` of the single pass beside it:
-    better, worse or can't tell. Where it is worse there is no break-even at equal quality, whatever
-    the questions. Raises CostError.
+    `differences` are those of `compared`. Raises CostError.
     """
     second = per_second(price, stages)
-    seconds = sum(stage.get("seconds", 0.0) for stage in stages.values())
-    ours, total = _costs(single, second), seconds * second
-    rows = []
-    for search in searches:
-        theirs = _costs(search, second)
-        rows.append(
-            {
-                **theirs,
-                "saving": theirs["each"] - ours["each"],
-                "questions": _questions(total, theirs["each"], ours["each"]),
-                "questions_alone": _questions(total, theirs["alone"], ours["alone"]),
-                "quality": _quality(search, differences),
-            }
-        )
-    return {"price": price._asdict(), "per_second": second,
-            "training": {"seconds": seconds, "cost": total}, "single": ours,
-            "searches": rows}  # fmt: skip
+    seconds = sum(stage.seconds for stage in stages.values())
+    ours, total = _cost(single, second), seconds * second
+    paid = [_paid(_cost(search, second), ours, total, differences) for search in searches]
+    return BreakEven(price, second, seconds, total, ours, tuple(paid))
 
 
-def _costs(row: Mapping[str, Any], second: float) -> dict[str, Any]:
-    each, alone = row["seconds"] * second, row.get("alone")
-    return {
-        "model": row["model"], "answer": row["answer"], "rate": row["rate"], "n": row["n"],
-        "each": each, "alone": None if alone is None else alone * second,
-        "solved": each / row["rate"] if row["rate"] else None,
-    }  # fmt: skip
+def _paid(
+    theirs: AnswerCost, ours: AnswerCost, total: float, differences: Sequence[Difference]
+) -> Paid:
+    return Paid(
+        theirs,
+        theirs.each - ours.each,
+        _questions(total, theirs.each, ours.each),
+        _questions(total, theirs.alone, ours.alone),
+        _quality(theirs.result, differences),
+    )
+
+
+def _cost(result: Result, second: float) -> AnswerCost:
+    each, alone, rate = result.cost.seconds * second, result.cost.alone, result.rate.rate
+    return AnswerCost(
+        result, each, None if alone is None else alone * second, each / rate if rate else None
+    )
 
 
 def _questions(total: float, search: float | None, single: float | None) -> float | None:
@@ -114,35 +168,30 @@ def _questions(total: float, search: float | None, single: float | None) -> floa
     return total / (search - single)
 
 
-def _quality(search: Mapping[str, Any], differences: Sequence[Mapping[str, Any]]) -> str:
+def _quality(search: Result, differences: Sequence[Difference]) -> Quality:
     """What McNemar's test allows to say of the single pass beside this search."""
     for row in differences:
-        second = row["second"]
-        if (second["choice"], second["label"]) == (search["choice"], search["label"]):
-            if row["n"] < FEW or row["p"] >= 0.05:
+        if (row.second.choice, row.second.label) == (search.choice, search.label):
+            if row.n < FEW or row.p >= 0.05:
                 return "can't tell"
-            return "better" if row["points"] > 0 else "worse"
+            return "better" if row.points > 0 else "worse"
     return "can't tell"
 
 
-def lines(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Total cost by number of questions, in bulk: {"name", "fixed", "each", "quality"}.
-
-    The tuned single pass, whose training is fixed, comes first.
-    """
-    ours = result["single"]
-    first = {"name": ours["answer"], "fixed": result["training"]["cost"], "each": ours["each"],
-             "quality": None}  # fmt: skip
-    return [first, *({"name": row["answer"], "fixed": 0.0, "each": row["each"],
-                      "quality": row["quality"]} for row in result["searches"])]  # fmt: skip
+def lines(found: BreakEven) -> list[CostLine]:
+    """Total cost by number of questions, in bulk: the tuned single pass, then each search."""
+    ours = found.single
+    first = CostLine(ours.result.answer, found.training, ours.each)
+    others = (CostLine(row.cost.result.answer, 0.0, row.cost.each) for row in found.searches)
+    return [first, *others]
 
 
-def verdict(row: Mapping[str, Any]) -> str:
-    """What a row of `break_even` comes to, in words."""
-    if row["questions"] is None:
+def verdict(row: Paid) -> str:
+    """What a search beside the single pass comes to, in words."""
+    if row.questions is None:
         return "never: the search costs no more than the single pass"
-    if row["quality"] == "worse":
+    if row.quality == "worse":
         return "none at equal quality: the single pass solves less"
-    if row["quality"] == "better":
+    if row.quality == "better":
         return "yes, and the single pass solves more"
     return "yes, as far as these problems can tell the two apart"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ltf_lite.evaluation.history import Measurement
 from ltf_lite.evaluation.retention import HELDOUT_NLL
@@ -11,20 +12,47 @@ from ltf_lite.evaluation.significance import Part, mcnemar, paired_p
 
 LEVEL = 0.05  # that any verdict of one measurement is a false alarm
 SEED = 0  # of the draws: the same measurements give the same p
-FALLEN, OK, FIRST = "fallen", "ok", "first"
+
+Fate = Literal["fallen", "ok", "first"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A value with its 95 % interval, and when it was measured (UTC)."""
+
+    at: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An ability now and when it was first measured.
+
+    `difference` is now - first, `p` its two-sided p; None where nothing was measured before. A rate
+    has fallen when it is lower, the NLL of a text when it is higher.
+    """
+
+    ability: str
+    label: str
+    n: int
+    now: Seen
+    first: Seen | None
+    difference: float | None
+    p: float | None
+    verdict: Fate
 
 
 def judged(
     now: Sequence[Measurement], first: Sequence[Measurement | None]
-) -> tuple[list[dict[str, Any]], float]:
-    """A row for each ability, `first` beside `now`, and the p below which a fall is significant.
+) -> tuple[list[Judged], float]:
+    """Each ability, `first` beside `now`, and the p below which a fall is significant.
 
-    That p is LEVEL over the number of abilities compared (Bonferroni). A row has the `difference`
-    now - first (None where nothing was measured before), its two-sided `p`, and the `verdict`:
-    fallen, ok or first. Rates fall when they are lower, the NLL of a text when it is higher.
+    That p is LEVEL over the number of abilities compared (Bonferroni).
     """
     level = LEVEL / max(1, sum(one is not None for one in first))
-    return [_row(*pair, level) for pair in zip(now, first, strict=True)], level
+    return [_judged(*pair, level) for pair in zip(now, first, strict=True)], level
 
 
 def parts(each: Any) -> list[Part]:
@@ -33,14 +61,14 @@ def parts(each: Any) -> list[Part]:
     return [tuple(value) if isinstance(value, list | tuple) else (value, 1) for value in values]
 
 
-def _row(now: Measurement, first: Measurement | None, level: float) -> dict[str, Any]:
-    told = {"ability": now.ability, "label": now.label, "n": now.n, "now": _value(now)}
+def _judged(now: Measurement, first: Measurement | None, level: float) -> Judged:
+    known = now.ability, now.label, now.n, _seen(now)
     if first is None:
-        return {**told, "first": None, "difference": None, "p": None, "verdict": FIRST}
+        return Judged(*known, None, None, None, "first")
     p, difference = _p(first, now), now.value - first.value
     worse = difference > 0 if now.ability == HELDOUT_NLL else difference < 0
-    verdict = FALLEN if worse and p < level else OK
-    return {**told, "first": _value(first), "difference": difference, "p": p, "verdict": verdict}
+    verdict: Fate = "fallen" if worse and p < level else "ok"
+    return Judged(*known, _seen(first), difference, p, verdict)
 
 
 def _p(first: Measurement, now: Measurement) -> float:
@@ -49,5 +77,5 @@ def _p(first: Measurement, now: Measurement) -> float:
     return paired_p(parts(first.each), parts(now.each), SEED)
 
 
-def _value(one: Measurement) -> dict[str, Any]:
-    return {"at": one.at, "value": one.value, "low": one.low, "high": one.high}
+def _seen(one: Measurement) -> Seen:
+    return Seen(one.at, one.value, one.low, one.high)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ltf_lite.core.errors import LtfError
 from ltf_lite.engines import Engine
 
 NAME = "heldout.txt"  # of the text that comes with a model, in its directory
@@ -16,15 +17,28 @@ LONGEST = 2000  # bytes of one; the rest of it is left out
 Paragraph = tuple[str, str]  # what is given, and what is scored given it
 
 
-class HeldoutError(ValueError):
-    """A held-out text that cannot be used, with a sentence for the user."""
+class HeldoutError(LtfError, ValueError):
+    """A held-out text that cannot be used."""
+
+
+@dataclass(frozen=True)
+class TextNll:
+    """Mean NLL of a text, nats a token over all tokens together.
+
+    `n` paragraphs were scored; `each` has the log p (nats) and the tokens of every one.
+    """
+
+    n: int
+    tokens: int
+    nll: float
+    each: tuple[tuple[float, int], ...]
 
 
 def paragraphs(file: Path) -> list[Paragraph]:
     """The first paragraphs of a text, blank lines between them; raises HeldoutError.
 
-    A paragraph's first line is given and the rest of it is to be scored; of a single line its first
-    word is given. A paragraph with nothing after that is left out.
+    The first line of a paragraph is given, the rest is scored. Of a single line the first word is
+    given. A paragraph with nothing to score is left out.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -49,21 +63,19 @@ def _split(paragraph: str) -> Paragraph:
     return paragraph[:end], paragraph[end:]
 
 
-def nll(engine: Engine, pairs: Sequence[Paragraph]) -> dict[str, Any]:
-    """Mean NLL of the paragraphs' scored parts, nats a token over all tokens together.
+def nll(engine: Engine, pairs: Sequence[Paragraph]) -> TextNll:
+    """Mean NLL of the paragraphs' scored parts.
 
-    `each` has the log p (nats) and the tokens of every paragraph that something was scored of. A
-    paragraph is cut where it could outgrow the model's context, a byte being at most a token.
+    A paragraph is cut where it could outgrow the model's context, a byte being at most a token.
     Raises EngineError where the engine cannot score.
     """
     context = getattr(engine, "context", None) or LONGEST
     pairs = [_cut(*pair, min(LONGEST, context - 2)) for pair in pairs]  # 2: what may come before
     scores = engine.score([given for given, _ in pairs], [rest for _, rest in pairs])
-    each = [[score.logprob, score.tokens] for score in scores if score.tokens]
+    each = tuple((score.logprob, score.tokens) for score in scores if score.tokens)
     tokens = sum(count for _, count in each)
     total = -sum(logprob for logprob, _ in each)
-    return {"n": len(each), "tokens": tokens, "nll": total / tokens if tokens else 0.0,
-            "each": each}  # fmt: skip
+    return TextNll(len(each), tokens, total / tokens if tokens else 0.0, each)
 
 
 def _cut(given: str, rest: str, most: int) -> Paragraph:

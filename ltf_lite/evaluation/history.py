@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from ltf_lite.files import set_aside
+from ltf_lite.core.errors import LtfError
+from ltf_lite.core.files import set_aside
 
 SCHEMA = 1
 APPLICATION = 0x6C746631  # says in the file's header whose it is
@@ -23,16 +24,17 @@ TABLE = """CREATE TABLE measurements (
     value REAL NOT NULL, low REAL, high REAL, each TEXT NOT NULL)"""
 
 
-class HistoryError(RuntimeError):
-    """A history that cannot be used, with a sentence for the user."""
+class HistoryError(LtfError, RuntimeError):
+    """A history that cannot be used."""
 
 
 class Measurement(NamedTuple):
     """One ability of a model: its value with the 95 % interval, and what it is made of.
 
     `value` is a rate, or nats a token. `problems` is a hash of what was asked, `n` problems or
-    paragraphs. `each` has one entry for each: text of 0 and 1 where answers are right or wrong,
-    else a list of values, or of [above, below] where the value is a ratio of sums. `at` is UTC.
+    paragraphs. `each` has an entry for each of them: a text of 0 and 1 where answers are right or
+    wrong, else a list of values, or of [above, below] where the value is a ratio of sums. `at` is
+    UTC.
     """
 
     at: str
@@ -49,10 +51,10 @@ class Measurement(NamedTuple):
 
 
 def prepare(file: Path) -> Path | None:
-    """Make sure that measurements can be appended to a history, which is begun where none is.
+    """Make sure that measurements can be appended to a history; begin one where there is none.
 
-    One that is broken is set aside: returns where. Raises HistoryError where the file belongs to
-    something else or to another version, or can't be written.
+    A broken one is set aside: returns where. Raises HistoryError where the file belongs to
+    something else or to another version, or cannot be written.
     """
     with FileLock(file.with_name(f".{file.name}.lock")), _named(file):
         try:

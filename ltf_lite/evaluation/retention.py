@@ -2,79 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from ltf_lite.evaluation.records import read_record, task_named
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.evaluation.naming import results_of
+from ltf_lite.evaluation.types import Abilities, Ability, Record, read_abilities
 
-VALID_STEPS = "valid steps"
+SINGLE_PASS, VALID_STEPS, SAMPLE = "single_pass", "valid_steps", "sample"
+SIBLING = "sibling"
 HELDOUT_NLL = "heldout_nll"  # the one measure that is better when it is lower
+WORDS = {
+    VALID_STEPS: "valid steps",
+    SIBLING: "single pass on the sibling task",
+    HELDOUT_NLL: "NLL of a held-out text",
+}
 NOISE = 1e-9  # of a division
 
-RETENTION = "retention.json"  # of evaluation/<model>: what the run does not tune on
+
+@dataclass(frozen=True)
+class RetentionRow:
+    """An ability of base and tuned model on the test problems, and tuned over base.
+
+    `label` is the reasoner with its settings, the sibling task or the text's file. `answer` is the
+    ability in words. The NLL is in nats a token; a ratio above 1 is then a loss. `ratio` is None
+    where the base has 0.
+    """
+
+    label: str
+    kind: str
+    answer: str
+    base: float
+    tuned: float
+    ratio: float | None
 
 
-def retention(
-    records: Sequence[dict[str, Any]], elsewhere: Sequence[dict[str, Any]] = ()
-) -> list[dict[str, Any]]:
-    """One row an ability that base and tuned model were both measured for, and their ratio.
+@dataclass(frozen=True)
+class Missed:
+    """An ability that is below its floor; `shortfall` is relative to the floor.
+
+    The floor of the NLL is a ceiling.
+    """
+
+    ability: str
+    kept: float
+    floor: float
+    shortfall: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    kind: str
+    answer: str
+    value: float
+
+
+def retention(records: Sequence[Record], elsewhere: Sequence[Abilities] = ()) -> list[RetentionRow]:
+    """A row for each ability that base and tuned model were both measured for.
 
     `records` are of reasoners: the rate of every way of answering, and the share of valid steps.
-    `elsewhere` are those of retention.json: the rate on the sibling task, whose name stands as
-    `reasoner`, and the NLL of the held-out text (`heldout_nll`, nats a token; a ratio above 1 is a
-    loss). `ratio` is None where the base has 0.
+    `elsewhere` are the abilities that the run does not tune on.
     """
-    before, after = (
-        _abilities(records, model) | _elsewhere(elsewhere, model) for model in ("base", "tuned")
-    )
+    before, after = (_measured(records, elsewhere, model) for model in ("base", "tuned"))
     return [
-        {
-            "reasoner": label,
-            "ability": ability,
-            "base": value,
-            "tuned": after[label, ability],
-            "ratio": after[label, ability] / value if value else None,
-        }
-        for (label, ability), value in before.items()
-        if (label, ability) in after
+        RetentionRow(
+            label,
+            one.kind,
+            one.answer,
+            one.value,
+            now := after[label, what].value,
+            now / one.value if one.value else None,
+        )
+        for (label, what), one in before.items()
+        if (label, what) in after
     ]
 
 
-def _abilities(records: Sequence[dict[str, Any]], model: str) -> dict[tuple[str, str], float]:
-    """Rates by reasoner (with its settings) and way of choosing."""
-    found: dict[tuple[str, str], float] = {}
+def _measured(
+    records: Sequence[Record], elsewhere: Sequence[Abilities], model: str
+) -> dict[tuple[str, Hashable], _Measured]:
+    """Abilities by reasoner (with its settings) and way of choosing, or by their kind."""
+    found: dict[tuple[str, Hashable], _Measured] = {}
     for record in records:
-        if record["model"] == model:
-            label = record["label"]
-            found |= {(label, choice): rate["rate"] for choice, rate in record["rates"].items()}
-            if record["valid_steps"] is not None:
-                found[label, VALID_STEPS] = record["valid_steps"]
+        if record.model != model:
+            continue
+        for row in results_of(record):
+            measured = _Measured(row.choice.kind, row.answer, row.rate.rate)
+            found[record.label, row.choice] = measured
+        if (valid := record.valid_steps) is not None:
+            found[record.label, VALID_STEPS] = _Measured(VALID_STEPS, WORDS[VALID_STEPS], valid)
+    for one in elsewhere:
+        for ability in one.abilities if one.model == model else ():
+            kind = ability.kind
+            found[ability.label, kind] = _Measured(kind, WORDS.get(kind, kind), ability.value)
     return found
 
 
-def _elsewhere(records: Sequence[dict[str, Any]], model: str) -> dict[tuple[str, str], float]:
-    return {
-        (ability["label"], name): value_of(ability)
-        for record in records
-        if record["model"] == model
-        for name, ability in record["abilities"].items()
-    }
-
-
-def read_elsewhere(folder: Path) -> list[dict[str, Any]]:
+def read_elsewhere(folder: RunFolder, task: str | None = None) -> list[Abilities]:
     """A run's records of what it does not tune on, as many as there are.
 
-    Raises BrokenFile, and ForeignFile where one is of another schema or of another task.
+    Raises BrokenFile, and ForeignFile where one is of another schema, or not of `task`.
     """
-    files = (folder / "evaluation" / model / RETENTION for model in ("base", "tuned"))
-    task = task_named(folder)
-    return [read_record(file, task) for file in files if file.is_file()]
-
-
-def value_of(ability: Mapping[str, Any]) -> float:
-    """The number of an ability: its rate, or its NLL in nats a token."""
-    return ability["nll"] if "nll" in ability else ability["rate"]
+    files = (folder.elsewhere(model) for model in ("base", "tuned"))
+    return [read_abilities(file, task) for file in files if file.is_file()]
 
 
 def kept(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float | None]:
@@ -82,37 +112,32 @@ def kept(base: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float
     return {name: now[name] / value if value else None for name, value in base.items()}
 
 
+def floors_of(abilities: Iterable[Ability], floors: Mapping[str, float]) -> dict[str, float]:
+    """The floor of each ability by its name; `floors` are by kind."""
+    return {one.name: floors[one.kind] for one in abilities if one.kind in floors}
+
+
 def unheld(base: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
     """The abilities with a floor that hold nothing, because the base has 0 of them."""
-    return [name for name, value in base.items() if not value and _floor(name, floors)]
+    return [name for name, value in base.items() if not value and name in floors]
 
 
-def _floor(ability: str, floors: Mapping[str, float]) -> float | None:
-    """The floor of an ability: that of its kind, of `tot` also for `tot beam=8`."""
-    return floors.get(ability.partition(" ")[0])
-
-
-def missed(kept: Mapping[str, float | None], floors: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The abilities that were not kept, the worst first: each with its floor and its shortfall.
-
-    `shortfall` is relative to the floor; the NLL's floor is a ceiling.
-    """
+def missed(kept: Mapping[str, float | None], floors: Mapping[str, float]) -> list[Missed]:
+    """The abilities that were not kept, the worst first; both are by name."""
     found = []
     for ability, ratio in kept.items():
-        floor = _floor(ability, floors)
+        floor = floors.get(ability)
         if floor is None or ratio is None:
             continue
         shortfall = (ratio / floor - 1) * (1 if ability == HELDOUT_NLL else -1)
         if shortfall > NOISE:
-            found.append(
-                {"ability": ability, "kept": ratio, "floor": floor, "shortfall": shortfall}
-            )
-    return sorted(found, key=lambda row: -row["shortfall"])
+            found.append(Missed(ability, ratio, floor, shortfall))
+    return sorted(found, key=lambda row: -row.shortfall)
 
 
-def said(row: Mapping[str, Any]) -> str:
+def said(row: Missed) -> str:
     """A missed floor in words."""
-    kept, floor = f"{row['kept']:.2f}", f"{row['floor']:g}"
-    if row["ability"] == HELDOUT_NLL:
-        return f"the NLL of the held-out text is {kept} times the base's (at most {floor})"
-    return f"{row['ability']} is {kept} of the base's (at least {floor})"
+    if row.ability == HELDOUT_NLL:
+        times = f"{row.kept:.2f} times the base's (at most {row.floor:g})"
+        return f"the NLL of the held-out text is {times}"
+    return f"{row.ability} is {row.kept:.2f} of the base's (at least {row.floor:g})"

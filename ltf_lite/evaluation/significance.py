@@ -43,9 +43,12 @@ def paired_interval(
     if np.ptp(apart) == 0:  # a resample can only be the same again
         return float(apart[0]), float(apart[0])
     found = bootstrap(
-        (apart,), np.mean, method="percentile", batch=1000,
+        (apart,),
+        np.mean,
+        method="percentile",
+        batch=1000,
         random_state=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+    ).confidence_interval
     return float(found.low), float(found.high)
 
 
@@ -83,9 +86,14 @@ def paired_p(first: Sequence[Part], second: Sequence[Part], seed: int) -> float:
 
     # of indices, so that what is above and below stay together
     found = permutation_test(
-        (np.arange(n), np.arange(n, 2 * n)), difference, permutation_type="samples",
-        vectorized=True, n_resamples=9999, batch=500, random_state=np.random.default_rng(seed),
-    )  # fmt: skip
+        (np.arange(n), np.arange(n, 2 * n)),
+        difference,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+        batch=500,
+        random_state=np.random.default_rng(seed),
+    )
     return float(min(1.0, found.pvalue))
 
 
@@ -102,9 +110,13 @@ def ratio_interval(parts: Sequence[Part], seed: int) -> tuple[float, float]:
         return _ratio(above, below, drawn, axis)
 
     found = bootstrap(
-        (np.arange(len(parts)),), ratio, method="percentile", vectorized=True, batch=500,
+        (np.arange(len(parts)),),
+        ratio,
+        method="percentile",
+        vectorized=True,
+        batch=500,
         random_state=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+    ).confidence_interval
     return float(found.low), float(found.high)
 
 

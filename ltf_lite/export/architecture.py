@@ -82,7 +82,7 @@ def empty_model(config: Any) -> Any:
     try:
         with init_empty_weights(include_buffers=False):
             return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    except Exception as error:  # as above
+    except Exception as error:  # a wrong value fails in transformers in many ways
         raise ExportError(f"config.json describes no model: {in_one_line(error)}") from error
 
 

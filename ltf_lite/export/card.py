@@ -1,145 +1,152 @@
-"""What goes next to a GGUF file: a model card that says what it is, and a Modelfile for Ollama."""
+"""The model card that lies beside the GGUF files: what the model is, and how to ask it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ltf_lite import __version__
-from ltf_lite.preset_schema import METHOD_SETTINGS
-from ltf_lite.tuning.methods import npo, simpo
-
-WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
-METHODS = {
-    "sft": "Supervised fine-tuning on successes alone",
-    "uft": f"Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): {WEIGHED}",
-    "gradient_ascent": "Gradient ascent on failures, descent on successes (Maini et al., arXiv "
-    f"2401.06121): {WEIGHED}",
-    "npo": f"Negative preference optimization (Zhang et al., arXiv 2404.05868): {WEIGHED}",
-    "simpo": "SimPO (Meng et al., arXiv 2405.14734) on pairs of a success and a failure of the "
-    "same problem",
-    "cpo_simpo": "CPO-SimPO (Xu et al., arXiv 2401.08417; Meng et al., arXiv 2405.14734) on pairs "
-    "of a success and a failure of the same problem",
-}
-CUSTOMARY = {"npo": npo.BETA, "simpo": simpo.BETA, "cpo_simpo": simpo.BETA}
+from ltf_lite.evaluation.types import Rate
+from ltf_lite.export.formats import Exported, Exporter
+from ltf_lite.export.gguf.types import Divergence, Parity
+from ltf_lite.tasks import Task, Verdict
+from ltf_lite.tuning.settings import Tuning
 
 
-def model_card(
-    preset: dict[str, Any], method: str, searched: Sequence[str], files: Sequence[str],
-    prompt: str, stop: Sequence[str], answer: dict[str, Any], parity: dict[str, Any],
-    rates: dict[str, dict[str, Any]],
-) -> str:  # fmt: skip
-    """The card in Markdown.
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card tells of a run besides its files.
 
-    `preset` is the run's, `method` what it was really tuned by, `searched` names the reasoners of
-    its search, `files` the GGUF files, `prompt` is one problem as the model is asked, `answer` the
-    test path that the model wrote for it, `rates` the single pass of `base` and `tuned` on the test
-    problems.
+    `tuning` is what the model was really tuned by, `searched` names the reasoners of its search,
+    `rates` is the single pass of `base` and `tuned` on the test problems. `answer` is what the
+    model wrote for the prompt of `Exported`, `verdict` what the verifier said of it.
     """
-    task, name = preset["task"], preset["name"]
-    settings = ", ".join(f"{k} {v}" for k, v in task.items() if k != "name" and v is not None)
+
+    about: str
+    base: str
+    load_in_4bit: bool
+    tuning: Tuning
+    train_problems: int
+    searched: tuple[str, ...]
+    rates: Mapping[str, Rate]
+    answer: str
+    verdict: Verdict
+    parity: Parity
+
+
+def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = ()) -> str:
+    """The card in Markdown; `also` are the exporters that have written beside the GGUF files."""
+    success = facts.parity.success
     lines = [
-        f"# {name}",
+        f"# {exported.name}",
         "",
-        f"{preset['about']}. Made by ltf_lite {__version__} from `{preset['model']['base']}`, "
-        "whose licence goes on to hold for this model.",
+        f"{facts.about}. Made by ltf_lite {__version__} from `{facts.base}`, whose licence goes on "
+        "to hold for this model.",
         "",
         "## What it does",
         "",
-        f"It answers problems of one task, {task['name']} ({settings}), in a single pass. It is no "
-        "chat model, and for other questions it was not looked at.",
+        f"It answers problems of one task, {_task(exported.task)}, in a single pass. It is no chat "
+        "model, and for other questions it was not looked at.",
         "",
         "| model | single pass, test problems |",
         "| --- | --- |",
-        *(f"| {model} | {_percent(rate)} |" for model, rate in rates.items()),
-        *(f"| {kind} through llama.cpp | {_percent(rate)} |"
-          for kind, rate in parity["success"].items()),
+        *(f"| {model} | {_percent(rate)} |" for model, rate in facts.rates.items()),
+        *(f"| {kind} through llama.cpp | {_percent(of.rate)} |" for kind, of in success.items()),
         "",
-        *_files(parity),
+        *_files(facts.parity),
         "",
         "## How it was made",
         "",
-        _made(preset, method, searched),
+        _made(facts),
         "",
         "## How to ask it",
         "",
-        "The prompt, its last line break included, and what the model wrote for it "
-        f"({'right' if answer['correct'] else answer['kind']}):",
+        *_asked(facts, exported),
         "",
-        "```",
-        *prompt.rstrip("\n").split("\n"),
-        *answer["text"].rstrip("\n").split("\n"),
-        "```",
+        *_uses(exported, also),
         "",
-        f"Stop strings besides the end token: {', '.join(map(repr, stop)) or 'none'}. Greedy "
-        "decoding (temperature 0).",
-        "",
-        *(f"- `ltf solve {task['name']} ... --model {file}`" for file in files),
-        f"- Ollama: `ollama create {name} -f Modelfile` (the Modelfile was not tried out)",
-        "",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 
-def _made(preset: dict[str, Any], method: str, searched: Sequence[str]) -> str:
+def _task(task: Task) -> str:
+    """A task's name and settings in words."""
+    told = task.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    settings = ", ".join(f"{name} {value}" for name, value in told.items())
+    return f"{task.name} ({settings})" if settings else task.name
+
+
+def _made(facts: CardFacts) -> str:
     """Method, settings and data in words."""
-    tuning = {**preset["tuning"]}
-    if tuning["beta"] is None:
-        tuning["beta"] = CUSTOMARY.get(method)
-    own = ", ".join(f"{k} {tuning[k]}" for k in METHOD_SETTINGS[method])
-    bits = "QLoRA (the base in 4-bit NF4)" if preset["model"]["load_in_4bit"] else "LoRA"
+    tuning = facts.tuning
+    own = ", ".join(f"{name} {value}" for name, value in tuning.own().items() if name != "method")
+    bits = "QLoRA (the base in 4-bit NF4)" if facts.load_in_4bit else "LoRA"
     return (
-        f"{METHODS[method]}{', ' + own if own else ''}; {bits} rank {tuning['rank']}, "
-        f"{tuning['steps']} steps of {tuning['batch'] * tuning['accumulation']} successes at "
-        f"learning rate {tuning['learning_rate']}. Data: paths that search found on "
-        f"{preset['problems']['train']} training problems ({'; '.join(searched)}), each verified "
-        "exactly."
+        f"{tuning.sentence or tuning.method}{', ' + own if own else ''}; {bits} rank "
+        f"{tuning.rank}, {tuning.steps} steps of {tuning.batch * tuning.accumulation} successes at "
+        f"learning rate {tuning.learning_rate}. Data: paths that search found on "
+        f"{facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
     )
 
 
-def _files(parity: dict[str, Any]) -> list[str]:
+def _asked(facts: CardFacts, exported: Exported) -> list[str]:
+    """One problem as the model is asked, and its answer."""
+    said = "right" if facts.verdict.correct else facts.verdict.kind
+    stop = ", ".join(map(repr, exported.stop)) or "none"
+    return [
+        f"The prompt, its last line break included, and what the model wrote for it ({said}):",
+        "",
+        "```",
+        *exported.prompt.rstrip("\n").split("\n"),
+        *facts.answer.rstrip("\n").split("\n"),
+        "```",
+        "",
+        f"Stop strings besides the end token: {stop}. Greedy decoding (temperature 0).",
+    ]
+
+
+def _uses(exported: Exported, also: Sequence[Exporter]) -> list[str]:
+    """A line for each way to run the model."""
+    files = [file.name for file in exported.files.values()]
+    own = [f"`ltf solve {exported.task.name} ... --model {file}`" for file in files]
+    hints = [hint for exporter in also if (hint := exporter.hint(exported))]
+    return [f"- {line}" for line in (*own, *hints)]
+
+
+def _files(parity: Parity) -> list[str]:
     """A table of the files: their size, what they hold, how far they lie from f16."""
     lines = [
         "| file | MiB | weights by type | KL divergence to f16 [95 %], nats a token | largest "
         "| same likeliest token |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    measured = {"n": 0, "tokens": 0}
-    for kind, file in parity["files"].items():
-        held = ", ".join(f"{t} {100 * n:.1f} %" for t, n in file["types"].items())
-        far = ["–", "–", "–"]
-        if kind in parity["divergence"]:
-            measured = parity["divergence"][kind]
-            far = _far(measured)
-        lines.append(f"| {kind} | {file['bytes'] / 2**20:.1f} | {held} | {' | '.join(far)} |")
+    for kind, file in parity.files.items():
+        held = ", ".join(f"{type_} {100 * share:.1f} %" for type_, share in file.types.items())
+        far = " | ".join(_far(parity.divergence.get(kind)))
+        lines.append(f"| {kind} | {file.bytes / 2**20:.1f} | {held} | {far} |")
+    measured = next(iter(parity.divergence.values()), None)
+    where = (
+        f"Measured at the {measured.tokens} positions of {measured.n} harvested paths. "
+        if measured
+        else ""
+    )
     return [
         *lines,
         "",
-        f"Measured at the {measured['tokens']} positions of {measured['n']} harvested paths. "
-        "llama.cpp keeps norms and biases in F32, and takes a wider type than a file's name says "
-        "for some matrices: those that lose most, and all whose rows are no multiple of 256.",
+        f"{where}llama.cpp keeps norms and biases in F32, and takes a wider type than a file's "
+        "name says for some matrices: those that lose most, and all whose rows are no multiple of "
+        "256.",
     ]
 
 
-def _far(found: dict[str, Any]) -> list[str]:
+def _far(found: Divergence | None) -> tuple[str, str, str]:
     """The figures of a divergence as cells of the table."""
-    span = "" if found["low"] is None else f" [{found['low']:.2g}, {found['high']:.2g}]"
-    same = f"{100 * found['same_top']:.2f} %"
-    return [f"{found['mean']:.2g}{span}", f"{found['max']:.2g}", same]
+    if found is None:
+        return "–", "–", "–"
+    span = "" if found.low is None else f" [{found.low:.2g}, {found.high:.2g}]"
+    return f"{found.mean:.2g}{span}", f"{found.max:.2g}", f"{100 * found.same_top:.2f} %"
 
 
-def modelfile(file: str, stop: Sequence[str], room: int) -> str:
-    """A Modelfile that asks the GGUF file as it was tuned: no chat template, greedily."""
-    lines = [
-        f"FROM ./{file}",
-        'TEMPLATE """{{ .Prompt }}\n"""',
-        "PARAMETER temperature 0",
-        f"PARAMETER num_predict {room}",
-        *("PARAMETER stop " + '"' + each.replace("\n", "\\n") + '"' for each in stop),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _percent(rate: dict[str, Any]) -> str:
-    low, high = 100 * rate["low"], 100 * rate["high"]
-    return f"{100 * rate['rate']:.1f} % [{low:.1f}, {high:.1f}], n = {rate['n']}"
+def _percent(rate: Rate) -> str:
+    low, high = 100 * rate.low, 100 * rate.high
+    return f"{100 * rate.rate:.1f} % [{low:.1f}, {high:.1f}], n = {rate.n}"

@@ -17,9 +17,9 @@ from ltf_lite.export.architecture import (
     read_config,
     rows,
     tensor_files,
-)  # fmt: skip
+)
 from ltf_lite.export.errors import ExportError
-from ltf_lite.export.vocabulary import read_vocabulary
+from ltf_lite.export.gguf.vocabulary import read_vocabulary
 
 NEEDED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
 

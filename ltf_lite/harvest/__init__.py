@@ -2,10 +2,22 @@
 
 from ltf_lite.harvest.browse import counts, failures, marked, saving_step, solved
 from ltf_lite.harvest.example import Example
-from ltf_lite.harvest.sampling import Limits, examples
-from ltf_lite.harvest.store import read, rows_of, shard, write_shard
+from ltf_lite.harvest.sampling import Limits, Taken, examples
+from ltf_lite.harvest.store import Row, read, rows_of, shard, write_shard
 
 __all__ = [
-    "Example", "Limits", "counts", "examples", "failures", "marked", "read", "rows_of",
-    "saving_step", "shard", "solved", "write_shard",
-]  # fmt: skip
+    "Example",
+    "Limits",
+    "Row",
+    "Taken",
+    "counts",
+    "examples",
+    "failures",
+    "marked",
+    "read",
+    "rows_of",
+    "saving_step",
+    "shard",
+    "solved",
+    "write_shard",
+]

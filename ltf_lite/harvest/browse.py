@@ -8,36 +8,51 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ltf_lite.harvest.store import SCHEMA, Row
-from ltf_lite.tasks import NumbersGame, Problem
-from ltf_lite.tasks.text import Step
+from ltf_lite.harvest.store import SCHEMA, Row, as_rows
+from ltf_lite.tasks import Solver, Task
 
-GROUPS = ("reasoner", "kind", "fatal_step")
-SOLVED = ("reasoner", "problem_id")
+GROUPS = ("label", "kind", "fatal_step")
+SOLVED = ("label", "problem_id")
 COLUMNS = ("problem_id", "text", "correct", *GROUPS)
 
 
-def counts(folder: Path) -> list[dict[str, Any]]:
-    """{"reasoner", "kind", "fatal_step", "n"} of the failed paths, the most frequent first.
+class Failed(NamedTuple):
+    """How many paths of a reasoner (its label) failed in one way at one step."""
+
+    label: str
+    kind: str
+    fatal_step: int | None
+    n: int
+
+
+class MarkedLine(NamedTuple):
+    """A line of a path: `right`, `fatal`, `after` the fatal step, or `missing`."""
+
+    text: str
+    state: str
+
+
+def counts(folder: Path) -> list[Failed]:
+    """The failed paths by reasoner, kind and fatal step, the most frequent first.
 
     As everywhere, a path that several reasoners found is the first one's. A shard that can't be
     read is left out; `failures` names it.
     """
     index, _ = _index(folder)
     groups = index.group_by(list(GROUPS)).aggregate([([], "count_all")])
-    rows = groups.rename_columns([*GROUPS, "n"]).to_pylist()
-    return sorted(rows, key=lambda row: (-row["n"], *(str(row[name]) for name in GROUPS)))
+    rows = [Failed(**row) for row in groups.rename_columns([*GROUPS, "n"]).to_pylist()]
+    return sorted(rows, key=lambda row: (-row.n, row.label, row.kind, str(row.fatal_step)))
 
 
 def solved(folder: Path) -> dict[str, int]:
-    """Reasoner → of how many problems it found a right path, whoever else found the same.
+    """Label of a reasoner → of how many problems it found a right path, whoever else found it.
 
     A shard that can't be read is left out.
     """
@@ -46,15 +61,15 @@ def solved(folder: Path) -> dict[str, int]:
         with suppress(OSError, KeyError, pa.ArrowException):
             table = pq.ParquetFile(file).read(columns=[*SOLVED, "correct"])
             tables.append(table.filter(table["correct"]).select(list(SOLVED)))
-    groups = pa.concat_tables(tables).group_by("reasoner")
+    groups = pa.concat_tables(tables).group_by("label")
     counted = groups.aggregate([("problem_id", "count_distinct")]).to_pylist()
-    return {row["reasoner"]: row["problem_id_count_distinct"] for row in counted}
+    return {row["label"]: row["problem_id_count_distinct"] for row in counted}
 
 
 def failures(
     folder: Path,
     kind: str | None = None,
-    reasoner: str | None = None,
+    label: str | None = None,
     fatal_step: int | None = None,
     offset: int = 0,
     limit: int = 20,
@@ -64,7 +79,7 @@ def failures(
     None of a filter means all. A folder without shards has no paths.
     """
     index, unreadable = _index(folder)
-    for name, wanted in (("kind", kind), ("reasoner", reasoner), ("fatal_step", fatal_step)):
+    for name, wanted in (("kind", kind), ("label", label), ("fatal_step", fatal_step)):
         if wanted is not None:
             index = index.filter(pc.equal(index[name], wanted))
     page = index.slice(max(0, offset), max(0, limit)).to_pylist()
@@ -73,14 +88,14 @@ def failures(
         places = [place["row"] for place in page if place["shard"] == shard]
         try:
             table = pq.ParquetFile(folder / shard).read()
-            rows += table.select(SCHEMA.names).take(places).cast(SCHEMA).to_pylist()
-        except (OSError, KeyError, pa.ArrowException):
+            rows += as_rows(table.select(SCHEMA.names).take(places).cast(SCHEMA))
+        except (OSError, KeyError, ValueError, pa.ArrowException):
             unreadable.append(shard)
     return rows, index.num_rows, unreadable
 
 
 def _index(folder: Path) -> tuple[pa.Table, list[str]]:
-    """Shard, row, reasoner, kind and fatal step of every failed path; the unreadable shards."""
+    """Shard, row, label, kind and fatal step of every failed path; the unreadable shards."""
     seen = []
     for file in sorted(folder.glob("part-*.parquet")):
         with suppress(FileNotFoundError):  # the search has just begun anew
@@ -118,48 +133,44 @@ def _first_of_doubles(table: pa.Table) -> pa.Table:
     return kept.take(firsts.take(pc.sort_indices(firsts))).combine_chunks()
 
 
-def marked(row: Row, task: NumbersGame) -> tuple[list[dict[str, str]], str]:
-    """The lines of a path as {"text", "state"}, and the verifier's reason.
+def marked(row: Row, task: Task) -> tuple[list[MarkedLine], str]:
+    """The lines of a path and how each stands to the fatal step, and the verifier's reason.
 
-    A state is `right`, `fatal`, `after` the fatal step, or `missing`: a last entry without text,
-    where a step or the answer should be. `task` has the settings of the harvest's run.
+    The last line is `missing`, without text, where a step or the answer should be. `task` has the
+    settings of the harvest's run.
     """
-    problem = _problem(row)
-    path = task.parse(problem, row["text"])
-    verdict = task.verify(problem, path)
-    texts = [line.text for line in (*path.lines, *([path.answer] if path.answer else []))]
+    path = task.parse(row.problem, row.text)
+    verdict = task.verify(row.problem, path)
+    texts = [line.text for line in path.all_lines()]
     if verdict.correct:
-        return [{"text": text, "state": "right"} for text in texts], verdict.message
+        return [MarkedLine(text, "right") for text in texts], verdict.message
     fatal = verdict.fatal_step or 0
     lines = [
-        {"text": text, "state": "right" if at < fatal else "after" if at > fatal else "fatal"}
+        MarkedLine(text, "right" if at < fatal else "after" if at > fatal else "fatal")
         for at, text in enumerate(texts)
     ]
     if fatal >= len(texts):
-        lines.append({"text": "", "state": "missing"})
+        lines.append(MarkedLine("", "missing"))
     return lines, verdict.message
 
 
-def saving_step(row: Row, task: NumbersGame) -> str | None:
-    """The first step that could have stood in the fatal one's place, as a line in the row's style.
+def saving_step(row: Row, task: Task) -> str | None:
+    """The first step that could have stood in the fatal one's place, as a line in the row's form.
 
-    None where the numbers left can't reach the target any more, or no number is left to combine.
+    None where the task has no solver, where the state before the fatal step is lost already, or
+    where no step is left to take.
     """
-    problem = _problem(row)
-    path = task.parse(problem, row["text"])
-    left, fatal = task.start(problem), task.verify(problem, path).fatal_step
+    if not isinstance(task, Solver):
+        return None
+    problem, path = row.problem, task.parse(row.problem, row.text)
+    fatal = task.verify(problem, path).fatal_step
     if fatal is None:
         return None
+    state = task.start(problem)
     for line in path.lines[:fatal]:
-        after = task.legal(left, Step(*line.step)) if line.step else None
-        if after is None:
+        taken = task.take(problem, state, line.text, path.form, True)
+        if taken is None:
             return None
-        left = after
-    compact = row["prompt"] == task.prompt(problem, "compact")
-    style = "compact" if compact else "standard"
-    moves = (move for move in task.moves(left) if task.solvable(problem, move.left))
-    return next((task.line(Step(*move), style) for move in moves), None)
-
-
-def _problem(row: Row) -> Problem:
-    return Problem(row["task"], tuple(row["numbers"]), row["target"])
+        state = taken.state
+    moves = (move for move in task.moves(problem, state) if task.solvable(problem, move.left))
+    return next((task.line(move, path.form) for move in moves), None)

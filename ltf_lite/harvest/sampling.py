@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.store import Row
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.tasks import Task
 
 Group = TypeVar("Group", bound=Hashable)
 Drawn = tuple[Row, Example]
+Counts = dict[str, dict[str, int]]  # label of a reasoner → failure kind or "success" → paths
 
 GROUPS: dict[str, Callable[[Row], Hashable]] = {
-    "kind": lambda row: row["kind"],
-    "reasoner": lambda row: row["reasoner"],
-    "kind_and_reasoner": lambda row: (row["kind"], row["reasoner"]),
+    "kind": lambda row: row.kind,
+    "reasoner": lambda row: row.label,
+    "kind_and_reasoner": lambda row: (row.kind, row.label),
 }
 
 
@@ -35,26 +37,79 @@ class Limits(NamedTuple):
     per_success: float | None = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of what was found, by reasoner and how the path ended.
+
+    Left out are `doubles`, failures of a problem that come to the same once they are trimmed to
+    what is forgotten; failures with `nothing_to_forget`; and paths that the learnt dialect has no
+    way to write (`unwritable`).
+    """
+
+    taken: Counts
+    found: Counts
+    doubles: int
+    nothing_to_forget: int
+    unwritable: int = 0
+
+
+class Lesson(NamedTuple):
+    """What a row is made an example by: its task, the learnt dialect, how much is forgotten."""
+
+    task: Task
+    dialect: str
+    credit: str
+
+    def example(self, row: Row) -> Example | None:
+        """None for a failure in which the credit finds nothing to forget."""
+        text = self.text(row)
+        if text is None:
+            return None
+        prompt = self.task.prompt(row.problem, self.dialect)
+        if row.correct:
+            return Example(prompt, text, True, 0, len(text))
+        span = (0, len(text)) if self.credit == "whole" else self._fatal_span(row, text)
+        return Example(prompt, text, False, *span) if span and span[1] > span[0] else None
+
+    def text(self, row: Row) -> str | None:
+        """The path as the learnt dialect writes it; None where it cannot."""
+        return self.task.rewritten(row.problem, row.text, self.dialect)
+
+    def _fatal_span(self, row: Row, text: str) -> tuple[int, int] | None:
+        """The characters from the fatal step on, or those of its decision."""
+        lines = self.task.parse(row.problem, text).all_lines()
+        if row.fatal_step is None:  # nobody knows where it broke
+            return 0, len(text)
+        if row.fatal_step >= len(lines):
+            return None
+        line = lines[row.fatal_step]
+        if self.credit == "fatal_step":
+            return line.start, len(text)
+        return line.decision, line.decision_end
+
+
 def examples(
-    rows: Iterable[Row], task: NumbersGame, credit: str, limits: Limits, seed: int
-) -> tuple[list[Example], dict[str, Any]]:
+    rows: Iterable[Row], task: Task, credit: str, limits: Limits, seed: int, dialect: str
+) -> tuple[list[Example], Taken]:
     """The examples that are trained on, and what was taken from what.
 
     Successes are taken in the harvest's order; failures are drawn at random, so that no reasoner
-    and no failure kind is preferred because it came first. Failures of a problem that come to the
-    same once they are trimmed to what is forgotten are one. The report has `taken` and `found`,
-    {reasoner: {kind or "success": paths}}, and `doubles` and `nothing_to_forget`, the failures left
-    out for these reasons.
+    and no failure kind is preferred because it came first. All are told in the learnt `dialect`.
     """
+    lesson = Lesson(task, dialect, credit)
     good: dict[str, list[Row]] = defaultdict(list)
     bad: dict[str, list[Row]] = defaultdict(list)
-    found: list[Row] = []
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    unwritable = 0
     for row in rows:
-        (good if row["correct"] else bad)[row["problem_id"]].append(row)
-        found.append(row)
+        found[row.label][row.kind or "success"] += 1
+        if lesson.text(row) is None:
+            unwritable += 1
+            continue
+        (good if row.correct else bad)[row.problem.id].append(row)
     rng = random.Random(f"examples:{seed}")
-    successes = _successes(good, task, credit, limits, rng)
-    pools, left_out = _trimmed(bad, task, credit)
+    successes = _successes(good, lesson, limits, rng)
+    pools, doubles, nothing = _trimmed(bad, lesson)
     failures = [
         drawn
         for pool in pools
@@ -64,31 +119,28 @@ def examples(
         room = round(limits.per_success * len(successes))
         failures = _balanced(failures, GROUPS.get(limits.balance, lambda row: None), room, rng)
     taken = [*successes, *failures]
-    report = {"taken": _counts(row for row, _ in taken), "found": _counts(found), **left_out}
-    return [example for _, example in taken], report
+    told = Taken(_counts(row for row, _ in taken), _plain(found), doubles, nothing, unwritable)
+    return [example for _, example in taken], told
 
 
 def _successes(
-    good: Mapping[str, list[Row]], task: NumbersGame, credit: str, limits: Limits,
-    rng: random.Random,
-) -> list[Drawn]:  # fmt: skip
+    good: Mapping[str, list[Row]], lesson: Lesson, limits: Limits, rng: random.Random
+) -> list[Drawn]:
     taken = [
         row for problem in sorted(good) for row in good[problem][: limits.successes_per_problem]
     ]
     if limits.successes is not None and limits.successes < len(taken):
         taken = rng.sample(taken, limits.successes)
-    return [(row, example) for row in taken if (example := example_of(row, task, credit))]
+    return [(row, example) for row in taken if (example := lesson.example(row))]
 
 
-def _trimmed(
-    bad: Mapping[str, list[Row]], task: NumbersGame, credit: str
-) -> tuple[list[list[Drawn]], dict[str, int]]:
-    """Every problem's failures that differ in what is forgotten, and how many were left out."""
+def _trimmed(bad: Mapping[str, list[Row]], lesson: Lesson) -> tuple[list[list[Drawn]], int, int]:
+    """Every problem's failures that differ in what is forgotten; doubles, and empty ones."""
     pools, doubles, nothing = [], 0, 0
     for problem in sorted(bad):
         pool: dict[tuple[str, str, int], Drawn] = {}
         for row in bad[problem]:
-            example = example_of(row, task, credit)
+            example = lesson.example(row)
             if example is None:
                 nothing += 1
                 continue
@@ -96,7 +148,7 @@ def _trimmed(
             doubles += key in pool
             pool.setdefault(key, (row, example))
         pools.append(list(pool.values()))
-    return pools, {"doubles": doubles, "nothing_to_forget": nothing}
+    return pools, doubles, nothing
 
 
 def _balanced(
@@ -123,30 +175,12 @@ def quotas(sizes: Mapping[Group, int], room: int) -> dict[Group, int]:
     return shares
 
 
-def _counts(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """{reasoner: {kind or "success": paths}}."""
+def _counts(rows: Iterable[Row]) -> Counts:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
-        counts[row["reasoner"]][row["kind"] or "success"] += 1
-    return {reasoner: dict(count) for reasoner, count in sorted(counts.items())}
+        counts[row.label][row.kind or "success"] += 1
+    return _plain(counts)
 
 
-def example_of(row: Row, task: NumbersGame, credit: str) -> Example | None:
-    """The example of a row; None for a failure in which `credit` finds nothing to forget."""
-    text = row["text"]
-    if row["correct"]:
-        return Example(row["prompt"], text, True, 0, len(text))
-    span = (0, len(text)) if credit == "whole" else _fatal_span(row, task, credit)
-    return Example(row["prompt"], text, False, *span) if span and span[1] > span[0] else None
-
-
-def _fatal_span(row: Row, task: NumbersGame, credit: str) -> tuple[int, int] | None:
-    problem = Problem(row["task"], tuple(row["numbers"]), row["target"])
-    path = task.parse(problem, row["text"])
-    lines = [*path.lines, *([path.answer] if path.answer else [])]
-    if row["fatal_step"] >= len(lines):
-        return None
-    line = lines[row["fatal_step"]]
-    if credit == "fatal_step":
-        return line.start, len(row["text"])
-    return line.decision, line.decision_end
+def _plain(counts: Mapping[str, Counter[str]]) -> Counts:
+    return {label: dict(count) for label, count in sorted(counts.items())}

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltf_lite.files import BrokenFile, ForeignFile
-from ltf_lite.reasoners import Solution
-from ltf_lite.tasks import NumbersGame
-
-Row = dict[str, Any]
+from ltf_lite.core.files import BrokenFile, ForeignFile
+from ltf_lite.reasoners import Reasoner, Solution
+from ltf_lite.tasks import Problem, Task
 
 SCHEMA = pa.schema(
     [
         ("task", pa.string()),
         ("problem_id", pa.string()),
-        ("numbers", pa.list_(pa.int64())),
-        ("target", pa.int64()),
+        ("problem", pa.string()),
         ("prompt", pa.string()),
-        ("steps", pa.list_(pa.string())),
-        ("answer", pa.string()),
         ("text", pa.string()),
+        ("answer", pa.string()),
         ("correct", pa.bool_()),
         ("kind", pa.string()),
         ("fatal_step", pa.int32()),
         ("reasoner", pa.string()),
+        ("settings", pa.string()),
+        ("label", pa.string()),
+        ("round", pa.int32()),
         ("engine", pa.string()),
         ("logprob", pa.float64()),
         ("tokens", pa.int32()),
@@ -38,50 +39,102 @@ SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One verified path of the harvest, and where it came from.
+
+    `prompt` is what the model was asked; `answer` what the task reads in the path. `kind` and
+    `fatal_step` are the verdict's, None of a right path. `label` is the reasoner with its
+    `settings` for a person. `round` counts search, harvest and tune from 0. `logprob` is nats, of
+    `tokens`; None and 0 where no model wrote the path.
+    """
+
+    problem: Problem
+    prompt: str
+    text: str
+    answer: str | None
+    correct: bool
+    kind: str | None
+    fatal_step: int | None
+    reasoner: str
+    settings: str
+    label: str
+    round: int
+    engine: str
+    logprob: float | None
+    tokens: int
+    seed: int
+
+    @property
+    def task(self) -> str:
+        return self.problem.task
+
+
 def rows_of(
-    solution: Solution, task: NumbersGame, style: str, reasoner: str, engine: str, seed: int
+    solution: Solution, task: Task, dialect: str, reasoner: Reasoner, engine: str, seed: int
 ) -> list[Row]:
     """The verified rows of a solution, each text once."""
-    problem, rows, seen = solution.problem, [], set()
-    prompt, problem_id = task.prompt(problem, style), problem.id
+    problem, seen = solution.problem, set[str]()
+    prompt, label = task.prompt(problem, dialect), reasoner.label
+    settings = json.dumps(reasoner.settings())
+    rows = []
     for attempt in solution.attempts:
         if attempt.text in seen:
             continue
         seen.add(attempt.text)
-        path, verdict = attempt.path, attempt.verdict
-        rows.append(
-            {
-                "task": task.name,
-                "problem_id": problem_id,
-                "numbers": list(problem.numbers),
-                "target": problem.target,
-                "prompt": prompt,
-                "steps": [line.text for line in path.lines],
-                "answer": path.answer.text if path.answer else None,
-                "text": attempt.text,
-                "correct": verdict.correct,
-                "kind": verdict.kind,
-                "fatal_step": verdict.fatal_step,
-                "reasoner": reasoner,
-                "engine": engine,
-                "logprob": attempt.logprob,
-                "tokens": attempt.tokens,
-                "seed": seed,
-            }
+        verdict = attempt.verdict
+        row = Row(
+            problem=problem,
+            prompt=prompt,
+            text=attempt.text,
+            answer=task.answer(attempt.path),
+            correct=verdict.correct,
+            kind=verdict.kind,
+            fatal_step=verdict.fatal_step,
+            reasoner=reasoner.name,
+            settings=settings,
+            label=label,
+            round=0,
+            engine=engine,
+            logprob=attempt.logprob,
+            tokens=attempt.tokens,
+            seed=seed,
         )
+        rows.append(row)
     return rows
 
 
-def write_shard(folder: Path, part: int, rows: list[Row]) -> None:
+def write_shard(folder: Path, part: int, rows: Sequence[Row]) -> None:
     """Write `part-NNNNN.parquet` under a temporary name, flush it to the disk, rename it."""
     folder.mkdir(parents=True, exist_ok=True)
     final = shard(folder, part)
     temporary = final.with_suffix(".tmp")
     with open(temporary, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file, compression="zstd")
+        pq.write_table(as_table(rows), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, final)
+
+
+def as_table(rows: Sequence[Row]) -> pa.Table:
+    return pa.table({name: [_cell(row, name) for row in rows] for name in SCHEMA.names}, SCHEMA)
+
+
+def _cell(row: Row, name: str) -> Any:
+    if name == "problem_id":
+        return row.problem.id
+    if name == "problem":
+        return json.dumps({"text": row.problem.text, "data": row.problem.data})
+    return getattr(row, name)
+
+
+def as_rows(table: pa.Table) -> list[Row]:
+    """The rows of a table of the harvest's schema; raises ValueError where a problem is no JSON."""
+    rows = []
+    for told in table.to_pylist():
+        problem = Problem(told.pop("task"), told.pop("problem_id"), **json.loads(told["problem"]))
+        rows.append(Row(**{**told, "problem": problem}))
+    return rows
 
 
 def shard(folder: Path, part: int) -> Path:
@@ -90,7 +143,7 @@ def shard(folder: Path, part: int) -> Path:
 
 def read(
     folder: Path, reasoners: Sequence[str] | None = None, task: str | None = None
-) -> Iterable[Row]:
+) -> Iterator[Row]:
     """Every row of the harvest, a path that several reasoners found only once (the first).
 
     `reasoners` names those whose rows are read at all (None: every one's). Raises BrokenFile where
@@ -99,14 +152,14 @@ def read(
     seen: set[tuple[str, str]] = set()
     for file in sorted(folder.glob("part-*.parquet")):
         for row in _rows(file):
-            if task is not None and row["task"] != task:
+            if task is not None and row.task != task:
                 raise ForeignFile(
-                    f"{file} is of the task {row['task']}, not {task}: it is of another run's "
+                    f"{file} is of the task {row.task}, not {task}: it is of another run's "
                     "harvest; delete it or move it there"
                 )
-            if reasoners is not None and row["reasoner"].partition(" ")[0] not in reasoners:
+            if reasoners is not None and row.reasoner not in reasoners:
                 continue
-            key = row["problem_id"], row["text"]
+            key = row.problem.id, row.text
             if key not in seen:
                 seen.add(key)
                 yield row
@@ -114,9 +167,9 @@ def read(
 
 def _rows(file: Path) -> list[Row]:
     try:
-        with pq.ParquetFile(file) as shard:
-            return shard.read().to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        with pq.ParquetFile(file) as one:
+            return as_rows(one.read())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
         raise BrokenFile(file) from None
     except OSError as error:
         if error.errno is not None:  # not pyarrow's own

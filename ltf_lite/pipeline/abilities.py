@@ -2,110 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.engines import Engine, model_path
-from ltf_lite.evaluation import record
 from ltf_lite.evaluation.heldout import NAME, HeldoutError, nll, paragraphs
-from ltf_lite.evaluation.retention import HELDOUT_NLL, RETENTION, missed, value_of
-from ltf_lite.evaluation.success import SCHEMA, mean_interval
-from ltf_lite.files import hash_of, read_json, write_json
-from ltf_lite.pipeline.common import problems_of, seed_of, task_of
-from ltf_lite.pipeline.run import Run
-from ltf_lite.presets import Preset, PresetError, ReasonerSection
-from ltf_lite.reasoners import Solution, get_reasoner
-from ltf_lite.tasks import NumbersGame, Problem, Split, sibling_of
+from ltf_lite.evaluation.retention import (
+    HELDOUT_NLL,
+    SAMPLE,
+    SIBLING,
+    SINGLE_PASS,
+    VALID_STEPS,
+    Missed,
+    floors_of,
+    missed,
+)
+from ltf_lite.evaluation.types import Abilities, Ability, Scored, read_abilities, write_record
+from ltf_lite.pipeline.common import problems_of, seed_of, single_pass_of
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.presets import Preset, PresetError
+from ltf_lite.reasoners import Reasoner, Solution, solve
+from ltf_lite.reasoners.cot import CoT
+from ltf_lite.tasks import Problem, Split, Task
 from ltf_lite.tasks.steps import valid_steps
+from ltf_lite.tuning.types import TuningResult
 
-SINGLE_PASS, VALID_STEPS, SAMPLE = "single_pass", "valid_steps", "sample"
-SIBLING = "sibling"
+OWN = (SINGLE_PASS, SAMPLE, "search")  # the way of choosing that is a reasoner's ability
 
-Ability = dict[str, Any]
+
+@dataclass(frozen=True)
+class Measured(Abilities):
+    """Abilities, and the reasoners that were asked, as the preset has them."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A reasoner that asks a model, and the kind of its ability.
+
+    `by` are the settings that tell it from the first reasoner of that kind.
+    """
+
+    kind: str
+    reasoner: Reasoner
+    by: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.by}".strip()
 
 
 def measure(
-    run: Run, engine: Engine, split: Split, count: int,
-    sections: Sequence[ReasonerSection] | None = None, heldout: bool = True,
-) -> dict[str, Ability]:  # fmt: skip
-    """Every ability of the engine's model by name, on the first `count` problems of a split.
+    run: Run,
+    engine: Engine,
+    split: Split,
+    count: int,
+    reasoners: Sequence[Reasoner] | None = None,
+    heldout: bool = True,
+) -> tuple[Ability, ...]:
+    """Every ability of the engine's model, on the first `count` problems of a split.
 
-    `sections` are the reasoners asked (None: those of the preset's evaluation that ask a model);
-    the sibling task and the held-out text come on top. A rate has its 95 % interval `low`..`high`
-    and `solved`, one character a problem; where that is None, `each` has what the mean is of.
-    `nll` is nats a token, and left out with `heldout` False: not every server can score.
-    `problems` is a hash of what was asked. Raises EngineError.
+    `reasoners` are those asked (None: those of the preset's evaluation that ask a model); the
+    sibling task and the held-out text come on top. The text is left out with `heldout` False: not
+    every server can score. Raises EngineError.
     """
-    asked = run.preset.evaluation if sections is None else sections
+    asked = run.preset.evaluation if reasoners is None else reasoners
     found = _by_reasoners(run, engine, asked, problems_of(run, split)[:count])
-    return found | elsewhere(run, engine, split, count, heldout)
+    return (*found, *elsewhere(run, engine, split, count, heldout))
 
 
-def validate(run: Run, engine: Engine) -> dict[str, Ability]:
+def validate(run: Run, engine: Engine) -> tuple[Ability, ...]:
     """What a checkpoint is judged by: every ability, and the single pass by which it is chosen.
 
     That is asked every validation problem, all others the first `retention.problems`.
     """
-    single = [s for s in run.preset.evaluation if s.single_pass]
-    others = [s for s in run.preset.evaluation if not s.single_pass]
-    return {
-        **_by_reasoners(run, engine, single, problems_of(run, "validation")),
-        **measure(run, engine, "validation", run.preset.retention.problems, others),
-    }
+    single = [each for each in run.preset.evaluation if each.single_pass]
+    others = [each for each in run.preset.evaluation if not each.single_pass]
+    return (
+        *_by_reasoners(run, engine, single, problems_of(run, "validation")),
+        *measure(run, engine, "validation", run.preset.retention.problems, others),
+    )
 
 
 def write_elsewhere(run: Run, engine: Engine, model: str) -> None:
-    """Write evaluation/<model>/retention.json: what the run does not tune on; not once more."""
-    file = run.folder / "evaluation" / model / RETENTION
-    if not file.is_file():
-        found = elsewhere(run, engine, "test", run.preset.problems.test)
-        write_json(file, {"schema": SCHEMA, "task": run.preset.task.name, "model": model,
-                          "abilities": found})  # fmt: skip
+    """Write what the model can do that the run does not tune on, unless that is there."""
+    file, task = run.at.elsewhere(model), run.preset.task.name
+    if file.is_file():
+        read_abilities(file, task)
+        return
+    found = elsewhere(run, engine, "test", run.preset.problems.test)
+    write_record(file, Abilities(task=task, model=model, abilities=found))
 
 
-def below(run: Run) -> list[dict[str, Any]]:
+def below(run: Run) -> list[Missed]:
     """The floors that the kept checkpoint misses, the worst first; none before tuning is done."""
-    file = run.folder / "tuning" / "result.json"
-    kept = read_json(file)["validation"].get("kept", {}) if file.is_file() else {}
-    return missed(kept, run.preset.retention.floors())
+    if not run.at.tuning_result.is_file():
+        return []
+    kept = read_as(run.at.tuning_result, TuningResult).validation.kept
+    base = read_as(run.at.base_abilities, Measured).abilities
+    return missed(kept, floors_of(base, run.preset.retention.floors()))
 
 
-def named(sections: Sequence[ReasonerSection]) -> dict[str, ReasonerSection]:
-    """The sections that ask a model by the names of their abilities.
+def named(reasoners: Iterable[Reasoner]) -> list[Asked]:
+    """The reasoners that ask a model, with the names of their abilities.
 
-    The first of a kind is `single_pass`, `sample`, `tot`, `rap`; further ones have their settings
-    behind it. Where the verifier would pick, the search picks itself: an oracle is no ability.
+    The first of a kind has the kind's name: `single_pass`, `sample`, or the reasoner's own. A
+    further one has its settings behind it. Where the verifier would pick, the search picks itself:
+    an oracle is no ability.
     """
-    found: dict[str, ReasonerSection] = {}
-    for section in sections:
-        if getattr(section, "oracle", None):
-            section = section.model_copy(update={"oracle": None})
-        if not get_reasoner(section.name).needs_engine or section in found.values():
+    found: list[Asked] = []
+    for reasoner in reasoners:
+        if getattr(reasoner, "oracle", False):
+            reasoner = reasoner.model_copy(update={"oracle": False})
+        if not reasoner.asks_model or any(reasoner == asked.reasoner for asked in found):
             continue
-        kind = SAMPLE if section.name == "cot" else section.name
-        name = SINGLE_PASS if section.single_pass else kind
-        found[f"{name} {section.label.partition(' ')[2]}" if name in found else name] = section
+        kind = _kind(reasoner)
+        settings = " ".join(f"{k}={v}" for k, v in reasoner.settings().items())
+        first = all(asked.kind != kind for asked in found)
+        found.append(Asked(kind, reasoner, "" if first else settings))
     return found
+
+
+def _kind(reasoner: Reasoner) -> str:
+    if reasoner.single_pass:
+        return SINGLE_PASS
+    return SAMPLE if isinstance(reasoner, CoT) else reasoner.name
 
 
 def elsewhere(
     run: Run, engine: Engine, split: Split, count: int, heldout: bool = True
-) -> dict[str, Ability]:
+) -> tuple[Ability, ...]:
     """What the run does not tune on: single pass on the sibling task, and the held-out text."""
-    found: dict[str, Ability] = {}
-    if (sibling := sibling_of(run.preset.task.name)) is not None:
-        single = next(s for s in run.preset.evaluation if s.single_pass)
+    found: list[Ability] = []
+    if (sibling := run.preset.task.sibling()) is not None:
         problems = sibling.up_to(split, count, seed_of(run.preset.seed, SIBLING))
-        solutions = _solve(run, engine, single, sibling, problems)
-        rate = _rate(SIBLING, solutions, sibling, "greedy")
-        found[SIBLING] = {**rate, "label": sibling.name}
+        asked = Asked(SIBLING, single_pass_of(run))
+        solutions = _solve(run, engine, asked, sibling, problems)
+        found.append(_ability(asked, solutions, sibling, sibling.name))
     if heldout and (file := heldout_file(run.preset)) is not None:
         texts = paragraphs(file)
-        found[HELDOUT_NLL] = {"ability": HELDOUT_NLL, "label": file.name, **nll(engine, texts),
-                              "problems": hash_of(texts)}  # fmt: skip
-    return found
+        said = nll(engine, texts)
+        text = Ability(
+            name=HELDOUT_NLL,
+            kind=HELDOUT_NLL,
+            label=file.name,
+            problems=hash_of(texts),
+            n=said.n,
+            value=said.nll,
+            each=said.each,
+        )
+        found.append(text)
+    return tuple(found)
 
 
 def heldout_file(preset: Preset) -> Path | None:
@@ -129,66 +181,99 @@ def check(preset: Preset) -> None:
             f"retention.heldout_nll needs a text, and {preset.model.base} brings none: name one as "
             "retention.heldout"
         )
-    if SIBLING in floors and sibling_of(preset.task.name) is None:
+    if SIBLING in floors and preset.task.sibling() is None:
         raise PresetError(f"retention.sibling: the task {preset.task.name} has no sibling task")
 
 
-def values(abilities: Mapping[str, Ability]) -> dict[str, float]:
+def values(abilities: Iterable[Ability]) -> dict[str, float]:
     """The number of each ability: its rate, or its NLL in nats a token."""
-    return {name: value_of(ability) for name, ability in abilities.items()}
+    return {ability.name: ability.value for ability in abilities}
 
 
 def _by_reasoners(
-    run: Run, engine: Engine, sections: Sequence[ReasonerSection], problems: Sequence[Problem]
-) -> dict[str, Ability]:
-    task, found = task_of(run), dict[str, Ability]()
-    for name, section in named(sections).items():
-        found |= _by_reasoner(run, engine, name, section, task, problems[: section.problems])
-    return found
-
-
-def _by_reasoner(
-    run: Run, engine: Engine, name: str, section: ReasonerSection, task: NumbersGame,
-    problems: Sequence[Problem],
-) -> dict[str, Ability]:  # fmt: skip
-    """The ability of a reasoner; the first single pass also gives the share of valid steps."""
-    solutions = _solve(run, engine, section, task, problems)
-    choice = next(c for c in ("greedy", "sample", section.name) if c in solutions[0].choices)
-    found = {name: {**_rate(name, solutions, task, choice), "label": section.label}}
-    if name == SINGLE_PASS:
-        steps = _valid_steps(solutions, task)
-        found[VALID_STEPS] = {"ability": VALID_STEPS, "label": section.label, **steps}
+    run: Run, engine: Engine, reasoners: Sequence[Reasoner], problems: Sequence[Problem]
+) -> list[Ability]:
+    task, found = run.preset.task, list[Ability]()
+    for asked in named(reasoners):
+        solutions = _solve(run, engine, asked, task, problems[: asked.reasoner.problems])
+        found.append(_ability(asked, solutions, task, asked.reasoner.label))
+        if asked.name == SINGLE_PASS and (steps := _valid_steps(asked, solutions, task)):
+            found.append(steps)
     return found
 
 
 def _solve(
-    run: Run, engine: Engine, section: ReasonerSection, task: NumbersGame,
-    problems: Sequence[Problem],
-) -> list[Solution]:  # fmt: skip
-    reasoner = get_reasoner(section.name, **section.settings())
-    seed = seed_of(run.preset.seed, "retention", section.label)
-    return list(reasoner.solve(problems, task, engine, seed))
+    run: Run, engine: Engine, asked: Asked, task: Task, problems: Sequence[Problem]
+) -> list[Solution]:
+    seed = seed_of(run.preset.seed, "retention", asked.reasoner.label)
+    return list(solve(asked.reasoner, problems, task, engine, seed))
 
 
-def _rate(ability: str, solutions: list[Solution], task: NumbersGame, choice: str) -> Ability:
-    found = record(solutions, task, 0.0, 0)
-    rate = found["rates"][choice]
-    verdicts = [[attempt.verdict.correct for attempt in s.attempts] for s in solutions]
-    means = None if choice in found["solved"] else [fmean(row or [0]) for row in verdicts]
-    return {"ability": ability, **{key: rate[key] for key in ("n", "rate", "low", "high")},
-            "solved": found["solved"].get(choice), **({"each": means} if means else {}),
-            "problems": _asked(solutions)}  # fmt: skip
+def _ability(asked: Asked, solutions: Sequence[Solution], task: Task, label: str) -> Ability:
+    """The rate of a reasoner's own way of choosing."""
+    scored = own_of(_scored(asked.reasoner, solutions, task))
+    means: tuple[float, ...] = ()
+    if scored.solved is None:
+        rows = ([attempt.verdict.correct for attempt in s.attempts] for s in solutions)
+        means = tuple(fmean(row or [False]) for row in rows)
+    return Ability(
+        name=asked.name,
+        kind=asked.kind,
+        by=asked.by,
+        label=label,
+        problems=_hash(solutions),
+        n=scored.rate.n,
+        value=scored.rate.rate,
+        low=scored.rate.low,
+        high=scored.rate.high,
+        solved=scored.solved,
+        each=means,
+    )
 
 
-def _valid_steps(solutions: list[Solution], task: NumbersGame) -> Ability:
-    """The share of legal, right steps; its interval is that of a ratio, by the delta method."""
-    counts = [valid_steps(task, s.problem, s.attempts[0].path) for s in solutions]
-    good, tried = (sum(column) for column in zip(*counts, strict=True))
-    rate = good / tried
-    low, high = mean_interval([rate + (g - rate * t) * len(counts) / tried for g, t in counts])
-    return {"n": len(counts), "rate": rate, "low": low, "high": high, "solved": None,
-            "each": counts, "problems": _asked(solutions)}  # fmt: skip
+def _scored(reasoner: Reasoner, solutions: Sequence[Solution], task: Task) -> tuple[Scored, ...]:
+    """Every way of choosing and its rate; nobody asks here what it cost."""
+    from ltf_lite.evaluation.success import record  # scipy's import takes a second
+
+    free = record(
+        solutions, task, model="", reasoner=reasoner, split="test", seed=0, seconds=0.0, calls=0
+    )
+    return free.scored
 
 
-def _asked(solutions: list[Solution]) -> str:
+def own_of(scored: Sequence[Scored]) -> Scored:
+    """Of all ways of choosing the reasoner's own: no bound, and none of those among samples."""
+    free = [each for each in scored if not each.choice.is_bound]
+    return next((each for each in free if each.choice.kind in OWN), free[0])
+
+
+def _valid_steps(asked: Asked, solutions: Sequence[Solution], task: Task) -> Ability | None:
+    """The share of legal, right steps; its interval is that of a ratio, by the delta method.
+
+    None where the task has no steps that could be checked.
+    """
+    from ltf_lite.evaluation.success import mean_interval
+
+    found = [valid_steps(task, s.problem, s.attempts[0].path) for s in solutions]
+    counts = [each for each in found if each is not None]
+    good, tried = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+    if not tried:
+        return None
+    value = good / tried
+    low, high = mean_interval([value + (g - value * t) * len(counts) / tried for g, t in counts])
+    return Ability(
+        name=VALID_STEPS,
+        kind=VALID_STEPS,
+        label=asked.reasoner.label,
+        problems=_hash(solutions),
+        n=len(counts),
+        value=value,
+        low=low,
+        high=high,
+        each=tuple(counts),
+    )
+
+
+def _hash(solutions: Sequence[Solution]) -> str:
+    """A hash of what was asked."""
     return hash_of([solution.problem.as_dict() for solution in solutions])

@@ -1,30 +1,43 @@
-"""What several stages need: the task and the problems of a run, threads, and seeds."""
+"""What several stages need: the problems and the models of a run, threads, and seeds."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from ltf_lite.doctor import cores
-from ltf_lite.engines import Engine, model_path, open_engine
-from ltf_lite.files import read_jsonl
-from ltf_lite.pipeline.run import Run
-from ltf_lite.preset_schema import LlamaCppSection, ServerSection
-from ltf_lite.tasks import NumbersGame, Problem, Split, get_task
+from ltf_lite.core.files import BrokenFile, read_jsonl
+from ltf_lite.core.machine import cores
+from ltf_lite.engines import Dialect, Engine, open_engine, resolve
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.reasoners import Reasoner
+from ltf_lite.tasks import Problem, Split
+from ltf_lite.tuning.methods import METHODS
+from ltf_lite.tuning.settings import Tuning
 
+PLAIN = "sft"
 
-def task_of(run: Run) -> NumbersGame:
-    return get_task(run.preset.task.name, **run.preset.task.settings())
+Item = TypeVar("Item")
 
 
 def problems_of(run: Run, split: Split) -> list[Problem]:
-    task = task_of(run)
-    return [task.problem(row) for row in read_jsonl(run.folder / "problems" / f"{split}.jsonl")]
+    """The problems that the run drew for a split; raises BrokenFile."""
+    file = run.at.problems(split)
+    try:
+        return [Problem(**row) for row in read_jsonl(file)]
+    except TypeError:
+        raise BrokenFile(file) from None
 
 
-def searched(run: Run) -> dict[str, int]:
-    """Reasoner of the search → how many training problems it is asked."""
-    most = run.preset.problems.train
-    return {section.label: min(section.problems or most, most) for section in run.preset.search}
+def single_pass_of(run: Run) -> Reasoner:
+    """The preset's single pass; the schema holds that there is one."""
+    return next(each for each in run.preset.evaluation if each.single_pass)
+
+
+def plain(tuning: Tuning) -> Tuning:
+    """The same tuning by the method that forgets nothing."""
+    shared = tuning.model_dump(include=set(Tuning.model_fields) - {"method"})
+    return METHODS.get(PLAIN)(**shared)
 
 
 def threads_of(run: Run) -> int:
@@ -41,44 +54,44 @@ def set_threads(run: Run) -> None:
     transformers_logging.disable_progress_bar()
 
 
-def style_of(run: Run) -> str:
-    """The text style that the base speaks, in which everything of the run is asked."""
-    from ltf_lite.engines.torch_engine import read_style
+def asked_in(run: Run) -> Dialect:
+    """The dialect in which the base is asked."""
+    ask, _ = run.preset.dialects
+    return Dialect(ask)
 
-    return read_style(model_path(run.preset.model.base))
+
+def learnt(run: Run) -> Dialect:
+    """The dialect that the tuned model learns and is asked in."""
+    _, learn = run.preset.dialects
+    return Dialect(learn)
 
 
-def search_engine(run: Run, style: str) -> Engine:
+def search_engine(run: Run) -> Engine:
     """The engine that the preset searches with; raises EngineError."""
-    section = run.preset.engine
-    if isinstance(section, ServerSection):
-        from ltf_lite.engines.server import ServerEngine
-
-        return ServerEngine(section.url, section.model, style, section.concurrency)
-    if isinstance(section, LlamaCppSection):
-        return open_engine(section.file, style=style)
-    return engine_of(run, "base")
+    model = run.preset.model
+    return run.preset.engine.for_base(resolve(model.base), asked_in(run), model.load_in_4bit)
 
 
 def engine_of(run: Run, model: str) -> Engine:
     """The engine that answers as the run's `base` or as its `tuned` model; raises EngineError.
 
     A run in 4 bits is answered for in 4 bits, by the base and the adapter beside it: what was tuned
-    and validated. The card that it was tuned on may not hold the merged model.
+    and validated. The card that it was tuned on may not hold the merged model, which tells its
+    dialect itself.
     """
     base, quantized = run.preset.model.base, run.preset.model.load_in_4bit
     if model == "base":
-        return open_engine(base, load_in_4bit=quantized)
+        return open_engine(base, asked_in(run), load_in_4bit=quantized)
     if quantized:
-        return open_engine(base, load_in_4bit=True, adapter=run.folder / "tuning" / "adapter")
-    return open_engine(run.folder / "model")
+        return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
+    return open_engine(run.at.model)
 
 
-def seed_of(*parts) -> int:
+def seed_of(*parts: Any) -> int:
     """A seed from these parts alone, so that a resumed stage draws what it would have drawn."""
     digest = hashlib.sha256(":".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
-def chunks(items: list, size: int) -> list[list]:
+def chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
     return [items[at : at + size] for at in range(0, len(items), size)]

@@ -2,29 +2,91 @@
 
 from __future__ import annotations
 
-from ltf_lite.reasoners.base import Attempt, Node, Reasoner, Solution, Watch, attempt_of, path_to
-from ltf_lite.reasoners.bfs import BFS
-from ltf_lite.reasoners.cot import CoT
-from ltf_lite.reasoners.dfs import DFS
-from ltf_lite.reasoners.random_walk import RandomWalk
-from ltf_lite.reasoners.rap import RAP
-from ltf_lite.reasoners.thoughts import Thoughts
-from ltf_lite.reasoners.tot import ToT
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-REASONERS: dict[str, type] = {
-    "cot": CoT, "tot": ToT, "rap": RAP, "bfs": BFS, "dfs": DFS, "random": RandomWalk
-}  # fmt: skip
+from ltf_lite.core.plugins import Registry
+from ltf_lite.engines import Engine
+from ltf_lite.reasoners.base import (
+    Attempt,
+    Node,
+    Reasoner,
+    ReasonerError,
+    Solution,
+    Watch,
+    attempt_of,
+    check_powers,
+    path_to,
+)
+from ltf_lite.reasoners.choice import Choice
+from ltf_lite.reasoners.lockstep import Turn, lockstep
+from ltf_lite.tasks import Problem, Task
+
+REASONERS: Registry[Reasoner] = Registry("ltf_lite.reasoners", "reasoner", Reasoner)
 
 
-TREES = tuple(name for name, kind in REASONERS.items() if issubclass(kind, Thoughts))
+def get_reasoner(name: str, **settings: Any) -> Reasoner:
+    """The reasoner of that name; raises PluginError, and pydantic's error for a setting."""
+    return REASONERS.get(name)(**settings)
 
 
-def get_reasoner(name: str, **settings) -> Reasoner:
-    """The reasoner of that name; KeyError and TypeError for what the preset's schema refuses."""
-    return REASONERS[name](**settings)
+def able(reasoner: Reasoner, task: Task) -> None:
+    """Refuse a reasoner that needs a power the task lacks; raises ReasonerError by name."""
+    check_powers(reasoner, task, REASONERS.all())
+
+
+def solve(
+    reasoner: Reasoner,
+    problems: Sequence[Problem],
+    task: Task,
+    engine: Engine | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+    dialect: str | None = None,
+) -> Iterator[Solution]:
+    """Solve many problems together, in their order.
+
+    A reasoner that asks a model asks `engine`, in the engine's dialect; one that asks none writes
+    its paths in `dialect`. Raises ReasonerError, and what the engine raises.
+    """
+    able(reasoner, task)
+    told = dialect or (engine.dialect.name if engine else "")
+    if not reasoner.asks_model:
+        for problem in problems:  # one after the other: a tree of all states is large
+            growth = reasoner.begin(problem, task, told, seed)
+            growth.watch = watch
+            for _ in reasoner.search(growth):
+                pass
+            if watch:
+                watch(problem, growth.tree)
+            yield _solution(reasoner, growth)
+        return
+    assert engine is not None, f"{reasoner.name} asks a model"
+    growths = [reasoner.begin(problem, task, told, seed) for problem in problems]
+    turns = [Turn(growth.problem, growth.tree, reasoner.search(growth)) for growth in growths]
+    budget = reasoner.budget.tokens if reasoner.budget else None
+    lockstep(turns, engine, seed, budget, watch)
+    for growth in growths:
+        yield _solution(reasoner, growth)
+
+
+def _solution(reasoner: Reasoner, growth: Any) -> Solution:
+    choices = reasoner.choices(growth)
+    return Solution(growth.problem, growth.attempts, choices, growth.tree)
 
 
 __all__ = [
-    "REASONERS", "TREES", "Attempt", "Node", "Reasoner", "Solution", "Watch", "attempt_of",
-    "get_reasoner", "path_to",
-]  # fmt: skip
+    "REASONERS",
+    "Attempt",
+    "Choice",
+    "Node",
+    "Reasoner",
+    "ReasonerError",
+    "Solution",
+    "Watch",
+    "able",
+    "attempt_of",
+    "get_reasoner",
+    "path_to",
+    "solve",
+]

@@ -1,21 +1,33 @@
-"""What every reasoner shares: the tree it searched, an attempt, and the solution with both."""
+"""What every reasoner shares: the tree it searched, its attempts, the solution with both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from ltf_lite.engines import Engine
-from ltf_lite.tasks import NumbersGame, Path, Problem, Verdict
-from ltf_lite.tasks.solver import State
+from pydantic import Field
+
+from ltf_lite.core.errors import USAGE, LtfError
+from ltf_lite.core.plugins import Plugin, Settings
+from ltf_lite.reasoners.choice import Choice
+from ltf_lite.tasks import Path, Problem, Task, Verdict
+from ltf_lite.tasks.contract import POWERS, State
+from ltf_lite.tasks.steps import steps_of
+
+
+class ReasonerError(LtfError, ValueError):
+    """A reasoner that cannot work on a task."""
+
+    code = USAGE
 
 
 @dataclass(slots=True)
 class Node:
     """One state of a search. Node 0 is the problem itself, with no parent and no step.
 
-    `text` is the step's line that leads here and `state` the numbers left after it, None where the
+    `text` is the step's line that leads here and `state` the task's state after it, None where the
     step leads nowhere. `value` is what the reasoner thinks of it and `logprob` the model's log p of
     the step's `length` tokens, nats; None where it was never asked. `tokens` were generated and
     `seconds` of engine time spent to expand and to judge this node; their sums over a tree are the
@@ -34,14 +46,20 @@ class Node:
     length: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The node for JSON; numbers that are no whole ones become text."""
+        """The node for JSON; parts of a state that are no whole numbers become text."""
         state = self.state and [n if isinstance(n, int) else str(n) for n in self.state]
-        verdict = self.verdict and self.verdict.as_dict()
         return {
-            "parent": self.parent, "text": self.text, "state": state, "value": self.value,
-            "visits": self.visits, "logprob": self.logprob, "length": self.length,
-            "tokens": self.tokens, "seconds": self.seconds, "verdict": verdict,
-        }  # fmt: skip
+            "parent": self.parent,
+            "text": self.text,
+            "state": state,
+            "value": self.value,
+            "visits": self.visits,
+            "logprob": self.logprob,
+            "length": self.length,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "verdict": self.verdict and self.verdict.as_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +83,13 @@ class Attempt:
 class Solution:
     """Everything a reasoner found for one problem.
 
-    `choices` maps a way of choosing (`greedy`, `self-consistency@32`, `tot`, …) to the index of the
-    attempt it chose, None where it chose nothing. `sample` stands for no choice: its success is
-    the mean over the attempts. An `oracle` (or `oracle@n`) is left to whoever counts verdicts.
+    `choices` maps a way of choosing to the index of the attempt it chose, None where it chose
+    nothing. A `sample` and an `oracle` choose nothing: whoever counts verdicts knows them.
     """
 
     problem: Problem
     attempts: list[Attempt]
-    choices: dict[str, int | None]
+    choices: dict[Choice, int | None]
     tree: Sequence[Node] = field(default_factory=list)
 
     @property
@@ -85,43 +102,139 @@ class Solution:
         """This problem's share of the engine's time."""
         return sum(node.seconds for node in self.tree)
 
+    def chosen(self, kind: str) -> Attempt | None:
+        """The attempt that a kind of choice chose; None where it chose nothing."""
+        found = (k for choice, k in self.choices.items() if choice.kind == kind and k is not None)
+        index = next(found, None)
+        return None if index is None else self.attempts[index]
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON: the whole tree, every attempt with its verdict, the choices."""
         return {
             "problem": self.problem.as_dict(),
-            "choices": self.choices,
+            "choices": [
+                {"kind": c.kind, "n": c.n, "tokens": c.tokens, "picker": c.picker, "attempt": k}
+                for c, k in self.choices.items()
+            ],
             "attempts": [
-                {"text": a.text, "node": a.node, "tokens": a.tokens, "logprob": a.logprob,
-                 "finished": a.finished, "beyond": a.beyond, "verdict": a.verdict.as_dict()}
+                {
+                    "text": a.text,
+                    "node": a.node,
+                    "tokens": a.tokens,
+                    "logprob": a.logprob,
+                    "finished": a.finished,
+                    "beyond": a.beyond,
+                    "verdict": a.verdict.as_dict(),
+                }
                 for a in self.attempts
             ],
             "tree": [node.as_dict() for node in self.tree],
             "tokens": self.tokens,
             "seconds": self.seconds,
-        }  # fmt: skip
+        }
 
 
 # Called whenever a problem's tree has grown; raises Stopped to end the search.
 Watch = Callable[[Problem, Sequence[Node]], None]
 
 
-class Reasoner(Protocol):
-    """Solves many problems together; `needs_engine` says whether a model is asked at all."""
+class Growth:
+    """One problem while it is searched: its tree so far, and what the reasoner notes beside it.
+
+    `watch` looks at the tree of a reasoner that asks no model; the others are watched by rounds.
+    """
+
+    watch: Watch | None = None
+
+    def __init__(self, problem: Problem, task: Task, dialect: str) -> None:
+        self.problem, self.task, self.dialect = problem, task, dialect
+        self.steps = steps_of(task)
+        self.tree: Any = [Node(None, state=self.steps.start(problem))]
+        self.attempts: list[Attempt] = []
+
+    def attempt(self, text: str, **facts: Any) -> Attempt:
+        """The attempt that a text is: read and verified here, once."""
+        return attempt_of(self.task, self.problem, text, **facts)
+
+
+Search = Generator[Any, Any, None]  # yields wishes of the model, is sent what they brought
+
+
+class Budget(Settings):
+    """The most tokens that a reasoner may generate a problem."""
+
+    tokens: int = Field(gt=0)
+
+
+class Reasoner(Plugin):
+    """How one problem is searched. Its fields are its settings, as a preset has them.
+
+    `problems` limits it to the first so many. A reasoner that asks a model writes its search for
+    one problem as a generator of wishes (`lockstep`), and many problems share the engine's calls.
+    One that asks none grows its tree by itself. `needs` are the powers a task must have.
+    """
+
+    asks_model: ClassVar[bool] = True
+    grows_tree: ClassVar[bool] = False
+    needs: ClassVar[tuple[type, ...]] = ()
 
     name: str
-    needs_engine: bool
+    problems: int | None = Field(None, gt=0)
+    budget: Budget | None = None
 
-    def solve(
-        self,
-        problems: Sequence[Problem],
-        task: NumbersGame,
-        engine: Engine | None,
-        seed: int,
-        watch: Watch | None = None,
-    ) -> Iterator[Solution]: ...
+    @abstractmethod
+    def search(self, growth: Any) -> Search:
+        """Search the problem of a growth."""
+
+    @abstractmethod
+    def choices(self, growth: Any) -> dict[Choice, int | None]:
+        """What each way of choosing takes of `growth.attempts`, once the search is over."""
+
+    def begin(self, problem: Problem, task: Task, dialect: str, seed: int) -> Any:
+        """What the search of a problem starts from."""
+        return Growth(problem, task, dialect)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, without `name` and `problems`."""
+        own = self.model_dump(exclude={"name", "problems"}, exclude_defaults=True)
+        return {k: v["tokens"] if k == "budget" else v for k, v in own.items()}
+
+    @property
+    def label(self) -> str:
+        """Name and settings for a person: equal for equal settings, and never read back."""
+        return " ".join([self.name, *(f"{k}={v}" for k, v in self.settings().items())])
+
+    @property
+    def unlimited(self) -> Any:
+        """The same reasoner without a budget."""
+        return self.model_copy(update={"budget": None})
+
+    @property
+    def single_pass(self) -> bool:
+        """Whether this is one greedy chain of thought, as long as it likes."""
+        return False
 
 
-def attempt_of(task: NumbersGame, problem: Problem, text: str, **facts: Any) -> Attempt:
+def check_powers(reasoner: Reasoner, task: Task, others: Sequence[type[Reasoner]] = ()) -> None:
+    """Refuse a reasoner that needs a power the task lacks; raises ReasonerError.
+
+    `others` are all reasoners, of which those that could work are named.
+    """
+    lacking = [power for power in reasoner.needs if not isinstance(task, power)]
+    if lacking:
+        able = [
+            other.model_fields["name"].default
+            for other in others
+            if other.asks_model and all(isinstance(task, power) for power in other.needs)
+        ]
+        *most, last = able or ["another task"]
+        way = f"{', '.join(most)} or {last}" if most else last
+        raise ReasonerError(
+            f"{reasoner.name} needs {POWERS[lacking[0]]}, which {task.name} has none of; use {way}"
+        )
+
+
+def attempt_of(task: Task, problem: Problem, text: str, **facts: Any) -> Attempt:
     """The attempt that a text is: read and verified here, once."""
     path = task.parse(problem, text)
     return Attempt(text, path, task.verify(problem, path), **facts)

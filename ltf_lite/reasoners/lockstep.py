@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ltf_lite.engines import Engine, Sampling
-from ltf_lite.reasoners.base import Node, Watch
+from ltf_lite.reasoners.base import Node, Search, Watch
 from ltf_lite.tasks import Problem
 
 
@@ -37,7 +37,6 @@ class Rate:
 
 
 Wish = Generate | Rate
-Search = Generator[Wish, Any, None]
 
 
 @dataclass

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from ltf_lite.engines import Engine
-from ltf_lite.reasoners.base import Solution, Watch
-from ltf_lite.reasoners.exact import StateTree, solution
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.reasoners.base import Search
+from ltf_lite.reasoners.choice import Choice
+from ltf_lite.reasoners.exact import Exact, StateTree
 
 
-@dataclass(frozen=True)
-class RandomWalk:
+class RandomWalk(Exact):
     """Legal random steps, the last one hitting the target if it can: the floor of every table."""
 
-    style: str = "compact"
-    name = "random"
-    needs_engine = False
+    title: ClassVar[str] = "random legal steps"
 
-    def solve(
-        self,
-        problems: Sequence[Problem],
-        task: NumbersGame,
-        engine: Engine | None,
-        seed: int,
-        watch: Watch | None = None,
-    ) -> Iterator[Solution]:
-        for problem in problems:
-            rng = random.Random(f"{seed}:{problem.id}")
-            tree, end = StateTree(task, problem, self.style, watch), 0
-            while len(left := tree.left(end)) > 1 and (options := task.moves(left)):
-                hits = [move for move in options if move.left == (problem.target,)]
-                end = tree.add(end, rng.choice(hits or options))
-            yield solution(self.name, tree, [end])
+    name: Literal["random"] = "random"
+
+    def search(self, growth: StateTree) -> Search:
+        end, solved = 0, growth.task.solved
+        while not growth.task.finished(growth.problem, growth.left(end)) and (
+            options := growth.options(end)
+        ):
+            hits = [move for move in options if solved(growth.problem, move.left)]
+            end = growth.add(end, growth.rng.choice(hits or options))
+        growth.keep([end])
+        yield from ()
+
+    def choices(self, growth: StateTree) -> dict[Choice, int | None]:
+        return {Choice("search", picker="chance"): 0 if growth.attempts else None}
+
+
+PLUGIN = RandomWalk

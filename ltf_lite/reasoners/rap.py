@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean
+from typing import ClassVar, Literal
 
-from ltf_lite.engines import Engine
-from ltf_lite.reasoners.base import Solution, Watch
-from ltf_lite.reasoners.lockstep import Search, Turn, lockstep
-from ltf_lite.reasoners.thoughts import Growth, Thoughts
-from ltf_lite.tasks import NumbersGame, Problem
+from pydantic import Field
 
-Worth = tuple[float, float]
+from ltf_lite.reasoners.base import Search
+from ltf_lite.reasoners.thoughts import ThoughtGrowth, Thoughts
 
 
-@dataclass(frozen=True)
 class RAP(Thoughts):
     """Monte-Carlo tree search with the model as world and judge.
 
@@ -27,30 +22,16 @@ class RAP(Thoughts):
     whose last state is judged best, and among those the one with the highest mean reward.
     """
 
-    iterations: int = 10
-    exploration: float = 1.0
-    likelihood: float = 0.5
-    depth: int | None = None
-    name = "rap"
-    needs_engine = True
+    title: ClassVar[str] = "RAP"
 
-    def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int,
-        watch: Watch | None = None,
-    ) -> Iterator[Solution]:  # fmt: skip
-        assert engine is not None
-        growths = [Growth(self, task, problem, engine.style) for problem in problems]
-        worths: list[dict[int, Worth]] = [{} for _ in problems]
-        turns = [
-            Turn(g.problem, g.tree, self._search(g, worth))
-            for g, worth in zip(growths, worths, strict=True)
-        ]
-        lockstep(turns, engine, seed, self.budget, watch)
-        for growth, worth in zip(growths, worths, strict=True):
-            yield growth.solution(self.name, worth)
+    name: Literal["rap"] = "rap"
+    iterations: int = Field(10, gt=0)
+    exploration: float = Field(1.0, ge=0)
+    likelihood: float = Field(0.5, ge=0, le=1)
+    depth: int | None = Field(None, gt=0)
 
-    def _search(self, growth: Growth, worth: dict[int, Worth]) -> Search:
-        """Simulate so often; `worth` gets each finished path's last judgement and mean reward."""
+    def search(self, growth: ThoughtGrowth) -> Search:
+        """Simulate so often; a finished path is worth its last judgement and mean reward."""
         rewards: dict[int, float] = {}
         limit = min(self.depth or growth.full, growth.full)
         for _ in range(self.iterations):
@@ -59,12 +40,12 @@ class RAP(Thoughts):
             ends = growth.finished_beside(path[-1])
             for end in ends:
                 way = [*path[1:-1], end]
-                worth[end] = growth.judgement(end), fmean(rewards[node] for node in way)
+                growth.worth[end] = growth.judgement(end), fmean(rewards[node] for node in way)
             if self.oracle and any(map(growth.right, ends)):
                 return
             self._back_propagate(growth, path, rewards, limit)
 
-    def _select(self, growth: Growth) -> list[int]:
+    def _select(self, growth: ThoughtGrowth) -> list[int]:
         """Down the tree by UCT, to a node that has no children yet."""
         path = [0]
         while children := growth.hopeful(path[-1]):
@@ -72,13 +53,13 @@ class RAP(Thoughts):
             path.append(max(children, key=lambda k: self._uct(growth, parent.visits, k)))
         return path
 
-    def _uct(self, growth: Growth, visits: int, node: int) -> float:
+    def _uct(self, growth: ThoughtGrowth, visits: int, node: int) -> float:
         own = growth.tree[node]
         value = growth.likelihood(node) if own.value is None else own.value
         return value + self.exploration * math.sqrt(math.log(max(1, visits)) / max(1, own.visits))
 
     def _simulate(
-        self, growth: Growth, path: list[int], rewards: dict[int, float], limit: int
+        self, growth: ThoughtGrowth, path: list[int], rewards: dict[int, float], limit: int
     ) -> Search:
         """Go on from the end of the path by the likeliest steps, and reward each step once.
 
@@ -99,14 +80,14 @@ class RAP(Thoughts):
             yield from self._reward(growth, ends or [best], rewards)
             path.append(max(ends, key=lambda k: rewards[k]) if ends else best)
 
-    def _reward(self, growth: Growth, nodes: list[int], rewards: dict[int, float]) -> Search:
+    def _reward(self, growth: ThoughtGrowth, nodes: list[int], rewards: dict[int, float]) -> Search:
         yield from growth.judge(nodes)
         for node in nodes:
             likely, value = growth.likelihood(node), growth.judgement(node)
             rewards[node] = likely**self.likelihood * value ** (1 - self.likelihood)
 
     def _back_propagate(
-        self, growth: Growth, path: list[int], rewards: dict[int, float], limit: int
+        self, growth: ThoughtGrowth, path: list[int], rewards: dict[int, float], limit: int
     ) -> None:
         """Raise each node's value to the mean reward from it on, where that is more."""
         gained = [rewards[node] for node in path[1:]]
@@ -116,3 +97,6 @@ class RAP(Thoughts):
             own = growth.tree[node]
             own.visits += 1
             own.value = max(own.value or 0.0, fmean(gained[k:]))
+
+
+PLUGIN = RAP

@@ -3,64 +3,79 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
 
 from ltf_lite.engines import Completion, Sampling
-from ltf_lite.reasoners.base import Attempt, Node, Solution, attempt_of, path_to
-from ltf_lite.reasoners.lockstep import Generate, Rate, Search
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.reasoners.base import Attempt, Growth, Node, Reasoner, Search, path_to
+from ltf_lite.reasoners.choice import ORACLE, Choice, Picker
+from ltf_lite.reasoners.lockstep import Generate, Rate
+from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks.steps import prompts_of
 
 MOST = 200  # characters; a longer line is no step, and only its beginning is kept
 
 
-@dataclass(frozen=True)
-class Thoughts:
+class Thoughts(Reasoner):
     """Settings of a tree search.
 
     `expand`: next steps come from `samples` lists of proposals (`propose`) or from `samples` next
-    lines of a chain of thought (`sample`). `votes` judgements are averaged. `transitions`:
-    `checked`, a step whose arithmetic or bookkeeping is wrong is a dead end, decided by the task;
-    `faithful`, what the model wrote is believed. `oracle` lets the verifier choose among the
-    answers instead of the model's values. `max_tokens` a call are by default what the task finds
-    enough; `budget` is the most tokens generated a problem.
+    lines of a chain of thought (`sample`; always so where the task has no prompt for proposals).
+    `votes` judgements are averaged. `transitions`: `checked`, a step whose arithmetic or
+    bookkeeping is wrong is a dead end, decided by the task; `faithful`, what the model wrote is
+    believed. `oracle` lets the verifier choose among the answers instead of the model's values.
+    `max_tokens` a call are by default what the task finds enough.
     """
 
-    expand: str = "propose"
-    samples: int = 3
-    votes: int = 3
-    temperature: float = 0.7
-    top_p: float = 1.0
-    max_tokens: int | None = None
-    transitions: str = "checked"
+    grows_tree: ClassVar[bool] = True
+
+    expand: Literal["propose", "sample"] = "propose"
+    samples: int = Field(3, gt=0, le=256)
+    votes: int = Field(3, gt=0, le=256)
+    temperature: float = Field(0.7, ge=0, le=5)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int | None = Field(None, gt=0)
+    transitions: Literal["checked", "faithful"] = "checked"
     oracle: bool = False
-    budget: int | None = None
+
+    def begin(self, problem: Problem, task: Task, dialect: str, seed: int) -> ThoughtGrowth:
+        return ThoughtGrowth(self, problem, task, dialect)
+
+    def choices(self, growth: ThoughtGrowth) -> dict[Choice, int | None]:
+        """The answer worth most; of an `oracle` the first that is right. No worth, no answer."""
+        ends = growth.end()
+        answers = [i for i, k in enumerate(ends) if growth.finished(k) and growth.worth_of(k)]
+        best = max(answers, key=lambda i: growth.worth_of(ends[i]) or (), default=None)
+        picker: Picker = "verifier" if self.oracle else "value"
+        if self.oracle:
+            right = (i for i, attempt in enumerate(growth.attempts) if attempt.verdict.correct)
+            best = next(right, best)
+        return {Choice("search", picker=picker): best, ORACLE: None}
 
 
-@dataclass
-class Growth:
-    """One problem's tree while it grows, and what its reasoner wants of the model."""
+class ThoughtGrowth(Growth):
+    """One problem's tree while it grows, and what its reasoner wants of the model.
 
-    settings: Thoughts
-    task: NumbersGame
-    problem: Problem
-    style: str
-    tree: list[Node] = field(default_factory=list)
-    children: list[list[int]] = field(default_factory=lambda: [[]])
-    depth: list[int] = field(default_factory=lambda: [0])
-    known: dict[Any, int] = field(default_factory=dict)
-    judged: dict[Any, float] = field(default_factory=dict)
+    `worth` is what a reasoner finds the answer at a node worth, where it is not the node's value.
+    """
 
-    def __post_init__(self) -> None:
-        self.tree.append(Node(None, state=self.task.start(self.problem)))
-        self.prompt = self.task.prompt(self.problem, self.style)
+    tree: list[Node]
+
+    def __init__(self, settings: Thoughts, problem: Problem, task: Task, dialect: str) -> None:
+        super().__init__(problem, task, dialect)
+        self.settings, self.prompts = settings, prompts_of(task)
+        self.prompt = task.prompt(problem, dialect)
+        self.children: list[list[int]] = [[]]
+        self.known: dict[Any, int] = {}
+        self.judged: dict[Any, float] = {}
+        self.worth: dict[int, Any] = {}
 
     @property
     def full(self) -> int:
-        """Steps of a finished path."""
-        return len(self.problem.numbers) - 1
+        """The most steps of a path."""
+        return self.steps.longest(self.problem)
 
     def dead(self, node: int) -> bool:
         return self.tree[node].state is None
@@ -68,7 +83,7 @@ class Growth:
     def finished(self, node: int) -> bool:
         """Whether a path ends here with an answer, right or wrong."""
         state = self.tree[node].state
-        return state is not None and (len(state) == 1 or self.depth[node] == self.full)
+        return state is not None and self.steps.finished(self.problem, state)
 
     def hopeful(self, node: int) -> list[int]:
         """The children whose steps could be taken."""
@@ -85,28 +100,23 @@ class Growth:
 
     def thought(self, node: int) -> str:
         """The chain of thought so far, as the model would go on with it."""
-        return self.prompt + self.task.joined(self.lines(node), self.style, False)
+        return self.prompt + self.steps.joined(self.lines(node), self.dialect, False)
 
     def _sampling(self, n: int, temperature: float, stop: tuple[str, ...] = ()) -> Sampling:
         own, task = self.settings, self.task
-        most = own.max_tokens or task.room(self.problem, self.style)
-        return Sampling(n, temperature, own.top_p, most, stop or tuple(task.stop(self.style)))
+        most = own.max_tokens or task.room(self.problem, self.dialect)
+        return Sampling(n, temperature, own.top_p, most, stop or tuple(task.stop(self.dialect)))
 
     # -- expanding ---------------------------------------------------------------------------
 
     def expand(self, nodes: list[int]) -> Search:
         """Give each of these nodes the children that the model thinks of."""
-        own, style = self.settings, self.style
-        propose = own.expand == "propose"
-        if propose:
-            prompts = [
-                self.task.propose_prompt(self.problem, self.tree[k].state or (), style)
-                for k in nodes
-            ]
-        else:
-            prompts = [self.thought(k) for k in nodes]
+        own = self.settings
+        asked = [self._proposing(k) for k in nodes] if own.expand == "propose" else [None]
+        propose = None not in asked
+        prompts = asked if propose else [self.thought(k) for k in nodes]
         sampling = self._sampling(own.samples, own.temperature, () if propose else ("\n",))
-        found = yield Generate(nodes, prompts, sampling)
+        found = yield Generate(nodes, prompts, sampling)  # type: ignore[arg-type]
         for node, completions in zip(nodes, found, strict=True):
             for completion in completions:
                 for line in _lines(completion) if propose else [completion.text]:
@@ -115,32 +125,24 @@ class Growth:
                         self.tree[child].logprob = completion.logprob
                         self.tree[child].length = completion.tokens
 
+    def _proposing(self, node: int) -> str | None:
+        return self.prompts.propose(self.problem, self.tree[node].state, self.dialect)
+
     def add(self, parent: int, line: str) -> int:
         """The child that this line leads to: a new one, unless a sibling is the same thought."""
-        line, state, before = line.strip(), None, self.tree[parent].state
-        step = self.task.step(line) if len(line) <= MOST else None
-        if step is not None and before is not None:
-            if self.settings.transitions == "checked":
-                state = self.task.legal(before, step)
-            elif len(step.left) == len(before) - 1:
-                state = step.left
-        if state is not None and step is not None:
-            line = self.task.line(step, self.style)
-        line = line[:MOST]
-        key = (parent, line if state is None else self._thought_key(step, state))
+        line, before = line.strip(), self.tree[parent].state
+        taken = None
+        if before is not None and len(line) <= MOST:
+            checked = self.settings.transitions == "checked"
+            taken = self.steps.take(self.problem, before, line, self.dialect, checked)
+        line = (taken.text if taken else line)[:MOST]
+        key = (parent, taken.key if taken else line)
         if key not in self.known:
             self.known[key] = len(self.tree)
             self.children[parent].append(len(self.tree))
             self.children.append([])
-            self.depth.append(self.depth[parent] + 1)
-            self.tree.append(Node(parent, line, state))
+            self.tree.append(Node(parent, line, taken and taken.state))
         return self.known[key]
-
-    @staticmethod
-    def _thought_key(step: Any, state: Any) -> Any:
-        """Equal for steps that only differ in the order of their operands or of what is left."""
-        operands = sorted((step.a, step.b)) if step.op in "+*" else (step.a, step.b)
-        return (*operands, step.op, *sorted(state))
 
     # -- judging -----------------------------------------------------------------------------
 
@@ -153,11 +155,11 @@ class Growth:
         if not wanted:
             return
         own, payers = self.settings, list(wanted.values())
-        stop = tuple(self.task.value_stop(self.style))
+        stop = tuple(self.prompts.judge_stop(self.dialect))
         sampling = self._sampling(own.votes, own.temperature if own.votes > 1 else 0.0, stop)
         found = yield Generate(payers, [self._question(k) for k in payers], sampling)
         for key, votes in zip(wanted, found, strict=True):
-            values = [self.task.read_value(completion.text) for completion in votes]
+            values = [self.prompts.read_value(completion.text) for completion in votes]
             self.judged[key] = fmean(0.0 if value is None else value for value in values)
 
     def judgement(self, node: int) -> float:
@@ -169,10 +171,8 @@ class Growth:
         return self._question(node) if self.finished(node) else self.tree[node].state
 
     def _question(self, node: int) -> str:
-        steps = [self.task.step(line) for line in self.lines(node)] if self.finished(node) else []
-        return self.task.value_prompt(
-            self.problem, self.tree[node].state or (), self.style, [s for s in steps if s]
-        )
+        lines = self.lines(node) if self.finished(node) else []
+        return self.prompts.judge(self.problem, self.tree[node].state, lines, self.dialect)
 
     def weigh(self, nodes: list[int]) -> Search:
         """Have the model say how likely it finds the steps to these nodes, where it has not yet."""
@@ -221,30 +221,30 @@ class Growth:
 
     # -- what it comes to --------------------------------------------------------------------
 
-    def solution(self, name: str, worth: Mapping[int, Any]) -> Solution:
-        """Every path that ended, and the answer worth most; worth nothing is no answer."""
+    def end(self) -> list[int]:
+        """The nodes where paths ended; their attempts are made, in this order."""
         ends = [k for k in range(1, len(self.tree)) if self.dead(k) or self.finished(k)]
-        attempts = [self._attempt(k) for k in ends]
-        for attempt in attempts:
+        self.attempts = [self._attempt(k) for k in ends]
+        for attempt in self.attempts:
             self.tree[attempt.node].verdict = attempt.verdict
-        answers = [i for i, k in enumerate(ends) if self.finished(k) and k in worth]
-        best = max(answers, key=lambda i: worth[ends[i]], default=None)
-        if self.settings.oracle:
-            right = (i for i, attempt in enumerate(attempts) if attempt.verdict.correct)
-            best, name = next(right, best), f"oracle {name}"
-        return Solution(self.problem, attempts, {name: best, "oracle": None}, self.tree)
+        return ends
+
+    def worth_of(self, node: int) -> tuple[float, ...] | None:
+        """What the answer at a node is worth; None where nobody said."""
+        value = self.tree[node].value
+        return self.worth.get(node, None if value is None else (value,))
 
     def right(self, node: int) -> bool:
         """What the verifier says of a finished path: only for an `oracle`."""
         return self._attempt(node).verdict.correct
 
     def _attempt(self, node: int) -> Attempt:
-        text = self.task.joined(self.lines(node), self.style, self.finished(node))
+        text = self.steps.joined(self.lines(node), self.dialect, self.finished(node))
         way = [self.tree[k] for k in path_to(self.tree, node)]
         known = [each.logprob for each in way if each.logprob is not None]
         total = sum(known) if len(known) == len(way) else None
         tokens = sum(each.length for each in way)
-        return attempt_of(self.task, self.problem, text, node=node, tokens=tokens, logprob=total)
+        return self.attempt(text, node=node, tokens=tokens, logprob=total)
 
 
 def _lines(completion: Completion) -> list[str]:

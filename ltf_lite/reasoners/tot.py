@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from ltf_lite.engines import Engine
-from ltf_lite.reasoners.base import Solution, Watch
-from ltf_lite.reasoners.lockstep import Search, Turn, lockstep
-from ltf_lite.reasoners.thoughts import Growth, Thoughts
-from ltf_lite.tasks import NumbersGame, Problem
+from pydantic import Field
+
+from ltf_lite.reasoners.base import Search
+from ltf_lite.reasoners.thoughts import ThoughtGrowth, Thoughts
 
 SURE = 0.5  # the value from which a depth-first search takes an answer and stops
 
 
-@dataclass(frozen=True)
 class ToT(Thoughts):
     """A beam over thoughts, level by level, or depth first with backtracking.
 
@@ -24,38 +21,30 @@ class ToT(Thoughts):
     others, and stops at a sure answer or after `expansions`.
     """
 
-    order: str = "breadth"
-    beam: int = 5
-    value: str = "prompt"
-    threshold: float = 0.01
-    expansions: int = 30
-    name = "tot"
-    needs_engine = True
+    title: ClassVar[str] = "tree of thoughts"
 
-    def solve(
-        self, problems: Sequence[Problem], task: NumbersGame, engine: Engine | None, seed: int,
-        watch: Watch | None = None,
-    ) -> Iterator[Solution]:  # fmt: skip
-        assert engine is not None
-        growths = [Growth(self, task, problem, engine.style) for problem in problems]
-        search = self._breadth if self.order == "breadth" else self._depth
-        turns = [Turn(g.problem, g.tree, search(g)) for g in growths]
-        lockstep(turns, engine, seed, self.budget, watch)
-        for growth in growths:
-            worth = {k: n.value for k, n in enumerate(growth.tree) if n.value is not None}
-            yield growth.solution(self.name, worth)
+    name: Literal["tot"] = "tot"
+    order: Literal["breadth", "depth"] = "breadth"
+    beam: int = Field(5, gt=0, le=1024)
+    value: Literal["prompt", "logprob", "rollout"] = "prompt"
+    threshold: float = Field(0.01, ge=0, le=1)
+    expansions: int = Field(30, gt=0)
 
-    def _breadth(self, growth: Growth) -> Search:
+    def search(self, growth: ThoughtGrowth) -> Search:
+        """An answer is worth its value."""
+        yield from self._breadth(growth) if self.order == "breadth" else self._depth(growth)
+
+    def _breadth(self, growth: ThoughtGrowth) -> Search:
         beam = [0]
         for _ in range(growth.full):
             yield from growth.expand(beam)
             children = [child for node in beam for child in growth.hopeful(node)]
             yield from self._evaluate(growth, children)
-            beam = self._best(growth, children)
+            beam = [k for k in self._best(growth, children) if not growth.finished(k)]
             if not beam:
                 return
 
-    def _depth(self, growth: Growth) -> Search:
+    def _depth(self, growth: ThoughtGrowth) -> Search:
         stack, seen = [0], set()
         for _ in range(self.expansions):
             while stack and growth.tree[stack[-1]].state in seen:
@@ -72,13 +61,13 @@ class ToT(Thoughts):
                 return
             stack += reversed([k for k in self._best(growth, kept) if not growth.finished(k)])
 
-    def _enough(self, growth: Growth, node: int) -> bool:
+    def _enough(self, growth: ThoughtGrowth, node: int) -> bool:
         """Whether an answer ends the search: the model is sure of it, or the oracle is."""
         if self.oracle:
             return growth.right(node)
         return (growth.tree[node].value or 0.0) >= SURE
 
-    def _evaluate(self, growth: Growth, nodes: list[int]) -> Search:
+    def _evaluate(self, growth: ThoughtGrowth, nodes: list[int]) -> Search:
         if self.value == "logprob":
             yield from growth.weigh(nodes)
             for node in nodes:
@@ -90,10 +79,13 @@ class ToT(Thoughts):
             for node in nodes:
                 growth.tree[node].value = growth.judgement(node)
 
-    def _best(self, growth: Growth, nodes: list[int]) -> list[int]:
+    def _best(self, growth: ThoughtGrowth, nodes: list[int]) -> list[int]:
         """The best `beam` nodes that can go on; two ways to the same numbers are one thought."""
-        ranked = sorted(nodes, key=lambda k: (growth.tree[k].value, growth.likelihood(k)),
-                        reverse=True)  # fmt: skip
+
+        def worth(node: int) -> tuple[float, float]:
+            return growth.tree[node].value or 0.0, growth.likelihood(node)
+
+        ranked = sorted(nodes, key=worth, reverse=True)
         chosen: dict[object, int] = {}
         for node in ranked:
             chosen.setdefault(growth.tree[node].state, node)
@@ -101,3 +93,6 @@ class ToT(Thoughts):
         for node in best:
             growth.tree[node].visits += 1
         return best
+
+
+PLUGIN = ToT

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ltf_lite.files import read_json
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.evaluation.types import AskedPath, Record, read_record
 from ltf_lite.harvest.browse import counts, failures, marked, saving_step
-from ltf_lite.report.tables import Cell, Table, cell
-from ltf_lite.report.tree import printable
-from ltf_lite.tasks import NumbersGame
-from ltf_lite.tasks.base import KINDS
+from ltf_lite.harvest.store import Row
+from ltf_lite.report.figures.drawing import WORDS
+from ltf_lite.report.kinds import ordered, word_of
+from ltf_lite.report.results import sorted_files
+from ltf_lite.report.tables.base import Cell, Table, cell
+from ltf_lite.report.tree.text import printable
+from ltf_lite.tasks import Problem, Task
 
 EACH = 3  # paths of a kind, and problems of an outcome
-STATES = {"right": "", "fatal": "fatal step", "after": "after the fatal step",
-          "missing": "missing here"}  # fmt: skip
+STATES = {
+    "right": "",
+    "fatal": "fatal step",
+    "after": "after the fatal step",
+    "missing": "missing here",
+}
 OUTCOMES = {
     (True, False): ("only_tuned", "Only the tuned model solved it"),
     (False, True): ("only_base", "Only the base solved it"),
@@ -34,22 +41,23 @@ class Group(NamedTuple):
     cards: list[Table]
 
 
-def failed_paths(folder: Path, task: NumbersGame, seed: int) -> list[Group]:
+def failed_paths(
+    harvest: Path, task: Task, seed: int, words: Mapping[str, str] = WORDS
+) -> list[Group]:
     """For every failure kind of the harvest a few paths, of different reasoners where it can be."""
-    store, groups = folder / "harvest", []
-    counted = counts(store)
-    for kind in KINDS:
+    groups, counted = [], counts(harvest)
+    for kind in ordered(task.kinds, (row.kind for row in counted)):
         sizes: dict[str, int] = {}
         for row in counted:
-            if row["kind"] == kind:
-                sizes[row["reasoner"]] = sizes.get(row["reasoner"], 0) + row["n"]
+            if row.kind == kind:
+                sizes[row.label] = sizes.get(row.label, 0) + row.n
         cards = []
-        for number, (reasoner, at) in enumerate(_drawn(sizes, seed, kind), 1):
-            rows, _, _ = failures(store, kind, reasoner, offset=at, limit=1)
-            cards += [card(f"{kind}.{number}", row, task, row["reasoner"]) for row in rows]
+        for number, (label, at) in enumerate(_drawn(sizes, seed, kind), 1):
+            rows, _, _ = failures(harvest, kind, label, offset=at, limit=1)
+            cards += [card(f"{kind}.{number}", row, task, row.label) for row in rows]
         if cards:
             n = f"{sum(sizes.values()):,} of the harvested paths"
-            groups.append(Group(kind, f"{kind}: {n}", cards))
+            groups.append(Group(kind, f"{word_of(kind, words)}: {n}", cards))
     return groups
 
 
@@ -61,60 +69,80 @@ def _drawn(sizes: Mapping[str, int], seed: int, kind: str) -> list[tuple[str, in
     return [(name, pools[name][turn]) for turn, name in order[:EACH]]
 
 
-def side_by_side(folder: Path, task: NumbersGame, seed: int) -> list[Group]:
+class Asked(NamedTuple):
+    """A test problem and the path of a single pass for it."""
+
+    record: Record
+    problem: Problem
+    path: AskedPath
+
+    @property
+    def right(self) -> bool:
+        return self.path.verdict.correct
+
+
+def side_by_side(folder: RunFolder, task: Task, seed: int) -> list[Group]:
     """Test problems answered by base and tuned single pass: a few of every outcome.
 
     The cards of a group are in pairs, the base's before the tuned model's.
     """
-    base, tuned = (_single_pass(folder, model) for model in ("base", "tuned"))
+    base, tuned = (_single_pass(folder, task, model) for model in ("base", "tuned"))
     rng = random.Random(f"side by side:{seed}")
     groups = []
     for outcome, (name, title) in OUTCOMES.items():
-        pool = [k for k in base if k in tuned
-                and (tuned[k]["correct"], base[k]["correct"]) == outcome]  # fmt: skip
+        pool = [k for k in base if k in tuned and (tuned[k].right, base[k].right) == outcome]
         cards = []
         for number, key in enumerate(rng.sample(pool, min(EACH, len(pool))), 1):
-            for model, paths in (("base", base), ("tuned", tuned)):
-                row = {**paths[key], **paths[key]["problem"], "task": task.name}
+            for model, asked in (("base", base), ("tuned", tuned)):
+                row = _row(asked[key])
                 cards.append(card(f"{name}.{number}.{model}", row, task, model, f"{model}: "))
         if cards:
             groups.append(Group(name, f"{title}: {len(pool):,} test problems", cards))
     return groups
 
 
-def _single_pass(folder: Path, model: str) -> dict[str, dict[str, Any]]:
-    """The greedy path of every test problem, by the problem."""
-    for file in sorted((folder / "evaluation" / model).glob("*.test.json")):
-        record = read_json(file)
-        if record["model"] == model and "greedy" in record["rates"]:
-            return {json.dumps(p["problem"], sort_keys=True): p for p in record["paths"]}
+def _single_pass(folder: RunFolder, task: Task, model: str) -> dict[str, Asked]:
+    """The single pass of every test problem, by the problem's id."""
+    for file in sorted_files(folder.evaluation(model)):
+        record = read_record(file, task.name)
+        if record.model == model and record.single_pass:
+            known = {problem.id: problem for problem in record.problems}
+            return {p.problem: Asked(record, known[p.problem], p) for p in record.paths}
     return {}
 
 
-def card(name: str, row: Mapping[str, Any], task: NumbersGame, by: str, title: str = "") -> Table:
-    """One path: its verdict, its lines, the step that would have saved it, and whose it is.
+def _row(asked: Asked) -> Row:
+    """An evaluated path as a row of a harvest, which is what cards are made of."""
+    record, path = asked.record, asked.path
+    return Row(
+        problem=asked.problem,
+        prompt="",
+        text=path.text,
+        answer=path.answer,
+        correct=path.verdict.correct,
+        kind=path.verdict.kind,
+        fatal_step=path.verdict.fatal_step,
+        reasoner=record.reasoner,
+        settings="",
+        label=record.label,
+        round=0,
+        engine="",
+        logprob=path.logprob,
+        tokens=path.tokens,
+        seed=record.seed,
+    )
 
-    `row` is one of the harvest, or what an evaluation record says of a path with its problem.
-    """
-    lines, why = marked(dict(row), task)
-    saved = all(line["state"] == "right" for line in lines) and bool(lines)
-    verdict = why if saved else f"{row['kind']}: {why}"
-    said: list[tuple[Cell, ...]] = [
-        (Cell("solved" if saved else "failed", "solved" if saved else "not solved"),
-         cell(printable(verdict))),
-        *((Cell(line["state"], STATES[line["state"]]), cell(printable(line["text"])))
-          for line in lines),
-    ]  # fmt: skip
-    if not saved and (step := saving_step({"prompt": _prompt(row, task), **row}, task)):
-        said.append((cell("instead"), cell(f"would have saved it: {step}")))
-    tokens = f", {row['tokens']} tokens" if row["tokens"] else ""
+
+def card(name: str, row: Row, task: Task, by: str, title: str = "") -> Table:
+    """One path: its verdict, its lines, the step that would have saved it, and whose it is."""
+    lines, why = marked(row, task)
+    verdict = why if row.correct else f"{row.kind}: {why}"
+    state = Cell("solved", "solved") if row.correct else Cell("failed", "not solved")
+    said: list[tuple[Cell, ...]] = [(state, cell(printable(verdict)))]
+    for line in lines:
+        said.append((Cell(line.state, STATES[line.state]), cell(printable(line.text))))
+    if not row.correct and (step := saving_step(row, task)):
+        said.append((cell("instead"), cell(f"would have saved it: {printable(step)}")))
+    tokens = f", {row.tokens} tokens" if row.tokens else ""
     said.append((cell("by"), cell(f"{by}{tokens}")))
-    problem = f"{' '.join(map(str, row['numbers']))} → {row['target']}"
-    return Table(f"path.{name}", f"{title}{problem}", ("state", "text"), said)
-
-
-def _prompt(row: Mapping[str, Any], task: NumbersGame) -> str:
-    """The prompt in the style that a recorded path is written in."""
-    problem = task.problem({"numbers": row["numbers"], "target": row["target"]})
-    style = "compact" if task.parse(problem, row["text"]).compact else "standard"
-    return task.prompt(problem, style)
+    return Table(f"path.{name}", f"{title}{printable(row.problem.text)}", ("state", "text"), said)

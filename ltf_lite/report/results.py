@@ -2,106 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from ltf_lite.reasoners import TREES
-from ltf_lite.report.tables import percent
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.evaluation.naming import results_of
+from ltf_lite.evaluation.types import Record, Result, read_record
+from ltf_lite.report.tables.base import percent
 
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
-NAMES = {
-    "greedy": "single pass",
-    "random": "random legal steps (floor)",
-    "dfs": "exact search (dfs)",
-    "bfs": "exact search (bfs)",
-}
-TREE_NAMES = {"tot": "tree of thoughts", "rap": "RAP"}
+TEST = "*.test.json"  # the records of test problems
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Headline:
+    """Single pass before and after tuning, and the base's best search without a verifier.
+
+    `speedup` is that search's seconds over the tuned single pass's.
+    """
+
+    base: Result
+    tuned: Result
+    search: Result | None
+    speedup: float | None
+
+
+def record_files(folder: RunFolder) -> list[Path]:
+    """The records of base and tuned model on the test problems."""
+    return [file for model in ("base", "tuned") for file in sorted_files(folder.evaluation(model))]
+
+
+def sorted_files(folder: Path) -> list[Path]:
+    """The records that lie in a folder."""
+    return sorted(folder.glob(TEST))
+
+
+def records(folder: RunFolder, task: str | None = None) -> list[Record]:
     """Every evaluation record of a run, base before tuned, without the paths it was made from.
 
-    Raises BrokenFile, and ForeignFile where one is of another schema or of another task.
+    Raises BrokenFile, and ForeignFile where one is of another schema, or not of `task`.
     """
-    from ltf_lite.evaluation.records import task_named  # scipy's import takes a second
-
-    task = task_named(folder)
-    files = [*folder.glob("evaluation/*/*.test.json"), *folder.glob("gguf/*.test.json")]
-    found = [_record(file, file.stat().st_mtime_ns, task) for file in sorted(files)]
-    return sorted(
-        found, key=lambda r: MODELS.index(r["model"]) if r["model"] in MODELS else len(MODELS)
-    )
+    files = [*record_files(folder), *sorted_files(folder.gguf)]
+    found = [_record(file, file.stat().st_mtime_ns, task) for file in files]
+    return sorted(found, key=lambda r: MODELS.index(r.model) if r.model in MODELS else len(MODELS))
 
 
 @lru_cache(maxsize=256)
-def _record(file: Path, changed: int, task: str | None) -> dict[str, Any]:
+def _record(file: Path, changed: int, task: str | None) -> Record:
     """A record, read once as long as it stays the same: its paths may be megabytes."""
-    from ltf_lite.evaluation.records import read_record  # scipy's import takes a second
-
-    return {key: value for key, value in read_record(file, task).items() if key != "paths"}
+    return replace(read_record(file, task), paths=())
 
 
-def name_of(choice: str, label: str) -> str:
-    """The words for a way of answering; an oracle is named as one.
-
-    `label` is the reasoner with its settings, which tell one tree search from another.
-    """
-    name, _, settings = label.partition(" ")
-    tree = TREE_NAMES.get(name, name) if name in TREES else None
-    by = f" ({settings})" if settings else ""
-    if choice == "oracle":
-        return f"{name}{by}: oracle over its paths (the verifier picks: upper bound)"
-    if tree and choice == name:
-        return tree + by
-    if tree and choice == f"oracle {name}":
-        return f"{tree}{by}, the verifier picks and stops it (upper bound)"
-    if choice.startswith("oracle@"):
-        return f"{choice} (the verifier picks: upper bound)"
-    if choice.startswith("best-of-n@"):
-        return f"best of {choice.split('@')[1]} by likelihood"
-    if choice == "sample":
-        return "one sample (mean)"
-    return NAMES.get(choice, choice)
+def results(folder: RunFolder, task: str | None = None) -> list[Result]:
+    """One row a model and way of answering."""
+    return rows_of(records(folder, task))
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """One row a model and choice; seconds and tokens are a problem's, in bulk, calls the set's."""
-    return [
-        {"model": r["model"], "answer": name_of(choice, r["label"]), "choice": choice,
-         "reasoner": r["reasoner"], "label": r["label"], "calls": r["calls"],
-         "valid_steps": r["valid_steps"], **rate}
-        for r in records(folder)
-        for choice, rate in r["rates"].items()
-    ]  # fmt: skip
+def rows_of(found: Sequence[Record]) -> list[Result]:
+    return [row for record in found for row in results_of(record)]
 
 
-def is_search(row: dict[str, Any]) -> bool:
-    """Whether a row is a search that asks no verifier."""
-    return row["choice"] in TREES or row["choice"].startswith(("self-consistency@", "best-of-n@"))
+def single_pass(rows: Sequence[Result], model: str) -> Result | None:
+    """A model's single pass."""
+    own = (row for row in rows if row.model == model and row.choice.kind == "single_pass")
+    return next(own, None)
 
 
-def headline(table: list[dict[str, Any]]) -> dict[str, Any]:
-    """Single pass before and after tuning, and the base's best search that asks no verifier."""
-
-    def pick(model: str) -> dict[str, Any]:
-        return next(r for r in table if r["model"] == model and r["choice"] == "greedy")
-
-    searches = [row for row in table if row["model"] == "base" and is_search(row)]
-    base, tuned = pick("base"), pick("tuned")
-    best = max(searches, key=lambda r: r["rate"], default=None)
-    return {
-        "base": base, "tuned": tuned, "search": best,
-        "speedup": best["seconds"] / tuned["seconds"] if best else None,
-    }  # fmt: skip
+def searches(rows: Sequence[Result]) -> list[Result]:
+    """The searches of the base that ask no verifier."""
+    return [row for row in rows if row.model == "base" and row.choice.is_search]
 
 
-def headline_sentence(facts: dict[str, Any]) -> str:
-    base, tuned, search = facts["base"], facts["tuned"], facts["search"]
-    text = f"Single pass: {percent(tuned)} after tuning, {percent(base)} before"
+def headline(rows: Sequence[Result]) -> Headline | None:
+    """The headline; None until both models were asked for a single pass."""
+    base, tuned = single_pass(rows, "base"), single_pass(rows, "tuned")
+    if base is None or tuned is None:
+        return None
+    best = max(searches(rows), key=lambda row: row.rate.rate, default=None)
+    speedup = best.cost.seconds / tuned.cost.seconds if best else None
+    return Headline(base, tuned, best, speedup)
+
+
+def headline_sentence(facts: Headline) -> str:
+    base, tuned, search = facts.base, facts.tuned, facts.search
+    text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
     if search:
         text += (
-            f"; the base's best search without a verifier ({search['answer']}, n = {search['n']}) "
-            f"{percent(search)}, at {facts['speedup']:.0f} times the tuned single pass's seconds"
+            f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
+            f"{percent(search.rate)}, at {facts.speedup:.0f} times the tuned single pass's seconds"
         )
-    return text + f" (n = {tuned['n']})."
+    return text + f" (n = {tuned.rate.n})."

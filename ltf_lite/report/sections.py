@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from ltf_lite.core.files import read_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import Manifest
 from ltf_lite.evaluation.cost import Price
-from ltf_lite.evaluation.retention import missed, said
+from ltf_lite.evaluation.retention import floors_of, missed, read_elsewhere, said
 from ltf_lite.evaluation.success import too_few
-from ltf_lite.files import read_json, read_jsonl
-from ltf_lite.report import (
-    cost_tables,
-    kept_tables,
-    kinds_tables,
-    paths,
-    run_tables,
-    success_tables,
-)
-from ltf_lite.report.figures import curves_figure, kinds_figure
-from ltf_lite.report.figures_cost import break_even_figure, budget_figure
-from ltf_lite.report.figures_kept import kinds_change_figure, retention_figure
-from ltf_lite.report.picture import headline_figure
-from ltf_lite.report.results import headline, headline_sentence, records, rows
-from ltf_lite.report.tables import Table
-from ltf_lite.tasks import NumbersGame
+from ltf_lite.evaluation.types import Abilities, Record, Result, read_abilities
+from ltf_lite.export.gguf.types import Parity
+from ltf_lite.harvest.sampling import Taken
+from ltf_lite.presets import Preset
+from ltf_lite.report import paths
+from ltf_lite.report.figures.cost import break_even_figure, budget_figure
+from ltf_lite.report.figures.curves import curves_figure
+from ltf_lite.report.figures.drawing import WORDS
+from ltf_lite.report.figures.headline import headline_figure
+from ltf_lite.report.figures.kept import retention_figure
+from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
+from ltf_lite.report.kinds import kinds_of
+from ltf_lite.report.results import headline, headline_sentence, records, rows_of
+from ltf_lite.report.tables import cost as cost_tables
+from ltf_lite.report.tables import differences as difference_tables
+from ltf_lite.report.tables import kept as kept_tables
+from ltf_lite.report.tables import kinds as kinds_tables
+from ltf_lite.report.tables import run as run_tables
+from ltf_lite.report.tables import success as success_tables
+from ltf_lite.report.tables.base import Table
+from ltf_lite.tuning.types import LogLine, TuningResult, best_line, read_log
+
+PRICE = Price()
 
 
 class Picture(NamedTuple):
-    """A figure, the name of its PNG file, and its title for who can't see it."""
+    """A figure, the name of its PNG file, and its title for who cannot see it."""
 
     name: str
     label: str
@@ -49,172 +60,239 @@ class Section(NamedTuple):
     groups: Sequence[paths.Group] = ()
 
 
-class Told(NamedTuple):
-    """What a run's folder holds besides its records."""
+@dataclass(frozen=True)
+class Told:
+    """A run as far as it is done: what was asked for, and what its folder holds."""
 
-    folder: Path
-    manifest: Mapping[str, Any]
-    task: NumbersGame
-    searched: Mapping[str, int]
-    results: list[dict[str, Any]]
+    folder: RunFolder
+    manifest: Manifest
+    preset: Preset
     price: Price
+    words: Mapping[str, str]
 
     @property
-    def seed(self) -> int:
-        return self.manifest["preset"]["seed"]
+    def task(self) -> str:
+        return self.preset.task.name
 
     @property
     def floors(self) -> dict[str, float]:
-        """Ability → floor, of those that the preset gives one."""
-        given = self.manifest["preset"].get("retention", {})
-        return {k: v for k, v in given.items() if isinstance(v, float)}
+        """Floors by kind of ability."""
+        return self.preset.retention.floors()
 
-    def read(self, name: str) -> Any:
-        """A JSON file of the run, or None where it has none."""
-        file = self.folder / name
-        return read_json(file) if file.is_file() else None
+    @cached_property
+    def records(self) -> list[Record]:
+        return records(self.folder, self.task)
+
+    @cached_property
+    def results(self) -> list[Result]:
+        return rows_of(self.records)
+
+    @cached_property
+    def differences(self) -> difference_tables.Differences:
+        return difference_tables.differences(self.folder, self.task)
+
+    @cached_property
+    def log(self) -> list[LogLine]:
+        return read_log(self.folder.tuning_log)
+
+    @cached_property
+    def tuned(self) -> TuningResult | None:
+        file = self.folder.tuning_result
+        return read_as(file, TuningResult) if file.is_file() else None
+
+    @cached_property
+    def base(self) -> Abilities | None:
+        """What the base could do before it was tuned."""
+        file = self.folder.base_abilities
+        return read_abilities(file, self.task) if file.is_file() else None
+
+    @property
+    def kept(self) -> int | None:
+        """The step that was kept, so far where tuning is not done."""
+        if self.tuned:
+            return self.tuned.step
+        return best_line(self.log).step if self.log else None
+
+    @property
+    def below(self) -> str:
+        """What the kept checkpoint has lost more of than the preset allows; "" for nothing."""
+        if not self.tuned:
+            return ""
+        floors = floors_of(self.base.abilities, self.floors) if self.base else self.floors
+        found = missed(self.tuned.validation.kept, floors)
+        what = "; ".join(map(said, found))
+        return f"The kept checkpoint is below a floor: {what}." if found else ""
 
 
 def sections(
-    folder: Path, manifest: Mapping[str, Any], task: NumbersGame, searched: Mapping[str, int],
-    price: Price,
-) -> list[Section]:  # fmt: skip
-    """Every part that a finished run has data for, in the page's order, the headline first.
+    folder: RunFolder,
+    manifest: Manifest,
+    preset: Preset,
+    price: Price = PRICE,
+    words: Mapping[str, str] = WORDS,
+) -> list[Section]:
+    """Every part that a run has data for, in the page's order; the headline is the first.
 
-    `searched` is of how many training problems each reasoner was asked. Raises CostError for a
-    price that can't be applied.
+    The run may be half done. `words` are those of the figures, failure kinds and reasoners among
+    them. Raises CostError for a price that cannot be applied, and BrokenFile and ForeignFile for a
+    file of the run.
     """
-    told = Told(folder, manifest, task, searched, rows(folder), price)
-    return [
-        section
-        for part in (_headline, _success, _differences, _samples, _budgets, _curves, _kept, _kinds,
-                     _failed, _examples, _side_by_side, _break_even, _parity, _cost,
-                     _manifest)
-        for section in part(told)
-    ]  # fmt: skip
+    told = Told(folder, manifest, preset, price, words)
+    return [section for part in PARTS for section in part(told)]
 
 
 def _headline(told: Told) -> Iterator[Section]:
     facts = headline(told.results)
-    picture = Picture("headline", "Success against seconds a problem, models and ways of answering",
-                      headline_figure(told.results))  # fmt: skip
-    alarm = " ".join(filter(None, (too_few(facts["tuned"]["n"]), _below(told))))
-    yield Section("headline", told.manifest["preset"]["name"], headline_sentence(facts), alarm,
-                  [picture], [success_tables.headline_table(facts)])  # fmt: skip
-
-
-def _below(told: Told) -> str:
-    """What the kept checkpoint has lost more of than the preset allows; "" for nothing."""
-    found = missed(_result(told)["validation"].get("kept", {}), told.floors)
-    return f"The kept checkpoint is below a floor: {'; '.join(map(said, found))}." if found else ""
+    if facts is None:
+        return
+    label = "Success against seconds a problem, models and ways of answering"
+    picture = Picture("headline", label, headline_figure(told.results))
+    alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
+    table = success_tables.headline_table(facts)
+    sentence = headline_sentence(facts)
+    yield Section("headline", told.preset.name, sentence, alarm, [picture], [table])
 
 
 def _success(told: Told) -> Iterator[Section]:
-    yield Section("answers", "Success and its cost",
-                  tables=[success_tables.success_table(told.results)])  # fmt: skip
+    if told.results:
+        table = success_tables.success_table(told.results)
+        yield Section("answers", "Success and its cost", tables=[table])
 
 
 def _differences(told: Told) -> Iterator[Section]:
-    found = [success_tables.difference_table(told.folder), success_tables.same_table(told.folder)]
-    shown = [table for table in found if table]
-    if shown:
-        yield Section("differences", "Is the difference real?",
-                      "Each row compares two ways of answering the same problems.",
-                      tables=shown)  # fmt: skip
+    single = difference_tables.difference_table(told.differences.single)
+    same = difference_tables.same_table(told.differences.same)
+    if shown := [table for table in (single, same) if table]:
+        text = "Each row compares two ways of answering the same problems."
+        yield Section("differences", "Is the difference real?", text, tables=shown)
 
 
 def _samples(told: Told) -> Iterator[Section]:
-    if table := success_tables.pass_table(told.folder):
+    if table := success_tables.pass_table(told.records):
         yield Section("samples", "More samples", tables=[table])
 
 
 def _budgets(told: Told) -> Iterator[Section]:
-    asked = told.manifest["preset"].get("budgets")
-    points = success_tables.budget_points(told.folder, asked["tokens"]) if asked else []
+    asked = told.preset.budgets
+    points = success_tables.budget_points(told.folder, asked.tokens, told.task) if asked else []
     if table := success_tables.budget_table(points):
-        picture = Picture("budgets", "Success against tokens a problem", budget_figure(points))
+        figure = budget_figure(points, told.words)
+        picture = Picture("budgets", "Success against tokens a problem", figure)
         yield Section("equal_budgets", "Equal token budgets", pictures=[picture], tables=[table])
 
 
 def _curves(told: Told) -> Iterator[Section]:
-    lines, result = read_jsonl(told.folder / "tuning" / "log.jsonl"), _result(told)
-    picture = Picture("curves", "Losses and validation over training steps", curves_figure(lines))
-    yield Section("learning", "Learning", kept_tables.choice_sentence(result, told.floors),
-                  pictures=[picture],
-                  tables=[kept_tables.curves_table(lines, result["step"])])  # fmt: skip
-
-
-def _result(told: Told) -> dict[str, Any]:
-    return told.read("tuning/result.json")
+    if not told.log:
+        return
+    figure = curves_figure(told.log, told.words)
+    picture = Picture("curves", "Losses and validation over training steps", figure)
+    text = kept_tables.choice_sentence(told.tuned, told.floors) if told.tuned else ""
+    table = kept_tables.curves_table(told.log, told.kept)
+    yield Section("learning", "Learning", text, pictures=[picture], tables=[table])
 
 
 def _kept(told: Told) -> Iterator[Section]:
-    lines, result = read_jsonl(told.folder / "tuning" / "log.jsonl"), _result(told)
-    base, floors = told.read("tuning/base.json"), told.floors
-    pictures = []
-    tables = [kept_tables.retention_table(told.folder)]
-    if base and (table := kept_tables.checkpoints_table(base, lines, floors, result["step"])):
-        picture = retention_figure(base, lines, floors)
-        pictures.append(Picture("retention", "What each checkpoint kept", picture))
+    pictures, base = [], told.base
+    elsewhere = read_elsewhere(told.folder, told.task)
+    tables = [kept_tables.retention_table(told.records, elsewhere)]
+    if base and (table := kept_tables.checkpoints_table(base, told.log, told.floors, told.kept)):
+        figure = retention_figure(base, told.log, told.floors, told.words)
+        pictures.append(Picture("retention", "What each checkpoint kept", figure))
         tables.insert(0, table)
-    shown = [table for table in tables if table]
-    if shown:
-        yield Section("kept", "What tuning kept", alarm=_below(told), pictures=pictures,
-                      tables=shown)  # fmt: skip
+    if shown := [table for table in tables if table]:
+        title = "What tuning kept"
+        yield Section("kept", title, alarm=told.below, pictures=pictures, tables=shown)
 
 
 def _kinds(told: Told) -> Iterator[Section]:
-    found = records(told.folder)
-    tables = [kinds_tables.kinds_table(told.folder)]
-    pictures = [Picture("kinds", "How paths ended, base and tuned", kinds_figure(found))]
-    if change := kinds_tables.kinds_change_table(found):
+    found, kinds = told.records, kinds_of(told.preset.task, told.records)
+    table = kinds_tables.kinds_table(found, kinds)
+    if table is None:
+        return
+    figure = kinds_figure(found, kinds, told.words)
+    tables, pictures = [table], [Picture("kinds", "How paths ended, base and tuned", figure)]
+    if change := kinds_tables.kinds_change_table(found, kinds):
+        figure = kinds_change_figure(found, kinds, told.words)
+        label = "Which failures went away and which came"
         tables.insert(0, change)
-        pictures.insert(0, Picture("kinds_change", "Which failures went away and which came",
-                                   kinds_change_figure(found)))  # fmt: skip
+        pictures.insert(0, Picture("kinds_change", label, figure))
     yield Section("failures", "Failures before and after", pictures=pictures, tables=tables)
 
 
 def _failed(told: Told) -> Iterator[Section]:
-    if groups := paths.failed_paths(told.folder, told.task, told.seed):
-        yield Section("failed_paths", "How the base's searches failed",
-                      "Harvested paths of every kind, drawn by the run's seed. The first step that "
-                      "is illegal, wrong or hopeless is marked, with the step that would have "
-                      "saved it where there was one.", groups=groups)  # fmt: skip
+    preset = told.preset
+    groups = paths.failed_paths(told.folder.harvest, preset.task, preset.seed, told.words)
+    if groups:
+        text = (
+            "Harvested paths of every kind, drawn by the run's seed. The first step that is "
+            "illegal, wrong or hopeless is marked, with the step that would have saved it where "
+            "there was one."
+        )
+        yield Section("failed_paths", "How the base's searches failed", text, groups=groups)
 
 
 def _examples(told: Told) -> Iterator[Section]:
-    tables = [kinds_tables.searched_table(told.folder, told.searched)]
-    found = told.read("tuning/examples.json")
-    if found and (table := kinds_tables.examples_table(found)):
-        tables.append(table)
-    yield Section("trained_on", "What was searched and trained on", tables=tables)
+    folder, tables = told.folder, []
+    if any(folder.harvest.glob("*.parquet")):
+        tables.append(kinds_tables.searched_table(folder.harvest, told.preset.searched))
+    if folder.examples.is_file():
+        known = list(told.preset.task.kinds)
+        tables.append(kinds_tables.examples_table(read_as(folder.examples, Taken), known))
+    if tables:
+        yield Section("trained_on", "What was searched and trained on", tables=tables)
 
 
 def _side_by_side(told: Told) -> Iterator[Section]:
-    if groups := paths.side_by_side(told.folder, told.task, told.seed):
-        yield Section("side_by_side", "Test problems side by side",
-                      "Single passes of base and tuned model on the same problems, drawn by the "
-                      "run's seed, with the fatal step marked.", groups=groups)  # fmt: skip
+    preset = told.preset
+    if groups := paths.side_by_side(told.folder, preset.task, preset.seed):
+        text = (
+            "Single passes of base and tuned model on the same problems, drawn by the run's seed, "
+            "with the fatal step marked."
+        )
+        yield Section("side_by_side", "Test problems side by side", text, groups=groups)
 
 
 def _break_even(told: Told) -> Iterator[Section]:
-    if result := cost_tables.paid(told.folder, told.manifest["stages"], told.price):
-        picture = Picture("break_even", "Total cost against number of questions",
-                          break_even_figure(result))  # fmt: skip
-        yield Section("break_even", "When training has paid for itself",
-                      cost_tables.in_words(result), pictures=[picture],
-                      tables=[cost_tables.break_even_table(result)])  # fmt: skip
+    stages, single = told.manifest.stages, told.differences.single
+    if found := cost_tables.paid(stages, told.results, single, told.price):
+        figure = break_even_figure(found, told.words)
+        picture = Picture("break_even", "Total cost against number of questions", figure)
+        text, table = cost_tables.in_words(found), cost_tables.break_even_table(found)
+        title = "When training has paid for itself"
+        yield Section("break_even", title, text, pictures=[picture], tables=[table])
 
 
 def _parity(told: Told) -> Iterator[Section]:
-    if parity := told.read("gguf/parity.json"):
-        yield Section("exported", "The exported file", tables=run_tables.parity_tables(parity))
+    if told.folder.parity.is_file():
+        tables = run_tables.parity_tables(read_as(told.folder.parity, Parity))
+        yield Section("exported", "The exported file", tables=tables)
 
 
 def _cost(told: Told) -> Iterator[Section]:
-    yield Section("cost", "Cost", tables=[run_tables.stage_table(told.manifest["stages"])])
+    if table := run_tables.stage_table(told.manifest.stages):
+        yield Section("cost", "Cost", tables=[table])
 
 
 def _manifest(told: Told) -> Iterator[Section]:
-    yield Section("manifest", "Manifest", "Preset, packages, machine and stages.",
-                  tables=[run_tables.manifest_table(told.manifest)])  # fmt: skip
+    table = run_tables.manifest_table(asdict(told.manifest))
+    text = "Preset, packages, machine and stages."
+    yield Section("manifest", "Manifest", text, tables=[table])
+
+
+PARTS = (
+    _headline,
+    _success,
+    _differences,
+    _samples,
+    _budgets,
+    _curves,
+    _kept,
+    _kinds,
+    _failed,
+    _examples,
+    _side_by_side,
+    _break_even,
+    _parity,
+    _cost,
+    _manifest,
+)

@@ -2,48 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from difflib import get_close_matches
+from typing import Any
 
-from ltf_lite.tasks.base import KINDS, SPLITS, Path, Problem, Split, Task, TaskError, Verdict
-from ltf_lite.tasks.countdown import Countdown
-from ltf_lite.tasks.game24 import Game24
-from ltf_lite.tasks.numbers_game import NumbersGame
+from pydantic import ValidationError
 
-TASKS: dict[str, type[NumbersGame]] = {"countdown": Countdown, "game24": Game24}
-# Beside each task one that is near and that it is not tuned on, in numbers the embedded base reads.
-SIBLINGS: dict[str, tuple[str, dict]] = {
-    "countdown": ("game24", {}),
-    "game24": ("countdown", {"numbers": (1, 50), "max_intermediate": 999}),
-}
+from ltf_lite.core.plugins import PluginError, Registry, nearest
+from ltf_lite.tasks.contract import (
+    SPLITS,
+    Line,
+    Path,
+    Problem,
+    Prompts,
+    Solver,
+    Split,
+    Steps,
+    Task,
+    TaskError,
+    Verdict,
+)
+
+TASKS: Registry[Task] = Registry("ltf_lite.tasks", "task", Task)
 
 
-def get_task(name: str, **settings) -> NumbersGame:
+def get_task(name: str, **settings: Any) -> Task:
     """The task of that name with these settings; raises TaskError with the nearest name."""
-    if name not in TASKS:
-        raise TaskError(f"there is no task {name!r}; {_nearest(name, list(TASKS))}")
-    known = [field.name for field in fields(TASKS[name])]
-    for setting in settings:
-        if setting not in known:
-            hint = _nearest(setting, known)
-            raise TaskError(f"the task {name} has no setting {setting!r}; {hint}")
-    return TASKS[name](**settings)
-
-
-def sibling_of(name: str) -> NumbersGame | None:
-    """The task to watch for what tuning on this one makes a model forget, if there is one."""
-    if name not in SIBLINGS:
-        return None
-    sibling, settings = SIBLINGS[name]
-    return get_task(sibling, **settings)
-
-
-def _nearest(word: str, words: list[str]) -> str:
-    near = get_close_matches(word, words, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"
+    try:
+        kind = TASKS.get(name)
+    except PluginError as error:
+        raise TaskError(str(error)) from error
+    try:
+        return kind(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            hint = nearest(where, [each for each in kind.model_fields if each != "name"])
+            raise TaskError(f"the task {name} has no setting {where!r}; {hint}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise TaskError(f"{name}: {said if where in said else f'{where}: {said}'}") from error
 
 
 __all__ = [
-    "KINDS", "SPLITS", "TASKS", "NumbersGame", "Path", "Problem", "Split", "Task", "TaskError",
-    "Verdict", "get_task", "sibling_of",
-]  # fmt: skip
+    "SPLITS",
+    "TASKS",
+    "Line",
+    "Path",
+    "Problem",
+    "Prompts",
+    "Solver",
+    "Split",
+    "Steps",
+    "Task",
+    "TaskError",
+    "Verdict",
+    "get_task",
+]

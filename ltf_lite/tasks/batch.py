@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO, TextIO
 
-from ltf_lite.tasks.base import TaskError, Verdict
-from ltf_lite.tasks.numbers_game import NumbersGame
+from ltf_lite.tasks.contract import Task, TaskError, Verdict
 
 MAX_BYTES = 1 << 25  # of one line; the rest of a longer one is skipped, so memory stays bounded
 CHUNK = 512  # verdicts written at a time
 BAD_INPUT = "bad_input"
 
 
-def verify_lines(task: NumbersGame, lines: BinaryIO, out: TextIO) -> tuple[int, int]:
+def verify_lines(task: Task, lines: BinaryIO, out: TextIO) -> tuple[int, int]:
     """Write one verdict a line for each line of `{"problem": {...}, "text": "..."}`.
 
     A line that cannot be read gets the kind `bad_input`. Returns the number of lines and of bad
@@ -54,7 +53,7 @@ def _whole(digits: str) -> int | float:
 _decode = json.JSONDecoder(parse_int=_whole).decode
 
 
-def _verdict(task: NumbersGame, raw: bytes | None, first: bool) -> Verdict:
+def _verdict(task: Task, raw: bytes | None, first: bool) -> Verdict:
     if raw is None:
         return _bad(f"the line is longer than {MAX_BYTES} bytes")
     try:

@@ -11,10 +11,10 @@ import random
 from collections.abc import Iterator
 from functools import lru_cache
 
-from ltf_lite.tasks import Problem
-from ltf_lite.tasks.countdown import Countdown
-from ltf_lite.tasks.solver import Move, State, moves, solvable, state
-from ltf_lite.tasks.text import write_compact, write_step
+from ltf_lite.tasks.numbers.countdown import Countdown
+from ltf_lite.tasks.numbers.game import posed
+from ltf_lite.tasks.numbers.solver import Move, State, moves, solvable, state
+from ltf_lite.tasks.numbers.text import write_compact, write_step
 
 LARGEST = 999
 HIGHEST = 50  # of a drawn number
@@ -54,7 +54,7 @@ def _state(rng: random.Random, count: int) -> State:
 
 
 def _held_out(left: State, target: int) -> bool:
-    return len(left) == 4 and game().split_of(Problem("countdown", left, target)) == "test"  # type: ignore[arg-type]
+    return len(left) == 4 and game().split_of(posed("countdown", left, target)) == "test"  # type: ignore[arg-type]
 
 
 def _walk_document(rng: random.Random) -> Document:

@@ -102,7 +102,7 @@ def probe(model: LlamaForCausalLM, n: int = 300) -> dict[str, float]:
         valid = total = solved = 0
         for problem, text in zip(problems, texts, strict=True):
             verdict = task.verify(problem, task.parse(problem, text))
-            good, tried = valid_steps(task, problem, task.parse(problem, text))
+            good, tried = valid_steps(task, problem, task.parse(problem, text)) or (0, 0)
             valid, total, solved = valid + good, total + tried, solved + verdict.correct
         result |= {f"{name} valid": valid / total, f"{name} solved": solved / n}
     return result
@@ -116,12 +116,12 @@ def rate(step: int, steps: int, peak: float, warmup: int = 100, floor: float = 0
 
 
 def save(model: LlamaForCausalLM, out: Path) -> None:
-    """The model in fp16 with its tokenizer, and the text style it speaks."""
+    """The model in fp16 with its tokenizer, and the dialect it speaks."""
     half = LlamaForCausalLM(model.config)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(out)
     tokenizer.build().save_pretrained(out)
-    (out / "ltf.json").write_text(json.dumps({"name": "tiny-base", "style": "compact"}) + "\n")
+    (out / "ltf.json").write_text(json.dumps({"dialect": "compact"}) + "\n")
 
 
 def write_heldout(out: Path) -> None:

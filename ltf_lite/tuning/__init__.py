@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ltf_lite.threads import wait_briefly
-from ltf_lite.tuning.settings import Lora, TuneSettings, TuningError
+from ltf_lite.core.threads import wait_briefly
+from ltf_lite.tuning.settings import Tuning, TuningError
 
 if TYPE_CHECKING:
     from ltf_lite.tuning.loading import load_for_tuning
@@ -26,4 +26,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(HOMES[name]), name)
 
 
-__all__ = ["Lora", "TuneSettings", "TuningError", "load_for_tuning", "tune"]
+__all__ = ["Tuning", "TuningError", "load_for_tuning", "tune"]

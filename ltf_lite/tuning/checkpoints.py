@@ -3,46 +3,88 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ltf_lite.files import BROKEN, keep_broken
+from ltf_lite.core.files import BROKEN, hash_of, keep_broken, read_as, write_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning.settings import TuneSettings, TuningError
+from ltf_lite.tuning.settings import Tuning, TuningError
 
 PARTIAL = "partial"  # where a checkpoint is written before it gets its name
 TALLY = "tally.json"  # a checkpoint's last file
 BEST = "best.json"  # inside the kept adapter: which step it is and how it did
 KEPT = 2
 
+_RUN = RunFolder(Path())  # it names the files
 
-def claim(out: Path, model: str, examples: Sequence[Example], settings: TuneSettings) -> None:
-    """Mark the directory as this run's; TuningError if another run's work is in it."""
-    told = asdict(settings)
-    told.pop("threads")  # may differ when a run is taken up again
-    content = hashlib.sha256(repr((Path(model).name, told)).encode())
+
+@dataclass(frozen=True)
+class TuningFolder:
+    """Where everything of a tuning run lies."""
+
+    path: Path
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / _RUN.adapter.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / _RUN.checkpoints.name
+
+    @property
+    def log(self) -> Path:
+        return self.path / _RUN.tuning_log.name
+
+    @property
+    def result(self) -> Path:
+        return self.path / _RUN.tuning_result.name
+
+    @property
+    def run(self) -> Path:
+        return self.path / _RUN.tuning_run.name
+
+    @property
+    def best(self) -> Path:
+        return self.adapter / BEST
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whose work lies in a folder: a hash of all that decides it, and the method."""
+
+    content: str
+    method: str
+
+
+def claim(
+    folder: TuningFolder,
+    model: str,
+    examples: Sequence[Example],
+    tuning: Tuning,
+    load_in_4bit: bool,
+    dialect: Dialect,
+) -> None:
+    """Mark the folder as this run's; TuningError if another run's work is in it."""
+    told = tuning.model_dump(mode="json")
+    content = hashlib.sha256(
+        hash_of([Path(model).name, told, load_in_4bit, dialect.name, dialect.begins]).encode()
+    )
     for example in examples:
         content.update(repr(example).encode())
-    mark, digest = out / "run.json", content.hexdigest()
-    out.mkdir(parents=True, exist_ok=True)
-    if mark.exists() and json.loads(mark.read_text())["content"] != digest:
+    mine = Claim(content.hexdigest(), tuning.method)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if folder.run.exists() and read_as(folder.run, Claim) != mine:
         raise TuningError(
-            f"{out} holds a tuning run of another model, other examples or other settings; "
-            "delete it or choose another directory"
+            f"{folder.path} holds a tuning run of another model, other examples or other "
+            "settings; delete it or choose another directory"
         )
-    write_json(mark, {"content": digest, "settings": told})
-
-
-def write_json(path: Path, value: Any) -> None:
-    """The whole file or none of it."""
-    part = path.with_suffix(".tmp")
-    part.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(part, path)
+    write_as(folder.run, mine)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -68,19 +110,6 @@ def commit(written: Path, folder: Path) -> None:
     shutil.rmtree(folder / PARTIAL)
 
 
-def rank(validation: Mapping[str, Any]) -> tuple[float, float]:
-    """What the kept adapter has most of: nothing lost below a floor, then success.
-
-    `shortfall` is by how much the worst ability misses its floor, 0 where none does.
-    """
-    return -validation.get("shortfall", 0.0), validation["success"]
-
-
-def best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The log's line of the adapter that was kept: of equals the later one."""
-    return max(reversed(lines), key=rank)
-
-
 def swap(folder: Path, write: Callable[[Path], None]) -> None:
     """Replace a directory by a newly written one; `settle` finishes a swap that was killed."""
     new, old = folder.with_suffix(".new"), folder.with_suffix(".old")
@@ -101,22 +130,3 @@ def settle(folder: Path) -> None:
         os.replace(old, folder)
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def lines(log: Path) -> list[dict[str, Any]]:
-    """The log's lines; a last line that was cut off is left out."""
-    found = []
-    for line in log.read_text().splitlines() if log.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return found
-
-
-def rewind(log: Path, step: int) -> None:
-    """Drop the lines after a step, and one that was cut off."""
-    kept = [json.dumps(line) + "\n" for line in lines(log) if line["step"] <= step]
-    part = log.with_suffix(".tmp")
-    part.write_text("".join(kept))
-    os.replace(part, log)

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning.methods import Totals, get_method
-from ltf_lite.tuning.settings import TuneSettings, TuningError
+from ltf_lite.tuning.parts import Totals
+from ltf_lite.tuning.settings import Tuning, TuningError
+from ltf_lite.tuning.types import Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,24 @@ class Row:
     good: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a step that goes through one forward pass.
+
+    `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good.
+    `tokens` counts the rows' tokens without padding, `totals` is of the whole step.
+    """
+
+    ids: torch.Tensor
+    marked: torch.Tensor
+    successes: int
+    tokens: Sides
+    totals: Totals
+
+
 def rows_of(
-    examples: Sequence[Example], tokenizer: Any, max_length: int
-) -> tuple[list[Row], list[Row], dict[str, int]]:
+    examples: Sequence[Example], tokenizer: Any, max_length: int, dialect: Dialect
+) -> tuple[list[Row], list[Row], Sides]:
     """(successes, failures, how many of each were dropped).
 
     Dropped are rows of more than `max_length` tokens and failures whose span holds no token.
@@ -39,22 +56,22 @@ def rows_of(
         raise TuningError("the tokenizer gives no character offsets; a fast tokenizer is needed")
     successes: list[Row] = []
     failures: list[Row] = []
-    dropped = {"successes": 0, "failures": 0}
-    for row in tokenized(examples, tokenizer):
-        if len(row.ids) > max_length or not any(row.marked):
-            dropped["successes" if row.good else "failures"] += 1
-        else:
+    for row in tokenized(examples, tokenizer, dialect):
+        if len(row.ids) <= max_length and any(row.marked):
             (successes if row.good else failures).append(row)
+    good = sum(example.good for example in examples)
+    dropped = Sides(good - len(successes), len(examples) - good - len(failures))
     return successes, failures, dropped
 
 
-def tokenized(examples: Sequence[Example], tokenizer: Any) -> Iterator[Row]:
+def tokenized(examples: Sequence[Example], tokenizer: Any, dialect: Dialect) -> Iterator[Row]:
     """A row an example, in order; prompt and completion are tokenized apart, as when generating."""
     if not examples:
         return
-    prompts = tokenizer([e.prompt for e in examples])["input_ids"]
-    ends = tokenizer([e.completion for e in examples], add_special_tokens=False,
-                     return_offsets_mapping=True)  # fmt: skip
+    prompts = dialect.encode(tokenizer, [e.prompt for e in examples])
+    ends = tokenizer(
+        [e.completion for e in examples], add_special_tokens=False, return_offsets_mapping=True
+    )
     parts = zip(examples, prompts, ends["input_ids"], ends["offset_mapping"], strict=True)
     for example, prompt, completion, offsets in parts:
         if example.good:
@@ -126,29 +143,29 @@ class Batches(Dataset):
     """
 
     def __init__(
-        self, successes: Sequence[Row], failures: Sequence[Row], settings: TuneSettings, pad: int
+        self, successes: Sequence[Row], failures: Sequence[Row], tuning: Tuning, pad: int
     ) -> None:
-        self.settings, self.pad = settings, pad
-        pairs, self.good = get_method(settings.method).pairs, settings.batch * settings.accumulation
-        self.bad = round(self.good * settings.ratio) if forgets(settings) else 0
+        self.tuning, self.pad = tuning, pad
+        self.good = tuning.batch * tuning.accumulation
+        self.bad = tuning.failures(self.good)
         if not successes:
             raise TuningError("there is no success to learn from among the examples")
         if self.bad and not failures:
             raise TuningError("there is no failure to forget among the examples; use method: sft")
-        if pairs:
-            self.bad = self.good
+        if tuning.pairs:
             successes, failures = paired(successes, failures)
             if not successes:
                 raise TuningError(
-                    f"no problem has both a success and a failure, which {settings.method} needs: "
+                    f"no problem has both a success and a failure, which {tuning.method} needs: "
                     "harvest more failures a problem, or use method: uft"
                 )
-        self.successes = Cycle(successes, settings.seed, 0)
-        self.failures = Cycle(failures, settings.seed, 0 if pairs else 1)
+        seed = tuning.seed or 0
+        self.successes = Cycle(successes, seed, 0)
+        self.failures = Cycle(failures, seed, 0 if tuning.pairs else 1)
         self.drawn: tuple[int, list[Row], list[Row]] = (-1, [], [])
 
     def __len__(self) -> int:
-        return self.settings.steps * self.settings.accumulation
+        return self.tuning.steps * self.tuning.accumulation
 
     def __getitem__(self, i: int) -> dict[str, Any]:
         if not 0 <= i < len(self):
@@ -162,54 +179,38 @@ class Batches(Dataset):
             self.drawn = (k, good, self.failures.take(k * self.bad, self.bad))
         return self.drawn[1], self.drawn[2]
 
-    def pieces(self, i: int, count: int) -> Iterator[dict[str, Any]]:
-        """Micro-batch i in `count` pieces or fewer, cut as evenly as they go.
-
-        Each has the tensors of `collate`; `tokens` counts its successes' and failures', all of
-        them; `totals` is of its whole step.
-        """
-        k, part = divmod(i, self.settings.accumulation)
-        sides, parts = self.step(k), self.settings.accumulation * count
+    def pieces(self, i: int, count: int) -> Iterator[Piece]:
+        """Micro-batch i in `count` pieces or fewer, cut as evenly as they go."""
+        k, part = divmod(i, self.tuning.accumulation)
+        sides, parts = self.step(k), self.tuning.accumulation * count
         learn, forget = (sum(sum(row.marked) for row in rows) for rows in sides)
         totals = Totals(learn, forget, failures=len(sides[1]))
         for piece in range(part * count, (part + 1) * count):
-            good, bad = (cut(rows, piece, parts) for rows in sides)
+            good, bad = (part_of(rows, piece, parts) for rows in sides)
             if good or bad:
-                yield {
-                    **collate(good, bad, self.pad),
-                    "tokens": tuple(sum(len(row.ids) for row in rows) for rows in (good, bad)),
-                    "totals": totals,
-                }
+                yield collate(good, bad, self.pad, totals)
 
     def tokens(self) -> int:
         """How many the first micro-batch has."""
-        rows = (cut(side, 0, self.settings.accumulation) for side in self.step(0))
+        rows = (part_of(side, 0, self.tuning.accumulation) for side in self.step(0))
         return sum(len(row.ids) for side in rows for row in side)
 
     def finest(self, count: int) -> bool:
         """Whether so many pieces are the most: each has one row of either side, or none."""
-        return self.settings.accumulation * count >= max(self.good, self.bad)
+        return self.tuning.accumulation * count >= max(self.good, self.bad)
 
 
-def forgets(settings: TuneSettings) -> bool:
-    """Whether failures are drawn at all."""
-    method = get_method(settings.method)
-    return method.weights(settings)[1] > 0
-
-
-def cut(rows: list[Row], part: int, parts: int) -> list[Row]:
+def part_of(rows: list[Row], part: int, parts: int) -> list[Row]:
     """Part `part` of the rows, cut into `parts` as evenly as they go."""
     ends = [len(rows) * p // parts for p in (part, part + 1)]
     return rows[ends[0] : ends[1]]
 
 
-def collate(good: Sequence[Row], bad: Sequence[Row], pad: int) -> dict[str, Any]:
-    """input_ids and marked, (rows, length), padded on the right; the first `successes` are good."""
+def collate(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
+    """The rows as tensors."""
     rows = [*good, *bad]
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
-    return {
-        "input_ids": ids,
-        "marked": torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows]),
-        "successes": len(good),
-    }
+    marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
+    tokens = Sides(*(sum(len(row.ids) for row in side) for side in (good, bad)))
+    return Piece(ids, marked, len(good), tokens, totals)

@@ -14,27 +14,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from ltf_lite.engines.torch_loading import first_line, four_bit, keep_layout, place
-from ltf_lite.tuning.settings import Lora, TuningError
+from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
+from ltf_lite.tuning.settings import Tuning, TuningError
 
 
 def load_for_tuning(
-    name: str | Path, lora: Lora, load_in_4bit: bool, max_length: int = 512, seed: int = 0
+    name: str | Path, tuning: Tuning, load_in_4bit: bool = False
 ) -> tuple[Any, Any]:
     """(model, tokenizer): the base frozen, its adapter trainable in fp32.
 
-    `name` is a model directory or a name on the Hub; `load_in_4bit` keeps the base in NF4 with
-    double quantization (QLoRA, arXiv 2305.14314). Raises TuningError if there is no such model, its
-    tokenizer knows more tokens than it has embeddings, or its output head is one the losses do not
-    know.
+    Of `tuning` the adapter's settings, `max_length` and `seed` count. `name` is a model directory
+    or a name on the Hub; `load_in_4bit` keeps the base in NF4 with double quantization (QLoRA,
+    arXiv 2305.14314). Raises TuningError if there is no such model, its tokenizer knows more tokens
+    than it has embeddings, or its output head is one the losses do not know.
     """
-    torch.manual_seed(seed)  # the adapter's first weights come from here
+    torch.manual_seed(tuning.seed or 0)  # the adapter's first weights come from here
     cuda = torch.cuda.is_available()
     try:
         if cuda and unsloth_serves():
-            model, tokenizer = with_unsloth(str(name), lora, load_in_4bit, max_length, seed)
+            model, tokenizer = with_unsloth(str(name), tuning, load_in_4bit)
         else:
-            model, tokenizer = with_transformers(str(name), lora, load_in_4bit, cuda)
+            model, tokenizer = with_transformers(str(name), tuning, load_in_4bit, cuda)
     except torch.OutOfMemoryError as error:
         raise TuningError(f"the device has no room for the weights of {str(name)!r}") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -85,7 +85,8 @@ def check(model: Any, tokenizer: Any, name: str) -> None:
         )
 
 
-def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
+def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
+    """A base and its adapter by transformers and peft, on the card or the CPU."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -99,19 +100,17 @@ def with_transformers(name: str, lora: Lora, load_in_4bit: bool, cuda: bool) -> 
         # Not reentrant: its backward pass reaches the adapters although no input has a gradient.
         base.gradient_checkpointing_enable({"use_reentrant": False})
     adapter = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
+        r=tuning.rank,
+        lora_alpha=tuning.lora_alpha,  # type: ignore[arg-type]
+        lora_dropout=tuning.dropout,
+        target_modules=list(tuning.targets),
         task_type="CAUSAL_LM",
     )
     # peft keeps the adapter in fp32 beside 16-bit and 4-bit weights; autocast computes in 16 bits.
     return get_peft_model(base, adapter), AutoTokenizer.from_pretrained(name)
 
 
-def with_unsloth(
-    name: str, lora: Lora, load_in_4bit: bool, max_length: int, seed: int
-) -> tuple[Any, Any]:
+def with_unsloth(name: str, tuning: Tuning, load_in_4bit: bool) -> tuple[Any, Any]:
     """As `with_transformers`, on a CUDA device, with unsloth's kernels in the model's place."""
     from transformers import AutoTokenizer
 
@@ -120,7 +119,7 @@ def with_unsloth(
 
         base, _ = FastLanguageModel.from_pretrained(
             model_name=name,
-            max_seq_length=max_length,
+            max_seq_length=tuning.max_length,
             dtype=torch.bfloat16,
             load_in_4bit=load_in_4bit,
             device_map=place(cuda=True),  # whole: else it may be spread over several cards
@@ -129,14 +128,14 @@ def with_unsloth(
         )
         model = FastLanguageModel.get_peft_model(
             base,
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=list(lora.targets),
+            r=tuning.rank,
+            lora_alpha=tuning.lora_alpha,
+            lora_dropout=tuning.dropout,
+            target_modules=list(tuning.targets),
             bias="none",
             # keeps hidden states in host memory from 512 tokens on, below that on the card
             use_gradient_checkpointing="unsloth",
-            random_state=seed,
+            random_state=tuning.seed or 0,
         )
     # It cuts off what is longer, without an error: no row is, but a prompt to validate may be.
     base.model.max_seq_length = base.config.max_position_embeddings
@@ -147,7 +146,7 @@ def with_unsloth(
 
 @contextmanager
 def quiet_unsloth() -> Iterator[None]:
-    """Keep unsloth from what nobody asked for: a folder here, a call home, banners among our lines.
+    """Keep unsloth from writing a folder here, from calling home, and from printing banners.
 
     On import it writes generated code to `unsloth_compiled_cache` in the working directory, and
     with every model it loads it fetches a file from the Hub to count its users. It warns when

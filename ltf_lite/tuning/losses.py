@@ -59,8 +59,10 @@ def token_nll(
         return FrozenHead.apply(hidden, targets, head, count)
     if count == 1:
         return chunk_nll(hidden, targets, head)
-    found = [checkpoint(chunk_nll, h, t, head, use_reentrant=False)
-             for h, t in chunks(hidden, targets, count)]  # fmt: skip
+    found = [
+        checkpoint(chunk_nll, states, wanted, head, use_reentrant=False)
+        for states, wanted in chunks(hidden, targets, count)
+    ]
     return torch.cat(found)
 
 

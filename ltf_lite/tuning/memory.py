@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from ltf_lite.tuning.settings import AT_ONCE, LOGITS, TuneSettings
+from ltf_lite.tuning.settings import AT_ONCE, LOGITS, Tuning
 from ltf_lite.tuning.shapes import Shape
 
 BLOCK, NESTED = 64, 256  # weights under one NF4 scale, scales under one scale of theirs
@@ -18,7 +18,6 @@ ADAPTER = 16  # bytes a parameter, fp32: weight, gradient, AdamW's two moments
 CONTEXT = 768 * 2**20  # CUDA's context, the libraries' kernels and workspaces
 PROCESS = 1408 * 2**20  # on the CPU: Python with its libraries, and the examples to learn from
 FRAGMENTS = 0.1  # of what comes and goes at every step, lost between the allocator's blocks
-PAIRS = ("simpo", "cpo_simpo")
 
 
 class Estimate(NamedTuple):
@@ -34,13 +33,13 @@ class Estimate(NamedTuple):
         return sum(self.parts.values())
 
 
-def estimate(shape: Shape, settings: TuneSettings, cuda: bool, pieces: int = 1) -> Estimate:
+def estimate(shape: Shape, tuning: Tuning, in_4bit: bool, cuda: bool, pieces: int = 1) -> Estimate:
     """The peak of tuning on a card or on the CPU, every row being `max_length` tokens long."""
-    good, bad = rows(settings, pieces)
-    tokens = (good + bad) * settings.max_length
-    weights, adapter = base_bytes(shape, settings, cuda), ADAPTER * adapter_size(shape, settings)
-    kept = tokens * shape.layers * (2 * shape.hidden if cuda else _kept_on_cpu(shape, settings))
-    moment = max(_layer(shape, settings, cuda, tokens), _loss(shape, settings, cuda, tokens))
+    good, bad = rows(tuning, pieces)
+    tokens = (good + bad) * tuning.max_length
+    weights, adapter = base_bytes(shape, in_4bit, cuda), ADAPTER * adapter_size(shape, tuning)
+    kept = tokens * shape.layers * (2 * shape.hidden if cuda else _kept_on_cpu(shape, tuning))
+    moment = max(_layer(shape, tuning, in_4bit, cuda, tokens), _loss(shape, tuning, cuda, tokens))
     reserve = (CONTEXT if cuda else PROCESS) + round(FRAGMENTS * (kept + moment))
     parts = {
         "base weights": weights,
@@ -52,41 +51,36 @@ def estimate(shape: Shape, settings: TuneSettings, cuda: bool, pieces: int = 1) 
     return Estimate(pieces, good, bad, parts)
 
 
-def estimates(shape: Shape, settings: TuneSettings, cuda: bool) -> list[Estimate]:
+def estimates(shape: Shape, tuning: Tuning, in_4bit: bool, cuda: bool) -> list[Estimate]:
     """A micro-batch in one piece, two, four, …, as training cuts it when a card's memory runs out.
 
     The last has one row of each side at most. On the CPU nobody says that memory ran out: pieces
     are small from the start, and stay as they are.
     """
     if not cuda:
-        pieces = ceil(sum(rows(settings)) * settings.max_length / AT_ONCE)
-        return [estimate(shape, settings, cuda, pieces)]
-    found = [estimate(shape, settings, cuda)]
+        pieces = ceil(sum(rows(tuning)) * tuning.max_length / AT_ONCE)
+        return [estimate(shape, tuning, in_4bit, cuda, pieces)]
+    found = [estimate(shape, tuning, in_4bit, cuda)]
     while max(found[-1].successes, found[-1].failures) > 1:
-        found.append(estimate(shape, settings, cuda, found[-1].pieces * 2))
+        found.append(estimate(shape, tuning, in_4bit, cuda, found[-1].pieces * 2))
     return found
 
 
-def rows(settings: TuneSettings, pieces: int = 1) -> tuple[int, int]:
+def rows(tuning: Tuning, pieces: int = 1) -> tuple[int, int]:
     """(successes, failures) of the largest piece of a micro-batch, cut as `Batches` cuts."""
-    good = settings.batch * settings.accumulation
-    if settings.method in PAIRS:
-        bad = good
-    else:
-        forgets = settings.method != "sft" and settings.alpha > 0
-        bad = round(good * settings.ratio) if forgets else 0
-    parts = settings.accumulation * pieces
-    return ceil(good / parts), ceil(bad / parts)
+    good = tuning.batch * tuning.accumulation
+    parts = tuning.accumulation * pieces
+    return ceil(good / parts), ceil(tuning.failures(good) / parts)
 
 
-def base_bytes(shape: Shape, settings: TuneSettings, cuda: bool) -> int:
+def base_bytes(shape: Shape, in_4bit: bool, cuda: bool) -> int:
     """The frozen weights: NF4 with double quantization, or 16 bits on a card and 32 on the CPU.
 
     Embeddings, head and norms are never quantized.
     """
     width = 2 if cuda else 4
     sizes = [a * b for a, b in shape.linear.values()]
-    layer = sum(map(nf4_bytes, sizes)) if settings.load_in_4bit else width * sum(sizes)
+    layer = sum(map(nf4_bytes, sizes)) if in_4bit else width * sum(sizes)
     tables = (1 if shape.tied else 2) * shape.vocabulary * shape.hidden
     norms = (2 * shape.layers + 1) * shape.hidden
     return shape.layers * layer + width * (tables + norms)
@@ -98,34 +92,39 @@ def nf4_bytes(size: int) -> int:
     return ceil(size / 2) + blocks + 4 * ceil(blocks / NESTED) + TABLES
 
 
-def adapter_size(shape: Shape, settings: TuneSettings) -> int:
+def adapter_size(shape: Shape, tuning: Tuning) -> int:
     """Parameters of the adapter."""
-    wide = sum(sum(shape.linear[name]) for name in settings.targets)
-    return shape.layers * settings.rank * wide
+    wide = sum(sum(shape.linear[name]) for name in tuning.targets)
+    return shape.layers * tuning.rank * wide
 
 
-def _kept_on_cpu(shape: Shape, settings: TuneSettings) -> int:
+def _kept_on_cpu(shape: Shape, tuning: Tuning) -> int:
     """Bytes a token and layer: everything that the backward pass will want, in fp32."""
     heads = 12 if shape.head_norms else 8
     return (
-        16 * shape.hidden + heads * (shape.queries + shape.keys) + 16 * shape.intermediate
-        + 4 * settings.rank * len(settings.targets)
-    )  # fmt: skip
+        16 * shape.hidden
+        + heads * (shape.queries + shape.keys)
+        + 16 * shape.intermediate
+        + 4 * tuning.rank * len(tuning.targets)
+    )
 
 
-def _layer(shape: Shape, settings: TuneSettings, cuda: bool, tokens: int) -> int:
+def _layer(shape: Shape, tuning: Tuning, in_4bit: bool, cuda: bool, tokens: int) -> int:
     """What the backward pass of one layer adds; on a card the layer is computed once more."""
-    weight = _dequantized(shape, cuda) if settings.load_in_4bit else 0
+    weight = _dequantized(shape, cuda) if in_4bit else 0
     if not cuda:
         return tokens * (12 * shape.hidden + 8 * shape.intermediate) + weight
     # peft takes a 16-bit layer's input to fp32 and back, a 4-bit layer's not.
-    wide, heads, middle = (18, 8, 12) if settings.load_in_4bit else (32, 10, 14)
+    wide, heads, middle = (18, 8, 12) if in_4bit else (32, 10, 14)
     own = 4 * (shape.queries + shape.keys) if shape.head_norms else 0
     # `heads` counts keys and values as wide as queries: some kernels repeat them for their group.
     return weight + tokens * (
-        wide * shape.hidden + heads * shape.queries + own + middle * shape.intermediate
-        + 2 * settings.rank * len(settings.targets)
-    )  # fmt: skip
+        wide * shape.hidden
+        + heads * shape.queries
+        + own
+        + middle * shape.intermediate
+        + 2 * tuning.rank * len(tuning.targets)
+    )
 
 
 def _dequantized(shape: Shape, cuda: bool) -> int:
@@ -134,8 +133,8 @@ def _dequantized(shape: Shape, cuda: bool) -> int:
     return (2 if cuda else 4) * size + 8 * ceil(size / BLOCK)
 
 
-def _loss(shape: Shape, settings: TuneSettings, cuda: bool, tokens: int) -> int:
+def _loss(shape: Shape, tuning: Tuning, cuda: bool, tokens: int) -> int:
     """Hidden states and their slopes; a chunk's logits, the same in fp32, and log p."""
     logits = min(LOGITS, tokens * shape.vocabulary)
-    casts = 2 * adapter_size(shape, settings) if cuda else 0  # the adapter in 16 bits, for autocast
+    casts = 2 * adapter_size(shape, tuning) if cuda else 0  # the adapter in 16 bits, for autocast
     return 12 * tokens * shape.hidden + 10 * logits + casts

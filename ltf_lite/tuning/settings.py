@@ -1,78 +1,106 @@
-"""What a tuning run may be told, checked before anything is loaded."""
+"""What every tuning run may be told: the settings that all methods share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+from pydantic import Field
+
+from ltf_lite.core.errors import LtfError
+from ltf_lite.core.plugins import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ltf_lite.tuning.parts import Parts
+
+Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+Credit = Literal["whole", "fatal_step", "decision"]
+LINEAR: tuple[str, ...] = get_args(Linear)
+WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
 
 LOGITS = 2**24  # that a loss holds at once: 64 MiB in fp32
 AT_ONCE = 1024  # tokens a piece on the CPU: twice as many are as fast and take twice the memory
 
 
-class TuningError(RuntimeError):
-    """A tuning run that cannot start or go on, with a sentence for the user."""
+class TuningError(LtfError, RuntimeError):
+    """A tuning run that cannot start or go on."""
 
 
-@dataclass(frozen=True)
-class Lora:
-    """A low-rank adapter on the linear layers `targets`: W + (alpha / rank) · B A."""
+class Tuning(Plugin):
+    """A method with its settings: LoRA, and what becomes smaller.
 
-    rank: int = 32
-    alpha: int = 64
-    dropout: float = 0.0
-    targets: tuple[str, ...] = LINEAR
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """One tuning run.
-
-    `method` names the loss; `alpha` weighs forgetting against learning (0 is SFT and draws no
-    failures); `beta`, `gamma` and `nll_weight` are other methods' (`beta` None is the customary
-    one). `batch` successes and round(batch · ratio) failures go through one forward pass,
-    `accumulation` of them make one step; `warmup` is in steps; `floor` is the last rate as a share
-    of `learning_rate`; `max_length` is in tokens, longer examples are dropped; `threads` 0 leaves
-    torch's own choice.
+    A method is a subclass in a file of its own under `methods/`: its own settings, `forgetting`,
+    and `weights`. `batch` successes and as many failures as `failures(batch)` says go through one
+    forward pass, `accumulation` of them make one step; `warmup` is in steps; `floor` is the last
+    rate as a share of `learning_rate`; `max_length` is in tokens, longer examples are dropped;
+    `seed` draws the adapter's first weights and the order (the preset's where it is None);
+    `targets` are the linear layers that get an adapter.
     """
 
-    method: str = "uft"
-    steps: int = 1000
-    batch: int = 32
-    ratio: float = 1.0
-    alpha: float = 1e-4
-    beta: float | None = None
-    gamma: float = 1.0
-    nll_weight: float = 1.0
-    learning_rate: float = 2e-4
-    warmup: int = 50
-    floor: float = 0.1
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    rank: int = 32
-    lora_alpha: int = 64
-    dropout: float = 0.0
-    targets: tuple[str, ...] = LINEAR
-    load_in_4bit: bool = False
-    accumulation: int = 1
-    max_length: int = 512
-    eval_every: int = 200
-    seed: int = 0
-    threads: int = 1
+    # A sentence for the model card, and what a method asks for: pairs of a success and a failure
+    # of the same problem, the failures' NLL under the base.
+    sentence: ClassVar[str] = ""
+    pairs: ClassVar[bool] = False
+    reference: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "rank", "lora_alpha", "accumulation", "eval_every"):
-            if getattr(self, name) < 1:
-                raise TuningError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("ratio", "warmup", "weight_decay", "threads", "seed"):
-            if getattr(self, name) < 0:
-                raise TuningError(f"{name} must not be negative, but is {getattr(self, name)}")
-        for name in ("alpha", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TuningError(f"{name} must be in [0, 1), not {getattr(self, name)}")
-        if not 0 <= self.floor <= 1:
-            raise TuningError(f"floor must be in [0, 1], not {self.floor}")
-        if self.learning_rate <= 0:
-            raise TuningError(f"learning_rate must be positive, not {self.learning_rate}")
-        if self.max_length < 2:
-            raise TuningError(f"max_length must be at least 2, not {self.max_length}")
+    method: str
+    steps: int = Field(gt=0)
+    batch: int = Field(32, gt=0)
+    accumulation: int = Field(1, gt=0)
+    learning_rate: float = Field(gt=0, lt=1)
+    warmup: int = Field(50, ge=0)
+    floor: float = Field(0.02, ge=0, le=1)
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    rank: int = Field(32, gt=0)
+    lora_alpha: float = Field(64, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[Linear, ...] = Field(get_args(Linear), min_length=1)
+    max_length: int = Field(512, gt=8)
+    eval_every: int = Field(gt=0)
+    seed: int | None = Field(None, ge=0)
+
+    @abstractmethod
+    def forgetting(self, parts: Parts) -> Tensor:
+        """The loss of a micro-batch beside `learning`."""
+
+    @abstractmethod
+    def weights(self) -> tuple[float, float]:
+        """The weights of learning and of forgetting in J."""
+
+    def failures(self, successes: int) -> int:
+        """How many failures go with so many successes."""
+        return 0
+
+    @property
+    def credited(self) -> Credit:
+        """How much of a failed path is forgotten."""
+        return "whole"
+
+    def own(self) -> dict[str, Any]:
+        """The settings that only this method has, for the model card."""
+        return {k: v for k, v in self if k not in Tuning.model_fields}
+
+
+class Weighted(Tuning):
+    """A method of J = (1 - alpha) · learning + alpha · forgetting, over unpaired failures.
+
+    `credit` says how much of a failed path is forgotten: the `whole`, from the `fatal_step` on, or
+    only its `decision`; `ratio` is failures beside each success.
+    """
+
+    alpha: float = Field(1e-4, ge=0, lt=1)
+    credit: Credit = "whole"
+    ratio: float = Field(1.0, ge=0, le=16)
+
+    def weights(self) -> tuple[float, float]:
+        return 1 - self.alpha, self.alpha
+
+    def failures(self, successes: int) -> int:
+        return round(successes * self.ratio) if self.alpha else 0
+
+    @property
+    def credited(self) -> Credit:
+        return self.credit

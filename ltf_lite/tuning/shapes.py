@@ -7,33 +7,61 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ltf_lite.engines import model_path
+from ltf_lite.engines import EngineError, resolve
 from ltf_lite.tuning.settings import TuningError
 
 QWEN2 = {
-    "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu",
-    "rms_norm_eps": 1e-6, "bos_token_id": 151643, "eos_token_id": 151643, "dtype": "bfloat16",
-}  # fmt: skip
+    "architectures": ["Qwen2ForCausalLM"],
+    "model_type": "qwen2",
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "bos_token_id": 151643,
+    "eos_token_id": 151643,
+    "dtype": "bfloat16",
+}
 # The bases of the presets, so that a dry run needs neither their weights nor a network.
 KNOWN: dict[str, dict[str, Any]] = {
-    "Qwen/Qwen2.5-Math-1.5B": QWEN2 | {
-        "hidden_size": 1536, "num_hidden_layers": 28, "num_attention_heads": 12,
-        "num_key_value_heads": 2, "intermediate_size": 8960, "vocab_size": 151936,
-        "tie_word_embeddings": True, "rope_theta": 10000.0, "max_position_embeddings": 4096,
+    "Qwen/Qwen2.5-Math-1.5B": QWEN2
+    | {
+        "hidden_size": 1536,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "intermediate_size": 8960,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+        "rope_theta": 10000.0,
+        "max_position_embeddings": 4096,
     },
-    "Qwen/Qwen2.5-Math-7B": QWEN2 | {
-        "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28,
-        "num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064,
-        "tie_word_embeddings": False, "rope_theta": 10000.0, "max_position_embeddings": 4096,
+    "Qwen/Qwen2.5-Math-7B": QWEN2
+    | {
+        "hidden_size": 3584,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "intermediate_size": 18944,
+        "vocab_size": 152064,
+        "tie_word_embeddings": False,
+        "rope_theta": 10000.0,
+        "max_position_embeddings": 4096,
     },
-    "Qwen/Qwen3-4B": QWEN2 | {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 128,
-        "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32,
-        "num_key_value_heads": 8, "intermediate_size": 9728, "vocab_size": 151936,
-        "tie_word_embeddings": True, "rope_theta": 1000000.0, "max_position_embeddings": 40960,
+    "Qwen/Qwen3-4B": QWEN2
+    | {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "head_dim": 128,
+        "hidden_size": 2560,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 9728,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+        "rope_theta": 1000000.0,
+        "max_position_embeddings": 40960,
         "eos_token_id": 151645,
     },
-}  # fmt: skip
+}
 
 
 class Shape(NamedTuple):
@@ -87,9 +115,14 @@ def read_config(name: str | Path, online: bool = True) -> dict[str, Any]:
     A name is looked up in the Hub's cache here, then among the presets' bases, then, if `online`,
     on the Hub. Raises TuningError if there is none.
     """
-    folder = Path(model_path(name))
-    if folder.is_dir():
-        return _read(folder / "config.json")
+    try:
+        ref = resolve(name)
+    except EngineError as error:
+        raise TuningError(str(error)) from error
+    if ref.kind == "folder":
+        return _read(Path(ref.place) / "config.json")
+    if ref.kind != "hub":
+        raise TuningError(f"{ref.given!r} cannot be tuned: name a model folder or a hub name")
     found = _cached(str(name))
     if found is not None:
         return _read(found)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,19 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from ltf_lite.engines.torch_unsloth import is_patched
+from ltf_lite.core.files import read_as, write_as
+from ltf_lite.engines import Dialect
+from ltf_lite.engines.torch.unsloth import is_patched
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning import checkpoints, losses, methods
-from ltf_lite.tuning.data import Batches, rows_of
+from ltf_lite.tuning import checkpoints, losses
+from ltf_lite.tuning.checkpoints import TuningFolder
+from ltf_lite.tuning.data import Batches, Piece, rows_of
 from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
-from ltf_lite.tuning.settings import AT_ONCE, Lora, TuneSettings, TuningError
-from ltf_lite.tuning.watch import Progress, Tally, Validate, Watch, rate_share
+from ltf_lite.tuning.parts import Parts, Side, learning
+from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
+from ltf_lite.tuning.types import Best, Sides, TuningResult, rewind_log
+from ltf_lite.tuning.watch import Look, OnProgress, Tally, Validate, Watch, rate_share
 
 CLIP = 1.0
 
@@ -29,77 +33,84 @@ def tune(
     model: str | Path,
     examples: Sequence[Example],
     out_dir: str | Path,
-    settings: TuneSettings,
+    tuning: Tuning,
     validate: Validate,
-    progress: Progress = lambda _: None,
-) -> dict[str, Any]:
+    progress: OnProgress = lambda _: None,
+    *,
+    load_in_4bit: bool = False,
+    threads: int = 1,
+    dialect: Dialect,
+) -> TuningResult:
     """Tune an adapter for the model on the examples and keep the one that validates best.
 
-    `validate(model, tokenizer)` gives the metrics: `success`, and `shortfall` where there are
-    floors to keep; the best adapter, in out_dir/adapter, falls shortest of none and has the most
-    success. A line a validation is in out_dir/log.jsonl. Killed at any instant and called again
-    with the same arguments it goes on from its last checkpoint and ends at the same weights.
-    Raises TuningError if it cannot start or the losses explode.
+    The examples' prompts are written in `dialect`. `validate(model, tokenizer)` judges a
+    checkpoint: the best adapter falls shortest of its floors and has the most success. It lies in
+    out_dir, with a log of one line a validation. `threads` 0 leaves torch's own choice. Killed at
+    any instant and called again with the same arguments it goes on from its last checkpoint and
+    ends at the same weights. Raises TuningError if it cannot start or the losses explode.
     """
-    out = Path(out_dir)
-    checkpoints.claim(out, str(model), examples, settings)
-    if (out / "result.json").exists():
-        return json.loads((out / "result.json").read_text())
-    set_threads(settings.threads)
-    lora = Lora(settings.rank, settings.lora_alpha, settings.dropout, settings.targets)
-    tuned, tokenizer = load_for_tuning(
-        model, lora, settings.load_in_4bit, settings.max_length, settings.seed
-    )
-    successes, failures, dropped = rows_of(examples, tokenizer, settings.max_length)
+    folder = TuningFolder(Path(out_dir))
+    checkpoints.claim(folder, str(model), examples, tuning, load_in_4bit, dialect)
+    if folder.result.exists():
+        return read_as(folder.result, TuningResult)
+    set_threads(threads)
+    tuned, tokenizer = load_for_tuning(model, tuning, load_in_4bit)
+    successes, failures, dropped = rows_of(examples, tokenizer, tuning.max_length, dialect)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    batches = Batches(successes, failures, settings, pad)
-    trainer = UFTTrainer(tuned, batches, settings, out)
+    batches = Batches(successes, failures, tuning, pad)
+    trainer = UFTTrainer(tuned, batches, tuning, folder.path)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())
-    result = {**outcome(trainer), "dropped": dropped}
-    checkpoints.write_json(out / "result.json", result)
+    result = outcome(trainer, dropped)
+    write_as(folder.result, result)
     return result
 
 
-def outcome(trainer: UFTTrainer) -> dict[str, Any]:
+def outcome(trainer: UFTTrainer, dropped: Sides) -> TuningResult:
     """What a finished run says of itself: its best step, and its cost."""
-    best = json.loads((trainer.out / "adapter" / checkpoints.BEST).read_text())
+    best = read_as(trainer.folder.best, Best)
     tally, model = trainer.tally, trainer.model_wrapped
-    return {
-        "step": best["step"],
-        "validation": best["validation"],
-        "seconds": tally.seconds,
-        "tokens": {"success": tally.success_tokens, "failed": tally.failed_tokens},
-        "tokens_per_second": (tally.success_tokens + tally.failed_tokens) / tally.seconds,
-        "loader": "unsloth" if is_patched(trainer.model) else "transformers",
-        "micro_batch": ceil(trainer.settings.batch / trainer.tally.pieces),
-        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-    }
+    tokens = Sides(tally.success_tokens, tally.failed_tokens)
+    return TuningResult(
+        step=best.step,
+        validation=best.validation,
+        seconds=tally.seconds,
+        tokens=tokens,
+        tokens_per_second=tokens.total / tally.seconds,
+        loader="unsloth" if is_patched(trainer.model) else "transformers",
+        micro_batch=ceil(trainer.tuning.batch / tally.pieces),
+        trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        dropped=dropped,
+    )
 
 
 class UFTTrainer(Trainer):
     """transformers' Trainer with our losses, its own counting, and checkpoints that are whole."""
 
-    def __init__(self, model: Any, batches: Batches, settings: TuneSettings, out: Path) -> None:
-        self.batches, self.settings, self.out = batches, settings, out
+    def __init__(self, model: Any, batches: Batches, tuning: Tuning, out: Path) -> None:
+        self.batches, self.tuning, self.folder = batches, tuning, TuningFolder(out)
         pieces = 1 if torch.cuda.is_available() else ceil(batches.tokens() / AT_ONCE)
         self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
         base = model.get_base_model()
-        self.method = methods.get_method(settings.method)
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            weights, lr=settings.learning_rate, betas=settings.betas,
-            weight_decay=settings.weight_decay, fused=True,
-        )  # fmt: skip
+            weights,
+            lr=tuning.learning_rate,
+            betas=tuning.betas,
+            weight_decay=tuning.weight_decay,
+            fused=True,
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate_share(step, settings)
+            optimizer, lambda step: rate_share(step, tuning)
         )
         super().__init__(
-            model, arguments(settings, out / "checkpoints"), train_dataset=batches,
+            model,
+            arguments(tuning, self.folder.checkpoints),
+            train_dataset=batches,
             data_collator=lambda batch: batch[0],  # an item of the dataset is a micro-batch
             optimizers=(optimizer, schedule),
-        )  # fmt: skip
+        )
         self.remove_callback(PrinterCallback)
         # learning, forgetting, gradient norm: summed since the last look, on the device
         self.sums = torch.zeros(3, device=self.args.device)
@@ -112,7 +123,7 @@ class UFTTrainer(Trainer):
         what had reached the gradients by then is not known.
         """
         last = inputs["micro_batch"]
-        first = last - last % self.settings.accumulation
+        first = last - last % self.tuning.accumulation
         if last == first:
             self.before = self.sums.clone()
         wanted = range(last, last + 1)
@@ -139,12 +150,11 @@ class UFTTrainer(Trainer):
         success_tokens = failed_tokens = 0
         with folded(model):
             for piece in self.batches.pieces(micro_batch, self.tally.pieces):
-                success_tokens += piece["tokens"][0]
-                failed_tokens += piece["tokens"][1]
-                tensors = {k: v for k, v in piece.items() if isinstance(v, torch.Tensor)}
-                piece |= self._prepare_inputs(tensors)
+                success_tokens += piece.tokens.success
+                failed_tokens += piece.tokens.failed
+                ids, marked = (self._prepare_input(each) for each in (piece.ids, piece.marked))
                 with self.compute_loss_context_manager():
-                    share = self.compute_loss(model, piece)
+                    share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
                 self.accelerator.backward(share)
                 loss += share.detach()
         self.tally.success_tokens += success_tokens
@@ -156,32 +166,29 @@ class UFTTrainer(Trainer):
     ) -> Any:
         """The method's weighted sum of learning and forgetting, from hidden states."""
         parts = self.parts(inputs)
-        learning = methods.learning(parts)
-        forgetting = self.method.forgetting(parts, self.settings)
-        self.sums[:2] += torch.stack([learning, forgetting]).detach()
-        weights = self.method.weights(self.settings)
-        return weights[0] * learning + weights[1] * forgetting
+        followed, forgotten = learning(parts), self.tuning.forgetting(parts)
+        self.sums[:2] += torch.stack([followed, forgotten]).detach()
+        weights = self.tuning.weights()
+        return weights[0] * followed + weights[1] * forgotten
 
-    def parts(self, inputs: Any) -> methods.Parts:
+    def parts(self, piece: Piece) -> Parts:
         """The NLL of every marked token, one forward pass for successes and failures.
 
         Rows are padded on the right, where causal attention cannot see: no attention mask needed.
         """
-        good, rows = inputs["successes"], len(inputs["input_ids"])
-        nll, row = self.nll(inputs["input_ids"], inputs["marked"])
+        good, rows = piece.successes, len(piece.ids)
+        nll, row = self.nll(piece.ids, piece.marked)
         mine = row < good
-        bad = methods.Side(nll[~mine], row[~mine] - good, rows - good)
+        bad = Side(nll[~mine], row[~mine] - good, rows - good)
         reference = None
-        if self.method.reference and rows > good:
+        if self.tuning.reference and rows > good:
             adapted: Any = self.model
             with torch.no_grad(), adapted.disable_adapter():
-                base, _ = self.nll(inputs["input_ids"][good:], inputs["marked"][good:])
+                base, _ = self.nll(piece.ids[good:], piece.marked[good:])
             reference = bad._replace(nll=base).sums()
-        elif self.method.reference:
+        elif self.tuning.reference:
             reference = bad.sums()
-        return methods.Parts(
-            methods.Side(nll[mine], row[mine], good), bad, inputs["totals"], reference
-        )
+        return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference)
 
     def nll(self, ids: Any, marked: Any) -> tuple[Any, Any]:
         hidden = self.decoder(input_ids=ids, use_cache=False).last_hidden_state
@@ -195,35 +202,35 @@ class UFTTrainer(Trainer):
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # walks all parameters, at every step
 
-    def look(self, steps: int) -> tuple[float, float, float]:
+    def look(self, steps: int) -> Look:
         """Mean learning and forgetting loss and gradient norm of the last steps; starts anew."""
-        learning, forgetting, norm = self.sums.tolist()
+        followed, forgotten, norm = self.sums.tolist()
         self.sums.zero_()
         now = time.perf_counter()
         self.tally.seconds, self.mark = self.tally.seconds + now - self.mark, now
-        self.tally.learning += learning
-        self.tally.forgetting += forgetting
+        self.tally.learning += followed
+        self.tally.forgetting += forgotten
         self.tally.summed += steps
-        return learning / steps, forgetting / steps, norm / steps
+        return Look(followed / steps, forgotten / steps, norm / steps)
 
     def recover(self) -> str | None:
         """The checkpoint to go on from, the rest of the directory brought in line with it."""
-        checkpoints.settle(self.out / "adapter")
-        last = checkpoints.last_checkpoint(self.out / "checkpoints")
+        checkpoints.settle(self.folder.adapter)
+        last = checkpoints.last_checkpoint(self.folder.checkpoints)
         if last is not None:
-            self.tally = Tally(**json.loads((last / checkpoints.TALLY).read_text()))
+            self.tally = read_as(last / checkpoints.TALLY, Tally)
         step = int(last.name.partition("-")[2]) if last else 0
-        checkpoints.rewind(self.out / "log.jsonl", step)
+        rewind_log(self.folder.log, step)
         return str(last) if last else None
 
     def _get_output_dir(self, trial: Any) -> str:
-        return str(self.out / "checkpoints" / checkpoints.PARTIAL)
+        return str(self.folder.checkpoints / checkpoints.PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         written = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
-        checkpoints.write_json(written / checkpoints.TALLY, asdict(self.tally))
-        checkpoints.commit(written, self.out / "checkpoints")
+        write_as(written / checkpoints.TALLY, self.tally)
+        checkpoints.commit(written, self.folder.checkpoints)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # The embeddings are the base's; asked to decide, peft looks the base up on the Hub.
@@ -231,17 +238,17 @@ class UFTTrainer(Trainer):
         model.save_pretrained(output_dir, save_embedding_layers=False)
 
 
-def arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
+def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
     """transformers' settings; what differs from its defaults for speed or for us is said here."""
     cuda = torch.cuda.is_available()
     told = TrainingArguments(
         output_dir=str(folder),
-        max_steps=settings.steps,
+        max_steps=tuning.steps,
         per_device_train_batch_size=1,  # an item of the dataset is a micro-batch
-        gradient_accumulation_steps=settings.accumulation,
+        gradient_accumulation_steps=tuning.accumulation,
         max_grad_norm=CLIP,
         save_strategy="steps",
-        save_steps=settings.eval_every,
+        save_steps=tuning.eval_every,
         logging_strategy="no",
         logging_nan_inf_filter=False,  # would wait for the device at every step; `guard` looks
         train_sampling_strategy="sequential",
@@ -252,7 +259,7 @@ def arguments(settings: TuneSettings, folder: Path) -> TrainingArguments:
         use_cache=True,  # for generation in validate; the training pass switches it off itself
         report_to="none",
         disable_tqdm=True,
-        seed=settings.seed,
+        seed=tuning.seed or 0,
     )
     told._n_gpu = min(1, told.n_gpu)  # one GPU: no silent DataParallel
     return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -10,27 +9,48 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from transformers import TrainerCallback
 
+from ltf_lite.core.files import read_as, write_as
 from ltf_lite.tuning import checkpoints
-from ltf_lite.tuning.settings import TuneSettings, TuningError
+from ltf_lite.tuning.settings import Tuning, TuningError
+from ltf_lite.tuning.types import Best, LogLine, Validation, append_log, read_log
 
 EVERY = 20  # steps between two looks at the losses: each look waits for the device
 
-Validate = Callable[[Any, Any], dict[str, Any]]
-Progress = Callable[[dict[str, Any]], None]
+
+class Progress(NamedTuple):
+    """Where a run is: its mean losses since the last time, and its seconds of training."""
+
+    step: int
+    steps: int
+    learning: float
+    forgetting: float
+    seconds: float
 
 
-def rate_share(step: int, settings: TuneSettings) -> float:
+class Look(NamedTuple):
+    """Means over the steps since the last look: both losses, and the gradient's norm."""
+
+    learning: float
+    forgetting: float
+    norm: float
+
+
+Validate = Callable[[Any, Any], Validation]  # of a model and its tokenizer
+OnProgress = Callable[[Progress], None]
+
+
+def rate_share(step: int, tuning: Tuning) -> float:
     """Step's learning rate as a share of the peak: linear warm-up, then cosine to the floor."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    part = min(1.0, (step - settings.warmup) / max(1, settings.steps - settings.warmup))
-    return settings.floor + (1 - settings.floor) * 0.5 * (1 + math.cos(math.pi * part))
+    if step < tuning.warmup:
+        return (step + 1) / tuning.warmup
+    part = min(1.0, (step - tuning.warmup) / max(1, tuning.steps - tuning.warmup))
+    return tuning.floor + (1 - tuning.floor) * 0.5 * (1 + math.cos(math.pi * part))
 
 
 @dataclass
@@ -51,7 +71,7 @@ class Watch(TrainerCallback):
     """Looks at the losses, stops a run that explodes, validates after every checkpoint."""
 
     def __init__(
-        self, trainer: Any, tokenizer: Any, validate: Validate, progress: Progress
+        self, trainer: Any, tokenizer: Any, validate: Validate, progress: OnProgress
     ) -> None:
         self.trainer, self.tokenizer = trainer, tokenizer
         self.validate, self.progress = validate, progress
@@ -59,8 +79,8 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.looked = state.global_step
-        log = checkpoints.lines(self.trainer.out / "log.jsonl")
-        if state.global_step > (log[-1]["step"] if log else 0):
+        log = read_log(self.trainer.folder.log)
+        if state.global_step > (log[-1].step if log else 0):
             self.evaluate(state.global_step)  # it was killed between checkpoint and validation
         ready(self.trainer.model)
         self.trainer.tally.learning = self.trainer.tally.forgetting = 0.0
@@ -72,13 +92,13 @@ class Watch(TrainerCallback):
         # Always before a checkpoint, so that none is written of a model that is lost.
         if step % EVERY and not control.should_save:
             return
-        learning, forgetting, norm = self.trainer.look(step - self.looked)
+        seen: Look = self.trainer.look(step - self.looked)
         self.looked = step
         tally = self.trainer.tally
-        tally.first = tally.first or (learning, forgetting)
-        guard(step, (learning, forgetting, norm), tally.first)
-        self.progress({"step": step, "steps": state.max_steps, "learning": learning,
-                       "forgetting": forgetting, "seconds": tally.seconds})  # fmt: skip
+        tally.first = tally.first or (seen.learning, seen.forgetting)
+        guard(step, seen, tally.first)
+        losses = seen.learning, seen.forgetting
+        self.progress(Progress(step, state.max_steps, *losses, tally.seconds))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.evaluate(state.global_step)
@@ -87,28 +107,23 @@ class Watch(TrainerCallback):
         """Validate, keep the adapter if none did better, and only then write the log's line."""
         trainer, tally, model = self.trainer, self.trainer.tally, self.trainer.model
         with undisturbed(model):
-            metrics = self.validate(model, self.tokenizer)
-        if "success" not in metrics:
-            raise TuningError("validate must report `success`, which picks the best adapter")
-        keep_if_best(trainer.out / "adapter", model, step, metrics)
-        share = rate_share(step - 1, trainer.settings)
-        line = {
-            "step": step,
-            "learning": tally.learning / max(1, tally.summed),
-            "forgetting": tally.forgetting / max(1, tally.summed),
-            "rate": trainer.settings.learning_rate * share,
-            "seconds": round(tally.seconds, 3),
-            **metrics,
-        }
-        with (trainer.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+            found = self.validate(model, self.tokenizer)
+        keep_if_best(trainer.folder.adapter, model, Best(step, found))
+        tuning: Tuning = trainer.tuning
+        line = LogLine(
+            step=step,
+            learning=tally.learning / max(1, tally.summed),
+            forgetting=tally.forgetting / max(1, tally.summed),
+            rate=tuning.learning_rate * rate_share(step - 1, tuning),
+            seconds=round(tally.seconds, 3),
+            validation=found,
+        )
+        append_log(trainer.folder.log, line)
         tally.learning, tally.forgetting, tally.summed = 0.0, 0.0, 0
         trainer.mark = time.perf_counter()
 
 
-def guard(
-    step: int, now: tuple[float, float, float], first: tuple[float, float] | list[float]
-) -> None:
+def guard(step: int, now: Look, first: tuple[float, float]) -> None:
     """TuningError if a loss or the gradient is not finite, or a loss left all it started from.
 
     Twice the first value and 4 nats more: a model that guesses blindly is there, none that learns.
@@ -125,17 +140,15 @@ def guard(
             )
 
 
-def keep_if_best(folder: Path, model: Any, step: int, metrics: dict[str, Any]) -> None:
+def keep_if_best(folder: Path, model: Any, now: Best) -> None:
     """Keep the adapter unless an earlier one ranks higher; of equals the later stays."""
     record = folder / checkpoints.BEST
-    if record.exists():
-        best = json.loads(record.read_text())["validation"]
-        if checkpoints.rank(best) > checkpoints.rank(metrics):
-            return
+    if record.exists() and read_as(record, Best).validation.rank > now.validation.rank:
+        return
 
     def write(new: Path) -> None:
         model.save_pretrained(new, save_embedding_layers=False)
-        checkpoints.write_json(new / checkpoints.BEST, {"step": step, "validation": metrics})
+        write_as(new / checkpoints.BEST, now)
 
     checkpoints.swap(folder, write)
 

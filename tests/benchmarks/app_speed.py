@@ -24,9 +24,9 @@ from playwright.sync_api import sync_playwright
 from tests.app_server import BROWSERS, app
 
 USERS = 16
-PROBLEMS = (("44 41 4 23", "66", "44 41 23 4"), ("7 12 20 31", "46", "31 20 12 7"))
-# task, numbers, target, single pass, search, way, n, beam, iterations, budget, seed
-ASKED = ("countdown", "44 41 4 23", "66", "tiny-base", "tiny-base", "tot", 32, 5, 10, 5000, 0)
+PROBLEMS = (("44 41 4 23 -> 66", "44 41 23 4"), ("7 12 20 31 -> 46", "31 20 12 7"))
+# task, problem, single pass, search, way, n, beam, iterations, budget, seed
+ASKED = ("countdown", "44 41 4 23 -> 66", "tiny-base", "tiny-base", "tot", 32, 5, 10, 5000, 0)
 
 
 def spread(name: str, values: list[float], unit: str = "s") -> None:
@@ -54,9 +54,8 @@ def on_screen(url: str, times: int) -> None:
         page.wait_for_selector("#compare")
         for k in range(times + 1):
             page.locator("#compare:not([disabled])").wait_for()
-            numbers, target, root = PROBLEMS[k % 2]  # the last tree is still on the screen
-            page.locator("#numbers input, #numbers textarea").fill(numbers)
-            page.locator("#target input, #target textarea").fill(target)
+            problem, root = PROBLEMS[k % 2]  # the last tree is still on the screen
+            page.locator("#problem input, #problem textarea").fill(problem)
             began = time.perf_counter()
             page.locator("#compare").click()
             page.locator("#search svg g", has_text=root).first.wait_for()
@@ -89,7 +88,7 @@ def users(url: str) -> None:
     def ask(k: int) -> tuple[float, bool]:
         began = time.perf_counter()
         job = clients[k].submit(
-            ASKED[0], f"{k + 2} {k + 3}", str(2 * k + 5), *ASKED[3:], api_name="/compare"
+            ASKED[0], f"{k + 2} {k + 3} -> {2 * k + 5}", *ASKED[2:], api_name="/compare"
         )
         job.result(timeout=300)
         page = "".join(str(part) for state in job.outputs() for part in state)

@@ -13,7 +13,7 @@ import time
 from statistics import median
 
 from ltf_lite.harvest import rows_of
-from ltf_lite.reasoners import get_reasoner
+from ltf_lite.reasoners import get_reasoner, solve
 from ltf_lite.tasks import Problem, get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -25,8 +25,8 @@ def harvested(search: tuple[str, int, int], problems: list[Problem]) -> int:
     """Rows of verified paths."""
     name, paths, failures = search
     reasoner = get_reasoner(name, paths=paths, failures=failures)
-    solutions = reasoner.solve(problems, TASK, None, 0)
-    return sum(len(rows_of(each, TASK, "compact", name, "none", 0)) for each in solutions)
+    solutions = solve(reasoner, problems, TASK, dialect="compact")
+    return sum(len(rows_of(each, TASK, "compact", reasoner, "none", 0)) for each in solutions)
 
 
 def main() -> int:

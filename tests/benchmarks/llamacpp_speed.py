@@ -17,15 +17,16 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from ltf_lite.threads import wait_briefly
+from ltf_lite.core.threads import wait_briefly
 
 wait_briefly()
 
 from llama_cpp import Llama
 
 from ltf_lite.engines import Sampling, model_path
-from ltf_lite.engines.llamacpp import LlamaCppEngine
-from ltf_lite.export import quantize, write_gguf
+from ltf_lite.engines.llama.engine import LlamaCppEngine
+from ltf_lite.export.gguf.quantize import quantize
+from ltf_lite.export.gguf.write import write_gguf
 from ltf_lite.tasks import get_task
 
 SETTINGS = {
@@ -45,9 +46,15 @@ def theirs(llama: Llama, prompts: Sequence[str], sampling: Sampling) -> int:
     for prompt in prompts:
         for seed in range(sampling.n):
             done = llama.create_completion(
-                prompt, max_tokens=sampling.max_tokens, temperature=sampling.temperature,
-                top_k=0, top_p=1.0, min_p=0.0, repeat_penalty=1.0, seed=seed,
-            )  # fmt: skip
+                prompt,
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                top_k=0,
+                top_p=1.0,
+                min_p=0.0,
+                repeat_penalty=1.0,
+                seed=seed,
+            )
             count += done["usage"]["completion_tokens"]
             count += done["choices"][0]["finish_reason"] == "stop"
     return count
@@ -73,8 +80,9 @@ def main() -> int:
         works: dict[str, Callable[[Sampling], int]] = {}
         for threads in sorted({1, os.cpu_count() or 1}):
             engine = LlamaCppEngine(q8, threads=threads, sequences=32)
-            llama = Llama(str(q8), n_ctx=128, n_threads=threads, n_threads_batch=threads,
-                          verbose=False)  # fmt: skip
+            llama = Llama(
+                str(q8), n_ctx=128, n_threads=threads, n_threads_batch=threads, verbose=False
+            )
             works[f"ltf_lite, {threads} threads"] = partial(ours, engine, prompts)
             works[f"llama-cpp-python, {threads} threads"] = partial(theirs, llama, prompts)
         for name, sampling in SETTINGS.items():

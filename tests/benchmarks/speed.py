@@ -14,18 +14,21 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from ltf_lite.threads import wait_briefly
+from ltf_lite.core.threads import wait_briefly
 
 wait_briefly()
 
 import torch
 
-from ltf_lite.engines import Sampling, model_path, open_engine
-from ltf_lite.export import quantize, write_gguf
+from ltf_lite.engines import Dialect, Sampling, model_path, open_engine
+from ltf_lite.export.gguf.quantize import quantize
+from ltf_lite.export.gguf.write import write_gguf
 from ltf_lite.harvest import Example
-from ltf_lite.reasoners import get_reasoner
+from ltf_lite.reasoners import get_reasoner, solve
 from ltf_lite.tasks import get_task
-from ltf_lite.tuning import TuneSettings, tune
+from ltf_lite.tuning import tune
+from ltf_lite.tuning.methods.uft import UFT
+from ltf_lite.tuning.types import Validation
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 SAMPLING = Sampling(n=8, temperature=1.0, max_tokens=40)
@@ -34,7 +37,9 @@ SAMPLING = Sampling(n=8, temperature=1.0, max_tokens=40)
 def searched(name: str, problems) -> int:
     """Paths that a search found and the verifier checked."""
     count = 0
-    for solution in get_reasoner(name, paths=4, failures=4).solve(problems, TASK, None, 0):
+    for solution in solve(
+        get_reasoner(name, paths=4, failures=4), problems, TASK, dialect="compact"
+    ):
         for attempt in solution.attempts:
             TASK.verify(solution.problem, TASK.parse(solution.problem, attempt.text))
             count += 1
@@ -43,16 +48,33 @@ def searched(name: str, problems) -> int:
 
 def tuned(rows: list[Example], threads: int) -> int:
     """Tokens of 40 steps with 32 successes and 32 failures each."""
-    settings = TuneSettings(steps=40, eval_every=40, batch=32, alpha=1e-4, learning_rate=1e-3,
-                            max_length=96, threads=threads)  # fmt: skip
+    settings = UFT(
+        steps=40,
+        eval_every=40,
+        batch=32,
+        alpha=1e-4,
+        learning_rate=1e-3,
+        max_length=96,
+        seed=0,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        result = tune(model_path("tiny-base"), rows, folder, settings, lambda *_: {"success": 0.0})
-    return sum(result["tokens"].values())
+        result = tune(
+            model_path("tiny-base"),
+            rows,
+            folder,
+            settings,
+            lambda *_: Validation(0.0),
+            threads=threads,
+            dialect=Dialect("compact"),
+        )
+    return result.tokens.total
 
 
 def examples(problems) -> list[Example]:
     rows = []
-    for solution in get_reasoner("dfs", paths=2, failures=2).solve(problems, TASK, None, 0):
+    for solution in solve(
+        get_reasoner("dfs", paths=2, failures=2), problems, TASK, dialect="compact"
+    ):
         for attempt in solution.attempts:
             verdict = TASK.verify(solution.problem, TASK.parse(solution.problem, attempt.text))
             prompt = TASK.prompt(solution.problem, "compact")

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ltf_lite.threads import wait_briefly
+from ltf_lite.core.threads import wait_briefly
 
 wait_briefly()
 
@@ -34,7 +34,8 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from ltf_lite.engines import model_path
 from ltf_lite.tuning.data import Batches, Row
-from ltf_lite.tuning.settings import LINEAR, TuneSettings
+from ltf_lite.tuning.methods.uft import UFT
+from ltf_lite.tuning.settings import LINEAR, Tuning
 from ltf_lite.tuning.trainer import CLIP, UFTTrainer
 
 ROWS, LENGTH = 8, 256  # successes, and failures as many; tokens
@@ -50,9 +51,14 @@ def embedded() -> Any:
 def wide() -> Any:
     """Qwen2.5-1.5B's vocabulary and proportions, hidden 256, two layers, random."""
     config = Qwen2Config(
-        vocab_size=151_936, hidden_size=256, intermediate_size=1536, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=151_936,
+        hidden_size=256,
+        intermediate_size=1536,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
     return Qwen2ForCausalLM(config)
 
 
@@ -65,7 +71,7 @@ def adapted(base: Callable[[], Any], rank: int) -> Any:
     return get_peft_model(model, lora).train()
 
 
-def batches(vocabulary: int, prompt: int, settings: TuneSettings) -> Batches:
+def batches(vocabulary: int, prompt: int, settings: Tuning) -> Batches:
     """Random rows whose first `prompt` tokens carry no loss."""
     ids = torch.randint(vocabulary, (2 * ROWS, LENGTH), generator=torch.Generator().manual_seed(1))
     marked = [False] * prompt + [True] * (LENGTH - prompt)
@@ -76,9 +82,7 @@ def batches(vocabulary: int, prompt: int, settings: TuneSettings) -> Batches:
 class Ours:
     """UFTTrainer's step in so many pieces."""
 
-    def __init__(
-        self, model: Any, data: Batches, settings: TuneSettings, pieces: int, out: str
-    ) -> None:
+    def __init__(self, model: Any, data: Batches, settings: Tuning, pieces: int, out: str) -> None:
         self.trainer = UFTTrainer(model, data, settings, Path(out))
         self.trainer.tally.pieces = pieces
         self.model = model
@@ -91,9 +95,9 @@ class Ours:
 class Straightforward:
     """The same as the formulas are written."""
 
-    def __init__(self, model: Any, data: Batches, settings: TuneSettings) -> None:
+    def __init__(self, model: Any, data: Batches, settings: Tuning) -> None:
         (self.batch,) = data.pieces(0, 1)
-        self.model, self.alpha = model, settings.alpha
+        self.model, self.alpha = model, settings.weights()[1]
 
     def p(self, ids: Any, marked: Any) -> Any:
         logits = self.model(input_ids=ids, use_cache=False).logits.float()
@@ -101,7 +105,7 @@ class Straightforward:
         return p[marked[:, 1:]]
 
     def loss(self) -> Any:
-        ids, marked, good = (self.batch[k] for k in ("input_ids", "marked", "successes"))
+        ids, marked, good = self.batch.ids, self.batch.marked, self.batch.successes
         learning = -self.p(ids[:good], marked[:good]).log().mean()
         forgetting = -(1 - self.p(ids[good:], marked[good:])).log().mean()
         loss = (1 - self.alpha) * learning + self.alpha * forgetting
@@ -143,7 +147,15 @@ class Stepper:
 
 
 def measure(base: Callable[[], Any], rank: int, prompt: int, pieces: list[int], runs: int) -> None:
-    settings = TuneSettings(steps=1000, batch=ROWS, ratio=1.0, alpha=ALPHA, max_length=LENGTH)
+    settings = UFT(
+        steps=1000,
+        eval_every=1000,
+        learning_rate=2e-4,
+        batch=ROWS,
+        alpha=ALPHA,
+        max_length=LENGTH,
+        floor=0.1,
+    )
     plain = adapted(base, rank)
     data = batches(plain.config.vocab_size, prompt, settings)
     sides = {PLAIN: Stepper(Straightforward(plain, data, settings))}
@@ -165,8 +177,10 @@ def measure(base: Callable[[], Any], rank: int, prompt: int, pieces: list[int], 
         spread = f"({min(speed):,.0f}, {max(speed):,.0f})"
         times = f"{median(ratios):.2f}x ({min(ratios):.2f}, {max(ratios):.2f})"
         memory = found[name][1]
-        print(f"  {name:<32} {median(speed):>8,.0f} {spread:<18} {times:<20} "
-              f"{memory:>7,.0f} MiB {memory / found[PLAIN][1]:.2f}")  # fmt: skip
+        print(
+            f"  {name:<32} {median(speed):>8,.0f} {spread:<18} {times:<20} "
+            f"{memory:>7,.0f} MiB {memory / found[PLAIN][1]:.2f}"
+        )
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from ltf_lite.threads import wait_briefly
+from ltf_lite.core.threads import wait_briefly
 
 wait_briefly()
 
@@ -21,8 +21,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ltf_lite.engines import Sampling, model_path, open_engine
-from ltf_lite.engines.torch_engine import TorchEngine
-from ltf_lite.engines.torch_header import Header
+from ltf_lite.engines.torch.engine import TorchEngine
+from ltf_lite.engines.torch.header import Header
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -44,8 +44,13 @@ class Generate:
     def __call__(self, sampling: Sampling) -> int:
         how = {"do_sample": False}
         if sampling.temperature > 0:
-            how = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0,
-                   "top_p": sampling.top_p, "num_return_sequences": self.n}  # fmt: skip
+            how = {
+                "do_sample": True,
+                "temperature": sampling.temperature,
+                "top_k": 0,
+                "top_p": sampling.top_p,
+                "num_return_sequences": self.n,
+            }
         out = self.model.generate(**self.inputs, **self.settings, **how)
         new = out[:, self.inputs["input_ids"].shape[1] :]
         if self.fixed:
@@ -73,7 +78,7 @@ def headed() -> tuple[TorchEngine, list[str]]:
     ]
     header = base.tokenizer.decode(tokens[:HEADER])
     prompts = [header + TASK.prompt(p, "compact") for p in problems[:32]]
-    return TorchEngine(model, base.tokenizer, base.style), prompts
+    return TorchEngine(model, base.tokenizer, base.dialect), prompts
 
 
 def cases() -> dict[str, dict[str, Callable[[], int]]]:

@@ -15,14 +15,14 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from ltf_lite.threads import wait_briefly
+from ltf_lite.core.threads import wait_briefly
 
 wait_briefly()
 
 import torch
 
-from ltf_lite.engines import Completion, Sampling, Score, Usage, cut, open_engine
-from ltf_lite.reasoners import Solution, get_reasoner
+from ltf_lite.engines import Completion, Dialect, Sampling, Score, Usage, cut, open_engine
+from ltf_lite.reasoners import Solution, get_reasoner, solve
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -32,7 +32,7 @@ SEARCHES = {"tot": {"max_tokens": 40}, "rap": {"max_tokens": 40}}
 class OneByOne:
     """An engine that asks `generate` for one prompt at a time, or for one sample at a time."""
 
-    name, style = "generate", "compact"
+    name, dialect = "generate", Dialect("compact")
 
     def __init__(self, model, tokenizer, together: bool) -> None:
         self.model, self.tokenizer, self.usage = model, tokenizer, Usage()
@@ -82,9 +82,9 @@ class OneByOne:
     def close(self) -> None: ...
 
 
-def solved(name: str, solutions: list[Solution]) -> float:
-    picks = [(s, s.choices[name]) for s in solutions]
-    return sum(i is not None and s.attempts[i].verdict.correct for s, i in picks) / len(picks)
+def solved(solutions: list[Solution]) -> float:
+    chosen = [solution.chosen("search") for solution in solutions]
+    return sum(attempt is not None and attempt.verdict.correct for attempt in chosen) / len(chosen)
 
 
 def measure(reasoner, engine, problems, together: bool, seed: int) -> tuple[float, str]:
@@ -92,12 +92,12 @@ def measure(reasoner, engine, problems, together: bool, seed: int) -> tuple[floa
     torch.manual_seed(seed)
     began = time.perf_counter()
     lots = [problems] if together else [[problem] for problem in problems]
-    found = [s for lot in lots for s in reasoner.solve(lot, TASK, engine, seed)]
+    found = [s for lot in lots for s in solve(reasoner, lot, TASK, engine, seed)]
     speed = len(problems) / (time.perf_counter() - began)
     tokens = sum(s.tokens for s in found) / len(found)
     return (
         speed,
-        f"{tokens:.0f} tokens a problem, {100 * solved(reasoner.name, found):.0f} % solved",
+        f"{tokens:.0f} tokens a problem, {100 * solved(found):.0f} % solved",
     )
 
 
@@ -113,10 +113,15 @@ def main() -> int:
     ours = open_engine("tiny-base")
     model, tokenizer = ours.model, ours.tokenizer  # type: ignore[attr-defined]
     lock, one, prompt = "lock step", "batch one", "a prompt's samples together"
-    engines = {lock: ours, one: OneByOne(model, tokenizer, False),
-               prompt: OneByOne(model, tokenizer, True)}  # fmt: skip
-    print(f"{args.threads} threads, {args.runs} alternating runs, {len(problems)} problems in lock "
-          f"step, {args.peer} one by one")  # fmt: skip
+    engines = {
+        lock: ours,
+        one: OneByOne(model, tokenizer, False),
+        prompt: OneByOne(model, tokenizer, True),
+    }
+    print(
+        f"{args.threads} threads, {args.runs} alternating runs, {len(problems)} problems in lock "
+        f"step, {args.peer} one by one"
+    )
     print("problems a second: median (smallest, largest)")
     for name, settings in SEARCHES.items():
         reasoner = get_reasoner(name, **settings)
@@ -129,8 +134,11 @@ def main() -> int:
                 speeds[kind].append(speed)
         for kind, found in speeds.items():
             ratio = median(speeds[lock]) / median(found)
-            print(f"{name}, {kind}: {median(found):.2f} ({min(found):.2f}, {max(found):.2f}), "
-                  f"lock step is {ratio:.1f} times as fast; {notes[kind]}", flush=True)  # fmt: skip
+            print(
+                f"{name}, {kind}: {median(found):.2f} ({min(found):.2f}, {max(found):.2f}), "
+                f"lock step is {ratio:.1f} times as fast; {notes[kind]}",
+                flush=True,
+            )
     return 0
 
 

@@ -11,15 +11,16 @@ import random
 import sys
 import time
 
-from ltf_lite.tasks import NumbersGame, Problem, get_task
+from ltf_lite.tasks import Problem, get_task
 from ltf_lite.tasks.batch import verify_lines
+from ltf_lite.tasks.numbers.game import NumbersGame
 
 
 def solved(task: NumbersGame, problem: Problem, rng: random.Random) -> str:
     """A correct path: random moves among those that keep the problem solvable."""
     left, path = task.start(problem), []
     while len(left) > 1:
-        moves = list(task.moves(left))
+        moves = list(task.moves(problem, left))
         rng.shuffle(moves)
         path.append(next(move for move in moves if task.solvable(problem, move.left)))
         left = path[-1].left
@@ -30,7 +31,7 @@ def walked(task: NumbersGame, problem: Problem, rng: random.Random) -> str:
     """Random legal moves: nearly always a dead end somewhere."""
     left, path = task.start(problem), []
     while len(left) > 1:
-        path.append(rng.choice(task.moves(left)))
+        path.append(rng.choice(task.moves(problem, left)))
         left = path[-1].left
     return task.write(problem, path, rng.choice(("standard", "compact")))
 
@@ -50,7 +51,7 @@ def paths(task: NumbersGame, count: int, seed: int = 0) -> bytes:
     for k in range(count):
         problem = problems[k % len(problems)]
         text = rng.choice((solved, walked, spoilt))(task, problem, rng)
-        lines.append(json.dumps({"problem": problem.as_dict(), "text": text}) + "\n")
+        lines.append(json.dumps({"problem": problem.data, "text": text}) + "\n")
     return "".join(lines).encode()
 
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def forget() -> None:
     """Empty the solver's memory, so that making the paths does not help to verify them."""
-    from ltf_lite.tasks import solver
+    from ltf_lite.tasks.numbers import solver
 
     solver._reaches.cache_clear()
 

@@ -15,8 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ import torch
 from transformers import TrainerCallback
 
 from ltf_lite import presets
-from ltf_lite.pipeline.fit import USABLE, settings_of
-from ltf_lite.tuning import Lora, TuneSettings
+from ltf_lite.pipeline.needs import USABLE
+from ltf_lite.tuning import Tuning
 from ltf_lite.tuning.data import Batches, Row
 from ltf_lite.tuning.loading import check, with_transformers, with_unsloth
 from ltf_lite.tuning.memory import CONTEXT
@@ -36,7 +35,7 @@ LOADERS = ("plain", "unsloth")
 PROMPT = 64  # tokens of each row that carry no loss
 
 
-def rows(settings: TuneSettings, vocabulary: int, count: int = 64) -> tuple[list[Row], list[Row]]:
+def rows(settings: Tuning, vocabulary: int, count: int = 64) -> tuple[list[Row], list[Row]]:
     """Random successes and failures, each as long as the settings allow."""
     generator = torch.Generator().manual_seed(1)
     length, prompt = settings.max_length, min(PROMPT, settings.max_length // 2)
@@ -58,14 +57,15 @@ def same_adapter(model: Any) -> None:
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
 
 
-def trainer_of(folder: Path, settings: TuneSettings, loader: str, out: Path) -> UFTTrainer:
+def trainer_of(
+    folder: Path, settings: Tuning, load_in_4bit: bool, loader: str, out: Path
+) -> UFTTrainer:
     """A trainer on random rows, its model loaded by `plain` transformers or by `unsloth`."""
-    lora = Lora(settings.rank, settings.lora_alpha, settings.dropout, settings.targets)
-    bits, cuda = settings.load_in_4bit, torch.cuda.is_available()
     if loader == "unsloth":
-        model, tokenizer = with_unsloth(str(folder), lora, bits, settings.max_length, 0)
+        model, tokenizer = with_unsloth(str(folder), settings, load_in_4bit)
     else:
-        model, tokenizer = with_transformers(str(folder), lora, bits, cuda)
+        cuda = torch.cuda.is_available()
+        model, tokenizer = with_transformers(str(folder), settings, load_in_4bit, cuda)
     check(model, tokenizer, str(folder))
     same_adapter(model)
     good, bad = rows(settings, model.config.vocab_size)
@@ -88,16 +88,22 @@ class Looks(TrainerCallback):
 
 
 def measure(
-    folder: Path, settings: TuneSettings, loader: str, steps: int = 3, save: Path | None = None
+    folder: Path,
+    settings: Tuning,
+    load_in_4bit: bool,
+    loader: str,
+    steps: int = 3,
+    save: Path | None = None,
 ) -> dict[str, Any]:
     """Losses a step, tokens a second after the first, bytes at the peak (None without CUDA).
 
     `save` gets the adapter as it is then.
     """
-    settings = replace(settings, steps=steps, eval_every=steps + 1, warmup=1)
+    few = {"steps": steps, "eval_every": steps + 1, "warmup": 1}
+    settings = settings.model_copy(update=few)
     cuda = torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as out:
-        trainer = trainer_of(folder, settings, loader, Path(out))
+        trainer = trainer_of(folder, settings, load_in_4bit, loader, Path(out))
         looks = Looks(trainer)
         trainer.add_callback(looks)
         trainer.train()
@@ -135,7 +141,7 @@ def room_on(card: int) -> int:
 def step_gradients(trainer: UFTTrainer) -> dict[str, torch.Tensor]:
     """The adapter's gradients of the first step, all its micro-batches, before the optimizer."""
     trainer.model.zero_grad()
-    for i in range(trainer.settings.accumulation):
+    for i in range(trainer.tuning.accumulation):
         trainer.training_step(trainer.model, {"micro_batch": i})
     named = trainer.model.named_parameters()
     return {name: weight.grad.clone() for name, weight in named if weight.grad is not None}
@@ -162,12 +168,16 @@ def main() -> None:
     parser.add_argument("--card", type=int, help="GB that the process may use; default: all")
     parser.add_argument("--save", type=Path, help="where the adapter goes")
     args = parser.parse_args()
-    settings = settings_of(presets.load(args.preset))
-    if args.card:
-        with capped(room_on(args.card)):
-            found = measure(args.model, settings, args.loader, args.steps, args.save)
-    else:
-        found = measure(args.model, settings, args.loader, args.steps, args.save)
+    preset = presets.load(args.preset)
+    with capped(room_on(args.card)) if args.card else nullcontext():
+        found = measure(
+            args.model,
+            preset.tuning,
+            preset.model.load_in_4bit,
+            args.loader,
+            args.steps,
+            args.save,
+        )
     print(json.dumps(found))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ltf_lite import presets
-from ltf_lite.pipeline.fit import estimates_of
+from ltf_lite.pipeline.needs import estimates_of
 from ltf_lite.tuning.memory import CONTEXT
 from ltf_lite.tuning.shapes import config_of
 from tests.gpu.measure import LOADERS, apart

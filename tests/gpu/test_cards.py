@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from ltf_lite import presets
-from ltf_lite.export.adapter import read_adapter
-from ltf_lite.pipeline.fit import estimates_of
+from ltf_lite.export.merge.adapter import read_adapter
+from ltf_lite.pipeline.needs import estimates_of
 from ltf_lite.tuning.memory import CONTEXT
 from tests.gpu.measure import LOADERS, apart
 from tests.gpu.table import card_of, cards
@@ -33,8 +33,10 @@ def test_a_preset_trains_on_its_card(name, loader, model_of):
     found = apart(name, model_of(preset.model.base), loader, "--card", card)
     expected = next(e for e in estimates_of(preset, cuda=True) if e.pieces == found["pieces"])
     peak = (found["peak"] + CONTEXT) / 2**30
-    print(f"\n{name}, {loader}: {found['tokens_per_second']:,.0f} tokens/s, peak {peak:.1f} GiB "
-          f"(estimate {expected.total / 2**30:.1f}) in {found['pieces']} pieces")  # fmt: skip
+    print(
+        f"\n{name}, {loader}: {found['tokens_per_second']:,.0f} tokens/s, peak {peak:.1f} GiB "
+        f"(estimate {expected.total / 2**30:.1f}) in {found['pieces']} pieces"
+    )
     assert all(math.isfinite(value) for step in found["losses"] for value in step)
     assert peak < card
     assert peak < 1.25 * expected.total / 2**30  # unsloth is to need less
@@ -45,8 +47,9 @@ def test_a_preset_trains_on_its_card(name, loader, model_of):
 @with_unsloth
 def test_both_loaders_train_the_same_model_to_the_same_adapter(model_of, tmp_path):
     folder = model_of(presets.load(SMALLEST).model.base)
-    plain, fast = (apart(SMALLEST, folder, loader, "--save", tmp_path / loader)
-                   for loader in LOADERS)  # fmt: skip
+    plain, fast = (
+        apart(SMALLEST, folder, loader, "--save", tmp_path / loader) for loader in LOADERS
+    )
     for key in ("tokens_per_second", "peak"):
         print(f"\n{key}: plain {plain[key]:,.0f}, unsloth {fast[key]:,.0f}")
     for ours, theirs in zip(plain["losses"], fast["losses"], strict=True):

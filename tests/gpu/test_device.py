@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ltf_lite.engines import Sampling, open_engine
-from ltf_lite.engines.torch_engine import TorchEngine
-from ltf_lite.pipeline.energy import Meter, counters
-from ltf_lite.tuning import TuneSettings
+from ltf_lite.engines import Dialect, Sampling, open_engine
+from ltf_lite.engines.torch.engine import TorchEngine
+from ltf_lite.pipeline.run.energy import Meter, counters
 from ltf_lite.tuning.shapes import config_of
 from tests import tiny_models
 from tests.gpu.measure import capped, step_gradients, trainer_of
 from tests.gpu.models import build
+from tests.settings import tuning
 
 HEADER = "25 + 5 = 30 and 30 + 30 = 60. " * 10
 PROMPTS = [HEADER + end for end in ("Use 5, 33 and 30 to make 60.", "25 + 5", "1 + 2 = 3", "a")]
@@ -40,7 +40,7 @@ def test_a_shared_header_equals_generate(name, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     # In 32 bits: with 16 the first of two nearly equal tokens is a matter of rounding.
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to("cuda").eval()
-    engine = TorchEngine(model, tokenizer, "compact")
+    engine = TorchEngine(model, tokenizer, Dialect("compact"))
     assert engine._ordinary
     found = engine.generate(PROMPTS, Sampling(max_tokens=24))
     assert len(engine._header.tokens) > 100
@@ -62,8 +62,8 @@ def shallow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradients(shallow, tmp_path):
-    settings = TuneSettings(batch=16, accumulation=2, alpha=0.1, max_length=512, load_in_4bit=True)
-    trainer = trainer_of(shallow, settings, "plain", tmp_path)
+    settings = tuning(batch=16, accumulation=2, alpha=0.1, max_length=512)
+    trainer = trainer_of(shallow, settings, True, "plain", tmp_path)
     peaks = []
     for pieces in (2, 1):
         torch.cuda.empty_cache()

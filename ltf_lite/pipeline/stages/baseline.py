@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltf_lite.pipeline.run import Run
+from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.pipeline.stages.evaluate import ask
 
 

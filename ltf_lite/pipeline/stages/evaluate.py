@@ -7,66 +7,63 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import Engine
-from ltf_lite.evaluation import record
-from ltf_lite.evaluation.success import too_few
-from ltf_lite.files import read_json, write_json
+from ltf_lite.evaluation.success import record, too_few
+from ltf_lite.evaluation.types import Alone, Record, read_record, write_record
 from ltf_lite.pipeline.abilities import write_elsewhere
-from ltf_lite.pipeline.common import engine_of, problems_of, seed_of, set_threads, task_of
-from ltf_lite.pipeline.run import Run
-from ltf_lite.preset_reasoners import Budget
-from ltf_lite.presets import ReasonerSection
-from ltf_lite.progress import bar, say
-from ltf_lite.reasoners import TREES, Reasoner, get_reasoner
-from ltf_lite.tasks import NumbersGame, Problem
+from ltf_lite.pipeline.common import asked_in, engine_of, problems_of, seed_of, set_threads
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.reasoners import Reasoner, solve
+from ltf_lite.reasoners.base import Budget
+from ltf_lite.tasks import Problem, Task
 
 ALONE = 8  # problems asked one by one: enough for a median, few enough to keep evaluation short
+FIRST = 8  # problems asked once more before the clock runs
+NO_MODEL = "none"  # whose record it is where no model was asked
 
 
 def main(run: Run) -> None:
-    asked = [s for s in run.preset.evaluation if get_reasoner(s.name).needs_engine]
-    ask(run, "tuned", asked)
+    ask(run, "tuned", [each for each in run.preset.evaluation if each.asks_model])
 
 
-def ask(run: Run, model: str, sections: Sequence[ReasonerSection]) -> None:
+def ask(run: Run, model: str, reasoners: Sequence[Reasoner]) -> None:
     """Ask the run's `base` or `tuned` model; the records go to evaluation/<model>.
 
     Those of a reasoner that asks no model say `none`; those of searches at a token budget go to
     evaluation/<model>/budgets.
     """
     set_threads(run)
-    folder, limited = run.folder / "evaluation" / model, _limited(run, sections)
-    _warn(run, [*sections, *limited])
+    limited = _limited(run, reasoners)
+    _warn(run, [*reasoners, *limited])
     engine = engine_of(run, model)
     try:
-        with bar(f"evaluate {model}", len(sections) + len(limited)) as advance:
-            for section in sections:
-                own = get_reasoner(section.name).needs_engine
-                asked, name = (engine, model) if own else (None, "none")
-                evaluate(run, asked, name, section, folder)
-                advance(1, section.label)
-            for section in limited:
-                evaluate(run, engine, model, section, folder / "budgets", alone=0)
-                advance(1, section.label)
+        with bar(f"evaluate {model}", len(reasoners) + len(limited)) as advance:
+            for reasoner in reasoners:
+                asked, name = (engine, model) if reasoner.asks_model else (None, NO_MODEL)
+                evaluate(run, asked, name, reasoner, run.at.evaluation(model))
+                advance(1, reasoner.label)
+            for reasoner in limited:
+                evaluate(run, engine, model, reasoner, run.at.budgets(model), alone=0)
+                advance(1, reasoner.label)
         write_elsewhere(run, engine, model)
     finally:
         engine.close()
 
 
-def _warn(run: Run, sections: Sequence[ReasonerSection]) -> None:
+def _warn(run: Run, reasoners: Sequence[Reasoner]) -> None:
     """Say which answers no conclusion can be drawn from, a line for each number of problems."""
     asked: dict[int, list[str]] = {}
-    for section in sections:
+    for reasoner in reasoners:
         test = run.preset.problems.test
-        asked.setdefault(min(test, section.problems or test), []).append(section.label)
+        asked.setdefault(min(test, reasoner.problems or test), []).append(reasoner.label)
     for n, labels in sorted(asked.items()):
         if warning := too_few(n):
             say(f"  {', '.join(labels)}: {warning}")
 
 
-def _limited(run: Run, sections: Sequence[ReasonerSection]) -> list[ReasonerSection]:
+def _limited(run: Run, reasoners: Sequence[Reasoner]) -> list[Reasoner]:
     """The searches again, at each of the preset's budgets.
 
     One that has a budget of its own, or that the verifier helps, is not asked again.
@@ -76,9 +73,13 @@ def _limited(run: Run, sections: Sequence[ReasonerSection]) -> list[ReasonerSect
         return []
     every = run.preset.problems.test
     searches = [
-        s for s in sections
-        if s.name in TREES and not any(s.settings().get(name) for name in ("budget", "oracle"))
-    ]  # fmt: skip
+        each
+        for each in reasoners
+        if each.asks_model
+        and each.grows_tree
+        and each.budget is None
+        and not getattr(each, "oracle", False)
+    ]
     return [
         search.model_copy(
             update={
@@ -91,51 +92,65 @@ def _limited(run: Run, sections: Sequence[ReasonerSection]) -> list[ReasonerSect
     ]
 
 
-def record_file(folder: Path, model: str, section: ReasonerSection) -> Path:
+def record_file(folder: Path, model: str, reasoner: Reasoner) -> Path:
     """Where the record of a model and reasoner on the test split is."""
-    return folder / f"{re.sub(r'[^A-Za-z0-9.]+', '-', f'{model} {section.label}')}.test.json"
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{model} {reasoner.label}")
+    return folder / f"{name}.test.json"
 
 
 def evaluate(
-    run: Run, engine: Engine | None, model: str, section: ReasonerSection, folder: Path,
+    run: Run,
+    engine: Engine | None,
+    model: str,
+    reasoner: Reasoner,
+    folder: Path,
     alone: int = ALONE,
-) -> dict[str, Any]:  # fmt: skip
+) -> Record:
     """The record of one model and reasoner on the test split, from its file if it is there.
 
     The first `alone` problems are asked one by one as well, for the time that one takes.
     """
-    file = record_file(folder, model, section)
+    file = record_file(folder, model, reasoner)
     if file.is_file():
-        return read_json(file)
-    task, problems = task_of(run), problems_of(run, "test")[: section.problems]
-    reasoner = get_reasoner(section.name, **section.settings())
+        return read_record(file)
+    task, problems = run.preset.task, problems_of(run, "test")[: reasoner.problems]
     # not from the budget: a search at one is the same search, ended sooner
-    seed = seed_of(run.preset.seed, "evaluate", re.sub(r" budget=\d+", "", section.label))
+    seed = seed_of(run.preset.seed, "evaluate", reasoner.unlimited.label)
     if engine is not None:  # the first call pays for allocations that no later one pays for
-        list(reasoner.solve(problems[:8], task, engine, seed))
+        list(solve(reasoner, problems[:FIRST], task, engine, seed))
     calls, tokens_in = (engine.usage.calls, engine.usage.tokens_in) if engine else (0, 0)
+    dialect = None if engine else asked_in(run).name
     began = time.perf_counter()
-    solutions = list(reasoner.solve(problems, task, engine, seed))
+    solutions = list(solve(reasoner, problems, task, engine, seed, dialect=dialect))
     seconds = time.perf_counter() - began
     lone = None
     if engine is not None:
         calls, tokens_in = engine.usage.calls - calls, engine.usage.tokens_in - tokens_in
         lone = one_by_one(reasoner, problems[:alone], task, engine, seed) if alone else None
-    facts = {"model": model, "reasoner": section.name, "settings": section.settings(),
-             "label": section.label, "split": "test", "seed": seed}  # fmt: skip
-    result = {**facts, **record(solutions, task, seconds, calls, tokens_in, lone)}
-    write_json(file, result)
+    result = record(
+        solutions,
+        task,
+        model=model,
+        reasoner=reasoner,
+        split="test",
+        seed=seed,
+        seconds=seconds,
+        calls=calls,
+        tokens_in=tokens_in,
+        alone=lone,
+    )
+    write_record(file, result)
     return result
 
 
 def one_by_one(
-    reasoner: Reasoner, problems: Sequence[Problem], task: NumbersGame, engine: Engine, seed: int
-) -> dict[str, Any]:
+    reasoner: Reasoner, problems: Sequence[Problem], task: Task, engine: Engine, seed: int
+) -> Alone:
     """How long a problem takes that is asked by itself, none profiting from another's prompt."""
     took = []
     for problem in problems:
         engine.clear()
         began = time.perf_counter()
-        list(reasoner.solve([problem], task, engine, seed))
+        list(solve(reasoner, [problem], task, engine, seed))
         took.append(time.perf_counter() - began)
-    return {"n": len(took), "seconds": median(took), "low": min(took), "high": max(took)}
+    return Alone(n=len(took), seconds=median(took), low=min(took), high=max(took))

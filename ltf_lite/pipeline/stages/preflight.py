@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ltf_lite import doctor
+from ltf_lite.core.machine import free_memory
+from ltf_lite.core.progress import say
 from ltf_lite.engines import model_path
-from ltf_lite.export import check_exportable
-from ltf_lite.pipeline.fit import check_fits
-from ltf_lite.pipeline.run import Run
-from ltf_lite.progress import say
+from ltf_lite.export.preflight import check_exportable
+from ltf_lite.pipeline.needs import check_fits
+from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tuning import TuningError
 
 
@@ -24,5 +24,5 @@ def main(run: Run) -> None:
 
 def check_room(run: Run) -> None:
     """Say what tuning needs, and refuse a card that is too small; raises TuningError, RunError."""
-    if run.stages.get("tune", {}).get("status") != "done":  # else the rest may run anywhere
-        say(check_fits(run.preset, *doctor.free_memory()))
+    if run.entry("tune").status != "done":  # else the rest may run anywhere
+        say(check_fits(run.preset, *free_memory()))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ltf_lite.evaluation.cost import Price
-from ltf_lite.pipeline.common import searched, task_of
-from ltf_lite.pipeline.run import Run, locked
-from ltf_lite.pipeline.train import STAGES
+from ltf_lite.pipeline.graph import stage_of
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.pipeline.run.lock import locked
 from ltf_lite.report.page import write
 
 
 def main(run: Run) -> None:
-    write(run.folder, run.manifest, task_of(run), searched(run))
+    write(run.at, run.manifest, run.preset)
 
 
 def rewrite(folder: Path, price: Price) -> Run:
@@ -22,9 +22,9 @@ def rewrite(folder: Path, price: Price) -> Run:
     """
     with locked(folder):
         run = Run.load(folder)
-        write(folder, run.manifest, task_of(run), searched(run), price)
-        stage = next(stage for stage in STAGES if stage.name == "report")
-        if run.stages.get(stage.name, {}).get("status") == "done":
+        write(run.at, run.manifest, run.preset, price)
+        stage = stage_of("report")
+        if run.entry(stage.name).status == "done":
             run.record(stage)  # else `ltf train` would take it for damaged
             run.save()
         return run

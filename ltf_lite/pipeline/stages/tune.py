@@ -6,57 +6,102 @@ That is the one with the most success among those that kept the base's abilities
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import model_path
-from ltf_lite.engines.torch_engine import TorchEngine, read_style
-from ltf_lite.evaluation.retention import kept, missed, said, unheld
-from ltf_lite.files import read_json, write_json
-from ltf_lite.harvest import Example, Limits, examples, read, solved
-from ltf_lite.pipeline import abilities, fit
-from ltf_lite.pipeline.common import engine_of, searched, seed_of, set_threads, task_of, threads_of
-from ltf_lite.pipeline.run import Run
-from ltf_lite.progress import bar, say
-from ltf_lite.tuning import TuneSettings, TuningError, tune
+from ltf_lite.engines.torch.engine import TorchEngine
+from ltf_lite.evaluation.retention import (
+    SINGLE_PASS,
+    VALID_STEPS,
+    floors_of,
+    kept,
+    missed,
+    said,
+    unheld,
+)
+from ltf_lite.evaluation.types import Ability
+from ltf_lite.harvest import Example, Limits, Taken, examples, read, solved
+from ltf_lite.pipeline import abilities
+from ltf_lite.pipeline.common import (
+    PLAIN,
+    engine_of,
+    learnt,
+    plain,
+    seed_of,
+    set_threads,
+    threads_of,
+)
+from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.tuning import TuningError, tune
+from ltf_lite.tuning.settings import Tuning
+from ltf_lite.tuning.types import TuningResult, Validation
+from ltf_lite.tuning.watch import Progress
 
 
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
-    preset, folder = run.preset, run.folder / "tuning"
-    harvest = preset.harvest
-    chosen, counts = examples(
-        read(run.folder / "harvest", harvest.reasoners, preset.task.name),
-        task_of(run),
-        preset.tuning.credit,
-        Limits(**harvest.model_dump(exclude={"reasoners", "negatives"}), **dict(harvest.negatives)),
-        seed_of(_seed(run), "examples"),
-    )
-    settings = fitting(settings_of(run), chosen, run)
-    write_json(folder / "examples.json", counts)
+    chosen, taken = _examples(run)
+    tuning = fitting(tuning_of(run), chosen, run)
+    write_as(run.at.examples, taken)
     base = abilities.values(_base(run))
-    with bar("tune: steps", settings.steps) as advance:
-        shown = 0
-
-        def progress(facts: dict[str, Any]) -> None:
-            nonlocal shown
-            note = f"learning {facts['learning']:.3f}, forgetting {facts['forgetting']:.3f}"
-            advance(facts["step"] - shown, note)
-            shown = facts["step"]
-
-        path = model_path(preset.model.base)
-        result = tune(path, chosen, folder, settings, _validation(run, path, base), progress)
+    result = _tune(run, chosen, tuning, base)
     for row in abilities.below(run):
         say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
-    return {"best_step": result["step"], "examples": len(chosen),
-            "tokens_trained": sum(result["tokens"].values()),
-            "tokens_per_second": round(result["tokens_per_second"], 1)}  # fmt: skip
+    return {
+        "best_step": result.step,
+        "examples": len(chosen),
+        "tokens_trained": result.tokens.total,
+        "tokens_per_second": round(result.tokens_per_second, 1),
+    }
 
 
-def settings_of(run: Run) -> TuneSettings:
-    return replace(
-        fit.settings_of(run.preset), threads=threads_of(run), seed=seed_of(_seed(run), "tune")
+def _examples(run: Run) -> tuple[list[Example], Taken]:
+    """What the harvest gives to train on in the dialect that is learnt, and what that is of."""
+    preset, harvest = run.preset, run.preset.harvest
+    limits = Limits(
+        successes_per_problem=harvest.successes_per_problem,
+        failures_per_problem=harvest.failures_per_problem,
+        successes=harvest.successes,
+        balance=harvest.negatives.balance,
+        per_success=harvest.negatives.per_success,
     )
+    rows = read(run.at.harvest, harvest.reasoners, preset.task.name)
+    seed = seed_of(_seed(run), "examples")
+    credit = preset.tuning.credited
+    return examples(rows, preset.task, credit, limits, seed, learnt(run).name)
+
+
+def _tune(
+    run: Run, chosen: list[Example], tuning: Tuning, base: Mapping[str, float]
+) -> TuningResult:
+    with bar("tune: steps", tuning.steps) as advance:
+        shown = 0
+
+        def progress(now: Progress) -> None:
+            nonlocal shown
+            note = f"learning {now.learning:.3f}, forgetting {now.forgetting:.3f}"
+            advance(now.step - shown, note)
+            shown = now.step
+
+        return tune(
+            model_path(run.preset.model.base),
+            chosen,
+            run.at.tuning,
+            tuning,
+            _validation(run, base),
+            progress,
+            load_in_4bit=run.preset.model.load_in_4bit,
+            threads=threads_of(run),
+            dialect=learnt(run),
+        )
+
+
+def tuning_of(run: Run) -> Tuning:
+    """The preset's method with a seed of its own."""
+    return run.preset.tuning.model_copy(update={"seed": seed_of(_seed(run), "tune")})
 
 
 def _seed(run: Run) -> int:
@@ -64,8 +109,8 @@ def _seed(run: Run) -> int:
     return run.preset.seed if own is None else own
 
 
-def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSettings:
-    """The settings that the examples allow: SFT where there is nothing to forget.
+def fitting(tuning: Tuning, examples: list[Example], run: Run) -> Tuning:
+    """The method that the examples allow: SFT where there is nothing to forget.
 
     Raises TuningError where there is nothing to follow.
     """
@@ -74,24 +119,26 @@ def fitting(settings: TuneSettings, examples: list[Example], run: Run) -> TuneSe
             f"the search found no right path to follow ({solved_by_reasoner(run)}): search more "
             "problems, draw more samples, or add {name: dfs}, which solves them exactly"
         )
-    if settings.method == "sft" or not all(example.good for example in examples):
-        return settings
-    say(f"  no failed path to forget among the examples: this is sft, not {settings.method}")
-    return replace(settings, method="sft")
+    if tuning.method == PLAIN or not all(example.good for example in examples):
+        return tuning
+    say(f"  no failed path to forget among the examples: this is {PLAIN}, not {tuning.method}")
+    return plain(tuning)
 
 
 def solved_by_reasoner(run: Run) -> str:
     """How many of its problems each reasoner of the search solved, in words."""
-    found = solved(run.folder / "harvest")
-    return "; ".join(f"{name}: {found.get(name, 0)} of {n}" for name, n in searched(run).items())
+    found = solved(run.at.harvest)
+    return "; ".join(
+        f"{name}: {found.get(name, 0)} of {n}" for name, n in run.preset.searched.items()
+    )
 
 
-def _base(run: Run) -> dict[str, abilities.Ability]:
+def _base(run: Run) -> tuple[Ability, ...]:
     """The base's own abilities on the validation problems, measured before the first step."""
-    file = run.folder / "tuning" / "base.json"
-    asked = [section.model_dump(mode="json") for section in run.preset.evaluation]
-    if file.is_file() and (known := read_json(file))["asked"] == asked:
-        return known["abilities"]
+    file = run.at.base_abilities
+    asked = [reasoner.model_dump(mode="json") for reasoner in run.preset.evaluation]
+    if file.is_file() and (known := read_as(file, abilities.Measured)).asked == asked:
+        return known.abilities
     say("  measuring what the base can do")
     engine = engine_of(run, "base")
     try:
@@ -99,25 +146,33 @@ def _base(run: Run) -> dict[str, abilities.Ability]:
     finally:
         engine.close()
         gc.collect()  # modules may hold themselves; tuning needs the room that they take
-    for name in unheld(abilities.values(found), run.preset.retention.floors()):
+    floors = floors_of(found, run.preset.retention.floors())
+    for name in unheld(abilities.values(found), floors):
         say(f"  the base's {name} is 0: its floor is met whatever tuning does")
-    write_json(file, {"abilities": found, "asked": asked})
+    task = run.preset.task.name
+    write_as(file, abilities.Measured(task=task, model="base", abilities=found, asked=asked))
     return found
 
 
-def _validation(run: Run, path: str, base: dict[str, float]):
+def _validation(run: Run, base: Mapping[str, float]) -> Callable[[Any, Any], Validation]:
     """How a checkpoint did: its success, its abilities, what of the base's it kept."""
-    floors = run.preset.retention.floors()
+    dialect = learnt(run)
 
-    def validate(model, tokenizer) -> dict[str, Any]:
-        engine = TorchEngine(model, tokenizer, read_style(path))
-        found = abilities.validate(run, engine)
-        now, single = abilities.values(found), found[abilities.SINGLE_PASS]
+    def validate(model: Any, tokenizer: Any) -> Validation:
+        found = abilities.validate(run, TorchEngine(model, tokenizer, dialect))
+        now = abilities.values(found)
+        single = next(each for each in found if each.name == SINGLE_PASS)
         share = kept(base, now)
-        lost = missed(share, floors)
-        return {"success": single["rate"], "valid_steps": now["valid_steps"],
-                **{key: single[key] for key in ("low", "high", "n")},
-                "abilities": now, "kept": share,
-                "shortfall": lost[0]["shortfall"] if lost else 0.0}  # fmt: skip
+        lost = missed(share, floors_of(found, run.preset.retention.floors()))
+        return Validation(
+            success=single.value,
+            low=single.low or 0.0,
+            high=1.0 if single.high is None else single.high,
+            n=single.n,
+            valid_steps=now.get(VALID_STEPS),
+            abilities=now,
+            kept=share,
+            shortfall=lost[0].shortfall if lost else 0.0,
+        )
 
     return validate

@@ -5,15 +5,29 @@ It has no lower bound: the watchdog ends a run that goes down it.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ltf_lite.tuning.methods.base import Method, Parts, by_alpha
-from ltf_lite.tuning.settings import TuneSettings
+from ltf_lite.tuning.settings import WEIGHED, Weighted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ltf_lite.tuning.parts import Parts
 
 
-def forgetting(parts: Parts, settings: TuneSettings) -> Tensor:
+class GradientAscent(Weighted):
     """log p, mean over the tokens to forget."""
-    return -parts.bad.nll.sum() / max(1, parts.totals.forget)
+
+    title: ClassVar[str] = "gradient ascent"
+    sentence: ClassVar[str] = (
+        "Gradient ascent on failures, descent on successes (Maini et al., arXiv 2401.06121): "
+        f"{WEIGHED}"
+    )
+
+    method: Literal["gradient_ascent"] = "gradient_ascent"
+
+    def forgetting(self, parts: Parts) -> Tensor:
+        return -parts.bad.nll.sum() / max(1, parts.totals.forget)
 
 
-METHOD = Method(forgetting, by_alpha)
+PLUGIN = GradientAscent

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn.functional import softplus
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ltf_lite.tuning.methods.base import Method, Parts
-from ltf_lite.tuning.settings import TuneSettings
+from pydantic import Field
 
-BETA = 2.0
+from ltf_lite.tuning.settings import Tuning
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ltf_lite.tuning.parts import Parts
 
 
-def forgetting(parts: Parts, settings: TuneSettings) -> Tensor:
+class SimPO(Tuning):
     """-log sigmoid(beta (mean log p of success - mean log p of failure) - gamma), over pairs."""
-    lead = parts.bad.means() - parts.good.means()
-    margin = (settings.beta or BETA) * lead - settings.gamma
-    return softplus(-margin).sum() / max(1, parts.totals.failures)
+
+    title: ClassVar[str] = "SimPO"
+    sentence: ClassVar[str] = (
+        "SimPO (Meng et al., arXiv 2405.14734) on pairs of a success and a failure of the same "
+        "problem"
+    )
+    pairs: ClassVar[bool] = True
+
+    method: Literal["simpo"] = "simpo"
+    beta: float = Field(2.0, gt=0)
+    gamma: float = Field(1.0, ge=0)
+
+    def forgetting(self, parts: Parts) -> Tensor:
+        from torch.nn.functional import softplus
+
+        lead = parts.bad.means() - parts.good.means()
+        margin = self.beta * lead - self.gamma
+        return softplus(-margin).sum() / max(1, parts.totals.failures)
+
+    def weights(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def failures(self, successes: int) -> int:
+        return successes
 
 
-METHOD = Method(forgetting, lambda settings: (0.0, 1.0), pairs=True)
+PLUGIN = SimPO

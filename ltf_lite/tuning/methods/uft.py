@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ltf_lite.tuning.losses import unlikelihood
-from ltf_lite.tuning.methods.base import Method, Parts, by_alpha
-from ltf_lite.tuning.settings import TuneSettings
+from ltf_lite.tuning.settings import WEIGHED, Weighted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ltf_lite.tuning.parts import Parts
 
 
-def forgetting(parts: Parts, settings: TuneSettings) -> Tensor:
+class UFT(Weighted):
     """-log(1 - p), mean over the tokens to forget."""
-    return unlikelihood(parts.bad.nll).sum() / max(1, parts.totals.forget)
+
+    title: ClassVar[str] = "unlikelihood fine-tuning"
+    sentence: ClassVar[str] = f"Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): {WEIGHED}"
+
+    method: Literal["uft"] = "uft"
+
+    def forgetting(self, parts: Parts) -> Tensor:
+        from ltf_lite.tuning.losses import unlikelihood  # torch, which a preset does not need
+
+        return unlikelihood(parts.bad.nll).sum() / max(1, parts.totals.forget)
 
 
-METHOD = Method(forgetting, by_alpha)
+PLUGIN = UFT

@@ -1,0 +1,168 @@
+"""Answers while they are made: of one side, of two side by side, of a batch of problems."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from time import monotonic, perf_counter
+from typing import NamedTuple
+
+from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.answer.snapshot import OFTEN, Answering, Side, Snapshot, before, check
+from ltf_lite.engines import EngineError
+from ltf_lite.tasks import Problem, Task
+
+STILL = 0.5  # seconds after which the time is told though nothing else is new
+PATIENCE = 0.7  # seconds that a stopped answer has to end by itself
+ENDS = ("done", "stopped", "failed")
+
+
+def answer(
+    problem: Problem, task: Task, side: Side, pool: Pool, stop: threading.Event
+) -> Generator[Snapshot]:
+    """One problem answered in a thread of its own: snapshots, ten a second at most, and the last.
+
+    Once `stop` is set the last one comes within a second. Whatever goes wrong is the sentence of a
+    snapshot; who closes the iterator ends the answer.
+    """
+    left = threading.Event()
+    answering = Answering(problem, task, side, lambda: stop.is_set() or left.is_set())
+    thread = threading.Thread(target=answering.work, args=(pool,), daemon=True)
+    thread.start()
+    try:
+        yield from _snapshots(answering)
+    finally:
+        left.set()
+        thread.join(PATIENCE)  # a model that is still loading can't be interrupted
+
+
+def _snapshots(answering: Answering) -> Iterator[Snapshot]:
+    """The snapshots of an answer that a thread is working on, to its end."""
+    shown: Snapshot | None = None
+    told, stopped = monotonic(), 0.0
+    while True:
+        with answering.changed:
+            answering.changed.wait_for(lambda: answering.latest.state in ENDS, OFTEN)
+            latest = answering.latest
+        now = monotonic()
+        if latest.state in ENDS:
+            yield latest
+            return
+        if answering.stopped():
+            stopped = stopped or now
+            if now - stopped > PATIENCE:
+                yield replace(latest, state="stopped")
+                return
+        elif latest is not shown:
+            shown, told = latest, now
+            yield latest
+        elif answering.began is not None and now - told > STILL:
+            told = now
+            yield replace(latest, seconds=perf_counter() - answering.began)
+
+
+def compare(
+    problem: Problem,
+    task: Task,
+    single: Side,
+    search: Side,
+    pool: Pool,
+    stop: threading.Event,
+) -> Iterator[tuple[Snapshot, Snapshot]]:
+    """Both sides of a problem: the single pass, then the search, so neither waits for the other."""
+    pair = before(problem, task, single), before(problem, task, search)
+    for place, side in enumerate((single, search)):
+        with closing(answer(problem, task, side, pool, stop)) as snapshots:
+            for snapshot in snapshots:
+                pair = (snapshot, pair[1]) if place == 0 else (pair[0], snapshot)
+                yield pair
+
+
+def ratio(single: Snapshot, search: Snapshot) -> float | None:
+    """How many times as long the search took; None until both are done."""
+    if single.state != "done" or search.state != "done" or not single.seconds:
+        return None
+    return search.seconds / single.seconds
+
+
+class Tally(NamedTuple):
+    """One side of a batch so far: `rate` of `solved` with its 95 % interval, means a problem."""
+
+    solved: int
+    rate: float
+    low: float
+    high: float
+    seconds: float
+    tokens: float
+
+
+class Point(NamedTuple):
+    """A batch after `n` problems; `ratio` is of the mean seconds, search to single pass."""
+
+    n: int
+    single: Tally
+    search: Tally
+    ratio: float
+
+
+def batch(
+    problems: Sequence[Problem],
+    task: Task,
+    single: Side,
+    search: Side,
+    pool: Pool,
+    stop: threading.Event,
+) -> Iterator[Point]:
+    """A point after each problem, which both sides answer alone as they answer a user.
+
+    Ends at once when stopped. Raises EngineError with the sentence of a side that failed.
+    """
+    sums = [_Sums(), _Sums()]
+    for n, problem in enumerate(problems, 1):
+        for own, side in zip(sums, (single, search), strict=True):
+            (last,) = deque(answer(problem, task, side, pool, stop), maxlen=1)
+            if last.state == "failed":
+                raise EngineError(last.error)
+            if last.state == "stopped":
+                return
+            own.add(last)
+        one, other = (own.tally(n) for own in sums)
+        yield Point(n, one, other, sums[1].seconds / sums[0].seconds)
+
+
+@dataclass
+class _Sums:
+    """Sums over one side's answers."""
+
+    solved: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+
+    def add(self, last: Snapshot) -> None:
+        self.solved += bool(last.verdict and last.verdict.correct)
+        self.seconds += last.seconds
+        self.tokens += last.tokens
+
+    def tally(self, n: int) -> Tally:
+        from ltf_lite.evaluation.success import wilson  # scipy takes a second to import
+
+        low, high = wilson(self.solved, n)
+        return Tally(self.solved, self.solved / n, low, high, self.seconds / n, self.tokens / n)
+
+
+__all__ = [
+    "Answering",
+    "Point",
+    "Pool",
+    "Side",
+    "Snapshot",
+    "Tally",
+    "answer",
+    "batch",
+    "check",
+    "compare",
+    "ratio",
+]

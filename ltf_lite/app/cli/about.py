@@ -1,0 +1,75 @@
+"""The commands that show what is here: presets, doctor, app."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.app.cli.common import DONE, add_json, print_json, whole
+
+
+def add(verbs: Any) -> None:
+    """Give the parser these commands."""
+    verb = verbs.add_parser("app", help="open the web app: search and single pass side by side")
+    verb.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="more models: GGUF files, run or model folders, servers",
+    )
+    verb.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
+    verb.add_argument("--language", choices=("en", "ja"), default="en")
+    verb.add_argument(
+        "--port",
+        type=whole("a port", 1, 2**16 - 1),
+        help="by default the first free one from 7860 on",
+    )
+    verb.add_argument(
+        "--host", default="127.0.0.1", help="listen there instead of on this machine alone"
+    )
+    verb.add_argument(
+        "--share", action="store_true", help="let anyone use it, through Gradio's public tunnel"
+    )
+    verb.set_defaults(run=app)
+
+    verb = verbs.add_parser("presets", help="list the presets")
+    add_json(verb)
+    verb.set_defaults(run=list_presets)
+
+    verb = verbs.add_parser("doctor", help="say what this machine can run")
+    add_json(verb)
+    verb.set_defaults(run=doctor)
+
+
+def app(args: argparse.Namespace) -> int:
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from ltf_lite.app.web.app import open_app
+
+    open_app(args.runs, tuple(args.models), args.host, args.port, args.share, args.language)
+    return DONE
+
+
+def list_presets(args: argparse.Namespace) -> int:
+    from ltf_lite import presets
+
+    found = [presets.load(str(file)) for file in presets.available().values()]
+    if args.json:
+        print_json([preset.model_dump(mode="json") for preset in found])
+    else:
+        for preset in found:
+            print(f"{preset.name:<24} {preset.about}")
+    return DONE
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from ltf_lite.core import machine
+
+    facts = machine.facts()
+    if args.json:
+        print_json({**asdict(facts), "advice": machine.advice(facts)})
+    else:
+        print(machine.table(facts))
+    return DONE

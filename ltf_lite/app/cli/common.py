@@ -1,0 +1,90 @@
+"""What the commands share: help that names what there is, `--json`, `--set NAME=VALUE`, numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
+
+MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
+
+
+class Verb(argparse.ArgumentParser):
+    """A command. `names` says at the end of its help what there is to choose from.
+
+    It is called only when the help is read: to look for plugins takes a moment.
+    """
+
+    names: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        told = super().format_help()
+        return f"{told}\n{self.names()}\n" if self.names else told
+
+
+def complain(problem: object, code: int) -> int:
+    """Say on the error stream what went wrong, and return the exit code."""
+    print(f"ltf: {problem}", file=sys.stderr)
+    return code
+
+
+def add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print JSON for a machine to read")
+
+
+def print_json(data: Any) -> None:
+    print(json.dumps(data, ensure_ascii=False), flush=True)
+
+
+def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
+    """`["beam=8", "budget.tokens=500"]` as a preset has it."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        *way, last = name.split(".")
+        if not equals or not all([*way, last]):
+            raise UsageError(f"{option} takes NAME=VALUE, not {pair!r}")
+        at = found
+        for part in way:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise UsageError(f"{option} {pair}: {part} was given a value before")
+        try:
+            at[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            at[last] = value
+    return found
+
+
+def whole(what: str, low: int, high: int) -> Callable[[str], int]:
+    """Reads an argument that is a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or len(text) > 18 or not low <= int(text) <= high:
+            bounds = f"from {low} to {high}" if high < 10**9 else f"from {low} up"
+            raise argparse.ArgumentTypeError(f"{what} is a whole number {bounds}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+__all__ = [
+    "BELOW",
+    "DONE",
+    "FAILED",
+    "MODEL",
+    "USAGE",
+    "UsageError",
+    "Verb",
+    "add_json",
+    "complain",
+    "print_json",
+    "settings",
+    "whole",
+]

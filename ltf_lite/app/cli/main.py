@@ -1,0 +1,55 @@
+"""The commands. Each parses, calls and prints; what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ltf_lite import __version__
+from ltf_lite.app.cli import about, ask, runs
+from ltf_lite.app.cli.common import DONE, FAILED, Verb, complain
+from ltf_lite.core.errors import LtfError, sentence
+from ltf_lite.core.threads import wait_briefly
+
+RESUMED = ("train", "sweep")  # commands that go on where they were stopped
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0 done, 1 failed, 2 usage, 3 done but below a floor."""
+    wait_briefly()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except LtfError as error:
+        return complain(error, error.code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        resumed = "; the same command goes on where it stopped" if args.command in RESUMED else ""
+        return complain(f"stopped{resumed}", FAILED)
+    except Exception as error:
+        if os.environ.get("LTF_DEBUG"):
+            raise
+        return complain(f"{args.command}: {sentence(error)}", FAILED)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="ltf", description="Search once, tune on what search found, answer at once."
+    )
+    top.add_argument("--version", action="version", version=f"ltf_lite {__version__}")
+    verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Verb)
+    for group in (runs, ask, about):
+        group.add(verbs)
+    return top
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

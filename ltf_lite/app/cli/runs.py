@@ -1,0 +1,181 @@
+"""The commands of runs: train, sweep, report, monitor."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltf_lite.app.cli.common import (
+    BELOW,
+    DONE,
+    FAILED,
+    MODEL,
+    UsageError,
+    add_json,
+    complain,
+    print_json,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from ltf_lite.evaluation.cost import Price
+    from ltf_lite.presets import Preset
+
+PRESET = "a name that `ltf presets` lists, or a YAML file"
+
+
+def add(verbs: Any) -> None:
+    """Give the parser these commands."""
+    verb = verbs.add_parser("train", help="search, harvest, tune, evaluate and export a preset")
+    verb.add_argument("preset", help=PRESET)
+    verb.add_argument("--out", type=Path, help="the run's folder (default: runs/<preset>)")
+    verb.add_argument(
+        "--force-new",
+        action="store_true",
+        help="set a run that is in the folder aside and start anew",
+    )
+    verb.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only estimate what memory tuning needs; writes nothing",
+    )
+    verb.add_argument(
+        "--card",
+        type=whole("a card's memory", 1, 1000),
+        metavar="GB",
+        help="with --dry-run: whether it fits a card of that size",
+    )
+    add_json(verb)
+    verb.set_defaults(run=train)
+
+    verb = verbs.add_parser("sweep", help="tune with many settings on one search, and compare")
+    verb.add_argument("preset", help=PRESET)
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="values of a tuning or harvest.NAME setting, all crossed "
+        "(default: the preset's sweep.grids)",
+    )
+    verb.add_argument(
+        "--seeds",
+        type=whole("the count of seeds", 1, 1000),
+        help="seeds of each (default: the preset's sweep.seeds, else 1)",
+    )
+    verb.add_argument("--out", type=Path, help="the sweep's folder (default: runs/<preset>.sweep)")
+    add_json(verb)
+    verb.set_defaults(run=sweep)
+
+    verb = verbs.add_parser("report", help="write the report of a run, and say what it came to")
+    verb.add_argument("folder", type=Path, help="the run's folder")
+    verb.add_argument(
+        "--per-hour",
+        type=float,
+        metavar="PRICE",
+        help="what an hour of the machine costs (default 0.50)",
+    )
+    verb.add_argument(
+        "--per-kwh", type=float, metavar="PRICE", help="what a kilowatt-hour costs, instead"
+    )
+    verb.add_argument(
+        "--watts", type=float, help="the machine's power, instead of what it reported"
+    )
+    add_json(verb)
+    verb.set_defaults(run=report)
+
+    verb = verbs.add_parser("monitor", help="measure a deployed model again: has it fallen?")
+    verb.add_argument("folder", type=Path, metavar="RUN", help="the folder of the run it came from")
+    verb.add_argument("--model", required=True, help=MODEL)
+    verb.add_argument(
+        "--problems",
+        type=whole("the count of problems", 1, 10**9 - 1),
+        metavar="N",
+        help="ask only the first N test problems",
+    )
+    add_json(verb)
+    verb.set_defaults(run=monitor)
+
+
+def train(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline, presets
+
+    if args.card and not args.dry_run:
+        raise UsageError("--card is a question for --dry-run: give both")
+    preset = presets.load(args.preset)
+    if args.dry_run:
+        return dry_run(preset, args)
+    folder = args.out or Path("runs") / preset.name
+    run = pipeline.train(preset, folder, args.force_new)
+    if args.json:
+        print_json(asdict(pipeline.summary(run)))
+    else:
+        print(pipeline.closing(run))
+    return BELOW if pipeline.below(run) else DONE
+
+
+def dry_run(preset: Preset, args: argparse.Namespace) -> int:
+    from ltf_lite.core import machine
+    from ltf_lite.pipeline.needs import preview, preview_text
+
+    said = preview(preset, args.card, *machine.free_memory())
+    print_json(asdict(said)) if args.json else print(preview_text(said))
+    return FAILED if said.fits is False else DONE
+
+
+def sweep(args: argparse.Namespace) -> int:
+    from ltf_lite import presets
+    from ltf_lite.pipeline.sweep.grid import grid, grids
+    from ltf_lite.pipeline.sweep.sweep import sweep as run_sweep
+    from ltf_lite.report.sweep import as_markdown
+
+    preset = presets.load(args.preset)
+    folder = args.out or Path("runs") / f"{preset.name}.sweep"
+    named = {} if args.set else grids(preset)
+    seeds = args.seeds or (preset.sweep.seeds if preset.sweep else 1)
+    found = run_sweep(preset, named or {"": grid(preset, args.set)}, seeds, folder)
+    if args.json:
+        print_json({"sweep": str(folder), **asdict(found)})
+    else:
+        print(as_markdown(found))
+    failed = [row.cell for row in found.rows if row.failed]
+    if failed:
+        return complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
+    return DONE
+
+
+def report(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline
+
+    price = _price(args)
+    run = pipeline.Run.load(args.folder)
+    if pipeline.missing(run) is None:
+        from ltf_lite.pipeline.stages.report import rewrite
+
+        run = rewrite(args.folder, price)
+    if args.json:
+        print_json(asdict(pipeline.summary(run)))
+    else:
+        print(pipeline.closing(run))
+    return DONE
+
+
+def _price(args: argparse.Namespace) -> Price:
+    from ltf_lite.evaluation.cost import CostError, price_of
+
+    try:
+        return price_of(args.per_hour, args.per_kwh, args.watts)
+    except CostError as error:
+        raise UsageError(str(error)) from error
+
+
+def monitor(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline
+    from ltf_lite.pipeline.monitor import as_text
+    from ltf_lite.pipeline.monitor import monitor as measure_again
+
+    found = measure_again(pipeline.Run.load(args.folder), args.model, args.problems)
+    print_json(asdict(found)) if args.json else print(as_text(found))
+    return BELOW if found.fallen else DONE

@@ -1,0 +1,150 @@
+"""The app: four tabs over the models and runs of one folder, on this machine alone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web import compare, failures, runs, train
+from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web.shelf import Shelf, missing
+from ltf_lite.app.web.words import speaker
+from ltf_lite.core.errors import UsageError
+
+HERE = "127.0.0.1"
+UPLOAD = "1kb"  # gradio takes uploads at an address of its own; no part of the app wants one
+QUEUE = 64  # requests that may wait
+# A page elsewhere may name this address as its own and have a browser here talk to the app.
+ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
+STATIC = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
+# A report is one file with its styles and pictures in it; no script of it runs, nothing is loaded.
+PAGE = {
+    **STATIC,
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'",
+}
+
+
+def build(desk: Desk) -> gr.Blocks:
+    """The page."""
+    say = desk.say
+    with gr.Blocks(title="ltf_lite", analytics_enabled=False) as page:
+        gr.Markdown(f"# {say('title')}\n{say('subtitle')}")
+        names = ("compare", "runs", "train", "failures")
+        with gr.Tabs():
+            tabs = {name: gr.Tab(say(f"tab.{name}"), elem_id=f"tab-{name}") for name in names}
+        with tabs["compare"]:
+            compare.tab(desk, page)
+        with tabs["runs"]:
+            runs.tab(desk, tabs["runs"])
+        with tabs["train"]:
+            train.tab(desk, tabs["train"], [tabs[name] for name in names if name != "train"])
+        with tabs["failures"]:
+            failures.tab(desk, tabs["failures"])
+    return page.queue(max_size=QUEUE)
+
+
+def _text(name: str) -> str:
+    return (files("ltf_lite.app.web") / name).read_text(encoding="utf-8")
+
+
+def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Request], Any]:
+    """Answers RUN/NAME with the file that the shelf lists under them, and with nothing else.
+
+    The file named `shown` is a page to look at and not to keep.
+    """
+
+    async def answer(request: Request) -> Response:
+        run, name = request.path_params["run"], request.path_params.get("name", shown)
+        try:
+            file = find(run, name)
+        except UsageError as error:
+            return PlainTextResponse(str(error), 404)
+        if name == shown:
+            return FileResponse(file, headers=PAGE)
+        return FileResponse(file, filename=file.name, headers=STATIC)
+
+    return answer
+
+
+def routes(shelf: Shelf) -> list[Route]:
+    """What can be had besides the page: a run's GGUF files, its report, and the report's CSV."""
+    return [
+        Route("/gguf/{run}/{name}", download(shelf.gguf)),
+        Route("/report/{run}", download(shelf.report, "index.html")),
+        Route("/report/{run}/{name}", download(shelf.report, "index.html")),
+    ]
+
+
+def warm(desk: Desk) -> None:
+    """Open what is chosen first, so that the first comparison need not wait for it."""
+    models = list(desk.shelf.models().values())
+    for model in (models[0], models[-1]):
+        try:
+            with desk.pool.borrow(model.opens):
+                pass
+        except Exception as error:  # whoever compares with it is told
+            logging.getLogger("ltf_lite.app").info("not opened: %s", error)
+
+
+def open_app(
+    folder: Path,
+    given: tuple[str, ...] = (),
+    host: str = HERE,
+    port: int | None = None,
+    share: bool = False,
+    language: str = "en",
+) -> None:
+    """Serve the app until it is interrupted; raises UsageError for what can't be served.
+
+    Without a `port` the first free one from 7860 on is taken.
+    """
+    if lost := missing(given):
+        raise UsageError(lost)
+    open_to_others = host != HERE or share
+    desk = Desk(Shelf(folder, given), Pool(), speaker(language))
+    page = build(desk)
+    head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
+    try:
+        _, address, public = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=UPLOAD,
+            footer_links=[],
+            head=head,
+            ssr_mode=False,
+            pwa=False,
+            enable_monitoring=False,
+            css=_text("style.css"),
+            theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
+            app_kwargs={
+                "routes": routes(desk.shelf),
+                "middleware": [] if open_to_others else [ONLY_HERE],
+            },
+        )
+    except OSError as error:
+        raise UsageError(f"the app can't listen on {host}:{port or '7860..'}: {error}") from error
+    reach = "whoever can reach it" if open_to_others else "this machine alone"
+    print(f"ltf_lite is at {address} for {reach}; Ctrl+C ends it.", flush=True)
+    if public:
+        print(f"Anyone can use it at {public}", flush=True)
+    threading.Thread(target=warm, args=(desk,), daemon=True).start()
+    try:
+        page.block_thread()
+    finally:
+        desk.pool.close()

@@ -1,0 +1,149 @@
+"""From what stands on the page to a problem and two sides; each bad input is one sentence."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, NamedTuple
+
+from ltf_lite.app.answer import live
+from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, posed, ways
+from ltf_lite.app.answer.live import Side
+from ltf_lite.app.web.desk import Desk, bounded
+from ltf_lite.app.web.words import Say
+from ltf_lite.core.errors import UsageError
+from ltf_lite.reasoners import REASONERS
+from ltf_lite.tasks import TASKS, Problem, Task, TaskError, get_task
+
+LONGEST = 2000  # characters of a typed problem
+SEEDS = 10**9
+SLIDERS = {  # of a search: the least, the most, and what it begins with
+    "n": (2, 128, 32),
+    "beam": (1, 20, 5),
+    "iterations": (1, 50, 10),
+    "budget": (100, 20_000, 5_000),
+}
+EXAMPLES, TASKS_SHOWN = 3, 4  # problems a click away: of the first task; of so many tasks
+MOST_PROBLEMS = 200  # in a batch
+
+
+class Form(NamedTuple):
+    """The inputs of the tab, in their order on the page."""
+
+    task: Any
+    problem: Any
+    single: Any
+    search: Any
+    way: Any
+    n: Any
+    beam: Any
+    iterations: Any
+    budget: Any
+    seed: Any
+
+
+def searches() -> list[str]:
+    """Every way to search: reasoners that ask a model, choices among samples, the others."""
+    own = [name for name in REASONERS.names() if name != "cot"]
+    ask = [name for name in own if REASONERS.get(name).asks_model]
+    chains = [name for name in CHAINS if name != SINGLE_PASS]
+    return [
+        *sorted(ask, key=lambda name: name != "tot"),
+        *chains,
+        *(name for name in own if name not in ask),
+    ]
+
+
+def asks_model(way: str) -> bool:
+    """Whether a way asks a model."""
+    return way in CHAINS or REASONERS.get(way).asks_model
+
+
+def sliders_of(way: Any) -> list[str]:
+    """The sliders that a way of searching has: settings of its reasoner that mean something."""
+    if way not in ways():
+        return []
+    fields = REASONERS.get("cot" if way in CHAINS else way).model_fields
+    return [name for name in SLIDERS if name in fields and (name != "budget" or asks_model(way))]
+
+
+def title_of_way(way: str, say: Say) -> str:
+    """What a way is called: in the app's language, else as its reasoner calls itself."""
+    title = "" if way in CHAINS else REASONERS.get(way).title
+    return say.known(f"way.{way}", _capital(title) or way)
+
+
+def title_of_task(name: str, say: Say) -> str:
+    return say.known(f"task.{name}", _capital(TASKS.get(name).title) or name)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def task_of(desk: Desk, form: Form) -> Task:
+    """The chosen task, by the rules under which the single pass's model was tuned."""
+    if form.task not in TASKS.names():
+        raise UsageError(desk.say("no_task", tasks=", ".join(TASKS.names())))
+    own = desk.shelf.model(form.single).task
+    if own is not None and own.name == form.task:
+        return own
+    try:
+        return get_task(form.task)
+    except TaskError:  # it wants settings, which a run may have
+        tasks = (model.task for model in desk.shelf.models().values())
+        found = next((task for task in tasks if task and task.name == form.task), None)
+        if found is None:
+            raise
+        return found
+
+
+def problem_of(desk: Desk, form: Form) -> Problem:
+    """The typed problem; raises TaskError if it is none or has no solution."""
+    task, typed = task_of(desk, form), str(form.problem or "")
+    if len(typed) > LONGEST:
+        raise UsageError(desk.say("too_long", most=f"{LONGEST:,}"))
+    return posed(task, typed)
+
+
+def sides_of(desk: Desk, form: Form, task: Task) -> tuple[Side, Side]:
+    """(single pass, search); raises LtfError for what can't be asked."""
+    seed = bounded(form.seed, desk.say("seed"), 0, SEEDS, desk.say)
+    single = Side(desk.shelf.model(form.single).opens, SINGLE_PASS, {}, seed)
+    if form.way not in searches():
+        raise UsageError(desk.say("no_way", ways=", ".join(searches())))
+    settings: dict[str, Any] = {}
+    for name in sliders_of(form.way):
+        low, high, _ = SLIDERS[name]
+        value = bounded(getattr(form, name), desk.say(f"slider.{name}"), low, high, desk.say)
+        settings[name] = {"tokens": value} if name == "budget" else value
+    search = Side(desk.shelf.model(form.search).opens, form.way, settings, seed)
+    live.check(search, task)
+    return single, search
+
+
+def drawn(desk: Desk, form: Form) -> Problem:
+    """A random test problem of the task."""
+    return task_of(desk, form).problems("test", 1, secrets.randbelow(SEEDS))[0]
+
+
+def examples(desk: Desk) -> list[Problem]:
+    """Test problems of the tasks that the models here were tuned on, and of the first task.
+
+    They are the same every time. To draw one can take seconds, so no other task is asked.
+    """
+    tuned = [model.task for model in desk.shelf.models().values() if model.task]
+    tasks = {task.name: task for task in reversed(tuned)}
+    found: list[Problem] = []
+    for name in list(dict.fromkeys([*reversed(tasks), *TASKS.names()[:1]]))[:TASKS_SHOWN]:
+        try:
+            task = tasks.get(name) or get_task(name)
+            found += task.up_to("test", 1 if found else EXAMPLES, 0)
+        except Exception:  # its file is gone, or it is another's and broken: the page opens
+            continue
+    return found
+
+
+def batch_of(desk: Desk, form: Form, task: Task, count: Any) -> list[Problem]:
+    """So many test problems, or all if there are fewer, drawn from the form's seed."""
+    most = bounded(count, desk.say("batch.count"), 1, MOST_PROBLEMS, desk.say)
+    return task.up_to("test", most, int(form.seed))

@@ -1,0 +1,130 @@
+"""What the tabs share: models and runs, engines, words, and who may be stopped."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from threading import Event, Lock
+from typing import Any
+
+import gradio as gr
+
+from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web.cards import notice
+from ltf_lite.app.web.shelf import Shelf
+from ltf_lite.app.web.words import Say
+from ltf_lite.core.errors import LtfError, UsageError
+
+
+def choice(choices: Sequence[Any], **options: Any) -> gr.Dropdown:
+    """A list to choose from; what isn't in it is answered by the tab, in a sentence of its own."""
+    box = gr.Dropdown(choices, **options)
+    box.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return box
+
+
+@dataclass
+class Tickets:
+    """Who has something running, by session, so that Stop and leaving the page reach it.
+
+    A ticket is made by the click and not by what the click starts, which may wait in the queue:
+    whoever waits there can be stopped too.
+    """
+
+    held: dict[str, Event] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def begin(self, who: str | None) -> None:
+        """A new ticket; what the session had running is stopped."""
+        with self.lock:
+            self._stop(who)
+            self.held[who or ""] = Event()
+
+    def of(self, who: str | None) -> Event:
+        """The session's ticket; a new one where it comes without a click."""
+        with self.lock:
+            return self.held.setdefault(who or "", Event())
+
+    def stop(self, who: str | None) -> None:
+        with self.lock:
+            self._stop(who)
+
+    def leave(self, who: str | None) -> None:
+        """The session is over: what it had running is stopped, and it is forgotten."""
+        with self.lock:
+            self._stop(who)
+            self.held.pop(who or "", None)
+
+    def end(self, who: str | None, ticket: Event) -> None:
+        """Give a ticket back when its work is over."""
+        with self.lock:
+            if self.held.get(who or "") is ticket:
+                del self.held[who or ""]
+
+    def _stop(self, who: str | None) -> None:
+        if ticket := self.held.get(who or ""):
+            ticket.set()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything a tab works with."""
+
+    shelf: Shelf
+    pool: Pool
+    say: Say
+    tickets: Tickets = field(default_factory=Tickets)
+
+
+def sentence(error: Exception, say: Say) -> str:
+    """An error for the page: our own sentence, or that something failed; the log has the rest."""
+    if isinstance(error, LtfError):
+        return str(error)
+    logging.getLogger("ltf_lite.app").error("a request failed", exc_info=error)
+    return say("failed", kind=type(error).__name__)
+
+
+def answered(
+    handler: Callable[..., Any], blank: Callable[[str], Any], say: Say
+) -> Callable[..., Any]:
+    """A handler whose every exception becomes what `blank` makes of a notice."""
+
+    @wraps(handler)
+    def safe(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except Exception as error:
+            return blank(notice(sentence(error, say)))
+
+    return safe
+
+
+def streamed(
+    handler: Callable[..., Iterator[Any]], blank: Callable[[str], Any], say: Say
+) -> Callable[..., Iterator[Any]]:
+    """`answered` for a handler that yields."""
+
+    @wraps(handler)
+    def safe(*args: Any) -> Iterator[Any]:
+        try:
+            yield from handler(*args)
+        except Exception as error:
+            yield blank(notice(sentence(error, say)))
+
+    return safe
+
+
+def bounded(value: Any, name: str, low: int, high: int, say: Say) -> int:
+    """A whole number within bounds from whatever the page sent; raises UsageError."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value != int(value) or not low <= value <= high:
+        shown = repr(value)[:40]
+        raise UsageError(say("bounds", name=name, low=f"{low:,}", high=f"{high:,}", value=shown))
+    return int(value)
+
+
+def who(request: gr.Request | None) -> str | None:
+    return request.session_hash if request else None

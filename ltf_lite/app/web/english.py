@@ -1,0 +1,140 @@
+"""Everything the app says, in English. Pictures, reasoners and tasks have their own words."""
+
+from ltf_lite.report.figures.drawing import WORDS as FIGURE
+from ltf_lite.report.tree.svg import WORDS as TREE
+
+WORDS = {
+    **{f"figure.{word}": text for word, text in FIGURE.items()},
+    **{f"tree.{word}": text for word, text in TREE.items()},
+    "title": "ltf_lite: search and single pass, side by side",
+    "subtitle": (
+        "A language model solves more when it may **search**: try many ways and keep the best. "
+        "That costs many times the time of one answer. ltf_lite trains a model on what search "
+        "found, so that it answers **at once**. Here you can watch both."
+    ),
+    "failed": "Something failed ({kind}); the log of the app says more.",
+    "bounds": "{name} must be a whole number from {low} to {high}, not {value}",
+    "too_long": "a problem may have {most} characters at most",
+    "no_task": "there is no such task here; there are {tasks}",
+    "no_way": "there is no such search here; there are {ways}",
+    "refresh": "Refresh",
+    "stop": "Stop",
+    # Compare
+    "tab.compare": "Compare",
+    "compare.intro": (
+        "Type a problem of a task, or draw one. The single pass writes one solution and is done; "
+        "the search explores. The task's verifier checks both."
+    ),
+    "compare.button": "Compare",
+    "task": "Task",
+    "problem": "Problem",
+    "draw": "Draw a problem",
+    "example": "{task}: {problem}",
+    "seed": "Seed",
+    "single.title": "Single pass",
+    "single.model": "Model of the single pass",
+    "single.empty": "One answer, written token by token, appears here.",
+    "search.title": "Search",
+    "search.model": "Model of the search",
+    "search.way": "Search",
+    "search.empty": "The tree of the search grows here.",
+    "way.self-consistency": "Self-consistency (most frequent answer)",
+    "way.best-of-n": "Best of n (the model's likeliest)",
+    "way.oracle": "Best of n (the verifier picks: upper bound)",
+    "slider.n": "Samples",
+    "slider.beam": "Beam",
+    "slider.iterations": "Iterations",
+    "slider.budget": "Most tokens",
+    "state.waiting": "waiting …",
+    "state.loading": "loading the model …",
+    "state.running": "running …",
+    "state.stopped": "stopped",
+    "state.done": "done",
+    "state.failed": "failed:",
+    "verdict.solved": "Solved",
+    "verdict.not_solved": "Not solved:",
+    "verdict.nothing": "no answer was given.",
+    "verdict.step": "step {step}, “{line}”, loses it.",
+    "verdict.missing": "step {step} is missing.",
+    "step.fatal": "← lost here",
+    "step.missing": "← missing",
+    "metric.seconds": "time",
+    "metric.first_token": "first token after",
+    "metric.speed": "tokens a second",
+    "metric.tokens": "tokens",
+    "metric.calls": "engine calls",
+    "metric.paths": "right paths",
+    "metric.paths_of": "{right} of {paths}",
+    "ratio.sentence": "The search took {times} times as long as the single pass.",
+    "ratio.both": "Both solved the problem.",
+    "ratio.single": "Only the single pass solved it.",
+    "ratio.search": "Only the search solved it.",
+    "ratio.neither": "Neither solved it.",
+    "tree.as_text": "The tree as text ({n} nodes)",
+    "tree.nodes": "The searched tree, {n} nodes; scroll to see all",
+    "batch.title": "Compare on many problems",
+    "batch.intro": (
+        "Random test problems of the task, one after the other, each asked alone, with the models "
+        "and the search chosen above. Bands are 95 % intervals."
+    ),
+    "batch.count": "Problems",
+    "batch.button": "Compare on many",
+    "batch.waiting": "waiting for the first answers …",
+    "batch.none": "Stopped before the first problem was answered.",
+    # Runs
+    "tab.runs": "Runs",
+    "runs.intro": "What `ltf train` made: read from the records of each run.",
+    "runs.run": "Run",
+    "runs.none": "There is no run yet: the Train tab, or `ltf train tiny`, makes one.",
+    "runs.stages": "Stages",
+    "runs.stage": "stage",
+    "runs.status": "status",
+    "runs.time": "time",
+    "runs.memory": "peak memory",
+    "runs.no_results": "No results yet: the base is evaluated first, the tuned model at the end.",
+    "runs.curves": "Learning curves",
+    "runs.kinds": "What happened to the paths",
+    "runs.change": "Which failures went away, and which came",
+    "runs.report": "Open the report",
+    "runs.files": "Models to download (GGUF)",
+    "runs.no_files": "No GGUF file yet: it comes with the stage `export`.",
+    "status.waiting": "waiting",
+    "status.running": "running",
+    "status.done": "done",
+    "status.failed": "failed",
+    "status.stopped": "stopped",
+    # Train
+    "tab.train": "Train",
+    "train.intro": (
+        "Train a preset as a process of its own: it goes on when this page, or the app, is closed. "
+        "Stopped or killed, it goes on where it stopped."
+    ),
+    "train.preset": "Preset",
+    "train.start": "Start or go on",
+    "train.needs": "What it needs",
+    "train.started": "{preset} is being trained.",
+    "train.finished": "{preset} was trained before: nothing is left to do.",
+    "train.stopped": "{preset} was stopped. “Start or go on” goes on where it stopped.",
+    "train.never": "This preset was not run here yet.",
+    "train.working": "running, {done} of {total} stages done",
+    "train.idle": "not running, {done} of {total} stages done",
+    "train.left": "{left} left",
+    "train.log": "Log",
+    "train.no_presets": "There are no presets in ./presets.",
+    # Failures
+    "tab.failures": "Failures",
+    "failures.intro": (
+        "Failed paths that the search harvested, each with the step that lost it. These are what "
+        "the model is tuned to forget."
+    ),
+    "failures.kind": "Kind",
+    "failures.reasoner": "Reasoner",
+    "failures.step": "Fatal step",
+    "failures.page": "Page",
+    "failures.all": "all",
+    "failures.none": "No failures under this choice.",
+    "failures.total": "{total} failed paths, page {page} of {pages}",
+    "failures.saving": "A step that would have saved it: {step}",
+    "failures.by": "{reasoner}; {tokens} tokens",
+    "failures.skipped": "These files can't be read and were left out: {files}",
+}

@@ -1,0 +1,146 @@
+"""Which models and runs the app may touch: what lies in its folder of runs, and what it was given.
+
+Everything is found by looking and then chosen by the name under which it was found. A name from
+outside is only compared with those names and never made into a path, so that `..`, an absolute path
+or a link that leads out can't name anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from ltf_lite.core.errors import LtfError, UsageError
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.engines import TINY_BASE, EngineError, resolve
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.run import jobs
+from ltf_lite.tasks import Task
+
+T = TypeVar("T")
+REPORT = ("index.html", "results.csv")  # files of a run's report that a browser may have
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that may be chosen.
+
+    `name` is how it is chosen, `opens` what `open_engine` takes, `task` what it was tuned on, with
+    the settings of its run, where that is known.
+    """
+
+    name: str
+    opens: str
+    tuned: bool = False
+    task: Task | None = None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The folder of runs, and models named when the app was started: files, folders, addresses."""
+
+    runs: Path
+    given: tuple[str, ...] = ()
+
+    def run_folders(self) -> dict[str, Path]:
+        """Name → folder of every run directly in the folder of runs, the latest first."""
+        return {folder.name: folder for folder in jobs.runs_in(self.runs)}
+
+    def run(self, name: str) -> Path:
+        """The folder of a run; raises UsageError if there is no such run."""
+        return _choose(self.run_folders(), name, "run")
+
+    def models(self) -> dict[str, Model]:
+        """Name → model: tuned ones first, those of the latest run before others, then bases."""
+        found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
+        for given in self.given:
+            folder = Path(given)
+            if RunFolder(folder).manifest.is_file():
+                found += self._of_run(folder)
+            elif folder.is_dir() and not (folder / "config.json").is_file():
+                files = _inside(folder, folder, "*.gguf")
+                found += [Model(str(file), str(file)) for file in files]
+            else:
+                found.append(Model(given, given))
+        found.sort(key=lambda model: not model.tuned)
+        found.append(Model(TINY_BASE, TINY_BASE))
+        return {model.name: model for model in found}
+
+    def model(self, name: str) -> Model:
+        """The model of that name; raises UsageError if there is none."""
+        return _choose(self.models(), name, "model")
+
+    def ggufs(self, run: str) -> dict[str, Path]:
+        """Name → GGUF file of a run; raises UsageError if there is no such run."""
+        folder = self.run(run)
+        return {file.name: file for file in _inside(folder, RunFolder(folder).gguf, "*.gguf")}
+
+    def gguf(self, run: str, name: str) -> Path:
+        """A GGUF file of a run; raises UsageError if there is none."""
+        return _choose(self.ggufs(run), name, "GGUF file")
+
+    def reports(self, run: str) -> dict[str, Path]:
+        """Name → file of a run's report; raises UsageError if there is no such run."""
+        folder = self.run(run)
+        report = RunFolder(folder).report
+        found = [file for name in REPORT for file in _inside(folder, report, name)]
+        return {file.name: file for file in found}
+
+    def report(self, run: str, name: str) -> Path:
+        """A file of a run's report; raises UsageError if there is none."""
+        return _choose(self.reports(run), name, "report")
+
+    def _of_run(self, folder: Path) -> Iterator[Model]:
+        """The GGUF files of a run, the smallest first, then its merged model."""
+        run = RunFolder(folder)
+        if not run.manifest.is_file():
+            return
+        task = _tuned_on(folder, run.manifest.stat().st_mtime_ns)
+        if task is None:
+            return
+        files = sorted(_inside(folder, run.gguf, "*.gguf"), key=lambda f: f.stat().st_size)
+        for file in files:
+            yield Model(f"{folder.name}/{file.name}", str(file), True, task)
+        for config in _inside(folder, run.model, "config.json"):
+            yield Model(f"{folder.name}/{run.model.name}", str(config.parent), True, task)
+
+
+@lru_cache(maxsize=256)
+def _tuned_on(folder: Path, changed: int) -> Task | None:
+    """The task of a run, read once as long as its manifest stays the same; None if it has none."""
+    try:
+        return Run.load(folder).preset.task
+    except (LtfError, OSError, ValueError, KeyError):
+        return None
+
+
+def _inside(root: Path, folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern that really lie in `root`, whatever links say."""
+    real = root.resolve()
+    return [
+        file
+        for file in sorted(folder.glob(pattern))
+        if file.resolve().is_relative_to(real) and file.is_file()
+    ]
+
+
+def _choose(found: dict[str, T], name: object, what: str) -> T:
+    if isinstance(name, str) and name in found:
+        return found[name]
+    shown = repr(name[:80]) if isinstance(name, str) else "that"
+    raise UsageError(f"there is no {what} {shown} here: choose one of the list")
+
+
+def missing(given: Sequence[str]) -> str | None:
+    """Why the first model given at start that can't be one is none; None if all can."""
+    for name in given:
+        if RunFolder(Path(name)).manifest.is_file():
+            continue  # it may still be trained
+        try:
+            resolve(name)
+        except EngineError as error:
+            return str(error)
+    return None

@@ -1,0 +1,170 @@
+"""Progress bars with the time left; plain lines where the output is no terminal.
+
+Either is also recorded in a small file, for whoever watches from another process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+EVERY = 15.0  # seconds between lines where there is no terminal
+RECORDED = 1.0  # seconds between two records
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a bar is: `left` is seconds or None, `at` when that was, seconds of the epoch."""
+
+    title: str
+    done: int
+    total: int
+    note: str = ""
+    left: float | None = None
+    at: float = 0.0
+
+
+_record: Path | None = None  # where the bars of this process are recorded
+
+
+def say(text: str) -> None:
+    """A line for the person watching; the results of a command go to standard output, not this."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `7.4 s`, `3 min 20 s` or `2 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def record_to(file: Path | None) -> None:
+    """From now on, every bar of this process is recorded in this file (None: in none)."""
+    global _record
+    _record = file
+
+
+def recorded(file: Path) -> Progress | None:
+    """The progress that is recorded in a file; None where there is none, or half of one."""
+    try:
+        return TypeAdapter(Progress).validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def forget(file: Path) -> None:
+    """Remove a record and what a kill may have left half written of it."""
+    for each in (file, _half(file)):
+        with suppress(OSError):
+            each.unlink()
+
+
+@contextmanager
+def bar(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    """A bar of `total` units; the yielded function advances it by n and shows a note."""
+    with _shown(title, total, done) as show, _recorded(title, total, done) as record:
+
+        def advance(n: int = 1, note: str = "") -> None:
+            show(n, note)
+            record(n, note)
+
+        yield advance
+
+
+@contextmanager
+def _shown(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
+    if sys.stderr.isatty():
+        with _terminal(title, total, done) as advance:
+            yield advance
+    else:
+        yield _lines(title, total, done)
+
+
+@contextmanager
+def _recorded(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
+    """Record the beginning, the end, and once a second in between."""
+    began = written = time.monotonic()
+    first, last = done, ""
+
+    def write(left: float | None) -> None:
+        if _record is not None:
+            now = Progress(title, done, total, last, left, time.time())
+            replace_quietly(_record, asdict(now))
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal done, last, written
+        done, last, now = done + n, note, time.monotonic()
+        if now - written >= RECORDED or done >= total:
+            written = now
+            write((now - began) / (done - first) * max(0, total - done) if done > first else None)
+
+    write(None)
+    try:
+        yield advance
+    finally:
+        write(0.0 if done >= total else None)
+
+
+def replace_quietly(file: Path, facts: dict[str, object]) -> None:
+    """Write a small JSON file anew, unless it can't be written; `forget` removes it."""
+    half = _half(file)
+    with suppress(OSError):  # a full disk must not end the work that is only watched
+        half.write_text(json.dumps(facts), encoding="utf-8")
+        os.replace(half, file)
+
+
+def _half(file: Path) -> Path:
+    return file.with_name(file.name + ".tmp")
+
+
+@contextmanager
+def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, completed=done, note="")
+        yield lambda n=1, note="": progress.update(task, advance=n, note=note)
+
+
+def _lines(title: str, total: int, done: int) -> Callable[..., None]:
+    began = shown = time.monotonic()
+    first = done
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal done, shown
+        done += n
+        now = time.monotonic()
+        if now - shown < EVERY and done < total:
+            return
+        shown = now
+        left = (now - began) / max(1, done - first) * (total - done)
+        tail = f", {duration(left)} left" if done < total else f" in {duration(now - began)}"
+        say(f"  {title}: {done}/{total}{tail}{', ' + note if note else ''}")
+
+    return advance

@@ -1,0 +1,271 @@
+"""A GGUF file opened with llama.cpp: its tokens, its metadata, and a KV cache of many sequences.
+
+One sequence of the cache holds the last prompt: what the next prompt has in common with it is not
+computed again, and the sequences that continue it share its cells.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as lc
+import numpy as np
+
+from ltf_lite.engines.base import EngineError, Listener, Stopped, check, common
+from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect
+from ltf_lite.engines.dialect import dialect as named
+from ltf_lite.engines.llama.check import check_gguf
+
+CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
+CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
+BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
+SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
+MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
+ERROR = 4  # ggml's log level
+ABORTED = 2  # llama_decode's code
+ATTENTION = 0.05  # seconds between looks at whether a forward pass has to end
+
+Entry = tuple[int, int, int, bool]  # token, position, sequence, whether its logits are wanted
+
+# What llama.cpp asks before each operation, whether to end a pass: strlen of a flag. A function
+# written in Python would wait for the interpreter's lock there, hundreds of times a token, and made
+# a small model twenty times slower beside a busy thread.
+_IS_NOT_EMPTY: Any = ctypes.cast(
+    ctypes.CDLL("msvcrt" if os.name == "nt" else None).strlen, lc.ggml_abort_callback
+)
+
+_errors: list[str] = []  # what llama.cpp complained of while it loaded a file
+
+
+@lc.llama_log_callback
+def _quiet(level: int, text: bytes, _data: Any) -> None:
+    """llama.cpp's log, kept to its errors; the module holds the reference that C code needs."""
+    if level == ERROR and len(_errors) < 100:
+        _errors.append(text.decode("utf-8", "replace").strip())
+
+
+def silence() -> None:
+    """Keep llama.cpp's log off the screen."""
+    lc.llama_log_set(_quiet, ctypes.c_void_p(0))
+    _errors.clear()
+
+
+def load(path: str | Path) -> Any:
+    """llama.cpp's model of a GGUF file; raises EngineError with one sentence that names it."""
+    check_gguf(path)
+    silence()
+    lc.llama_backend_init()
+    model = lc.llama_model_load_from_file(os.fsencode(path), lc.llama_model_default_params())
+    if not model:
+        said = [e.split("error loading model: ")[1] for e in _errors if "error loading model" in e]
+        reason = f": {said[0]}" if said else ""
+        raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{reason}")
+    return model
+
+
+class LlamaContext:
+    """Sequences 0 … `sequences` - 1 of a cache, and the one that holds the last prompt.
+
+    `context` is the most tokens a sequence may have, `cells` what all of them together may; `held`
+    are the last prompt's ids.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        context: int | None,
+        threads: int | None,
+        exact: bool,
+        sequences: int,
+    ) -> None:
+        if not 1 <= sequences <= MAX_SEQUENCES:
+            raise EngineError(f"sequences must be 1 to {MAX_SEQUENCES}, not {sequences}")
+        self._path, self._model = str(path), load(path)
+        self.context = min(context or CONTEXT, lc.llama_model_n_ctx_train(self._model))
+        self.cells = min((sequences + 1) * self.context, max(CELLS, 2 * self.context))
+        self.sequences = sequences
+        wanted = self._parameters(threads, exact)
+        self._ctx = lc.llama_init_from_model(self._model, wanted)
+        if not self._ctx:
+            lc.llama_model_free(self._model)
+            raise EngineError(
+                f"no memory for {self.cells} tokens of context of {str(path)!r} (give a smaller "
+                "context or fewer sequences)"
+            )
+        self._vocab: Any = lc.llama_model_get_vocab(self._model)
+        self._width = lc.llama_vocab_n_tokens(self._vocab)
+        self._memory: Any = lc.llama_get_memory(self._ctx)
+        self._batch = _Batch()
+        self._stop: Any = ctypes.create_string_buffer(2)  # a text that is not empty once it is said
+        lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
+        self.held: list[int] = []
+        self._pieces: dict[int, bytes | None] = {}
+
+    def _parameters(self, threads: int | None, exact: bool) -> Any:
+        threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
+        wanted = lc.llama_context_default_params()
+        wanted.n_ctx = self.cells
+        wanted.n_batch = wanted.n_ubatch = BATCH
+        wanted.n_seq_max = self.sequences + 1
+        wanted.kv_unified = True
+        # llama.cpp tells passes of one token from passes of many, and so does what pays off.
+        small = lc.llama_model_n_params(self._model) < SMALL
+        wanted.n_threads, wanted.n_threads_batch = 1 if small else threads, threads
+        if exact:
+            wanted.type_k = wanted.type_v = lc.GGML_TYPE_F32
+            wanted.flash_attn_type = lc.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        return wanted
+
+    def close(self) -> None:
+        """Give the memory back; to be called once."""
+        lc.llama_free(self._ctx)
+        lc.llama_model_free(self._model)
+
+    def metadata(self, key: str) -> str | None:
+        """The file's metadata under a key, as text; None where it has none."""
+        room: Any = ctypes.create_string_buffer(4096)
+        size = lc.llama_model_meta_val_str(self._model, key.encode(), room, len(room))
+        return room.value.decode("utf-8", "replace") if size >= 0 else None
+
+    def dialect(self) -> Dialect:
+        """What the file says it speaks, few-shot where it does not say; raises EngineError."""
+        return named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")
+
+    # -- text and tokens ---------------------------------------------------------------------
+
+    def encode(self, text: str, begin: bool) -> list[int]:
+        """Token ids, special tokens recognised; `begin` puts BOS first where the file asks for it.
+
+        Where the file does not say, llama.cpp decides by the kind of pre-tokenizer.
+        """
+        raw = text.encode("utf-8", "replace")
+        room = (lc.llama_token * (len(raw) + 1))()
+        size = lc.llama_tokenize(self._vocab, raw, len(raw), room, len(room), False, True)
+        bos = begin and lc.llama_vocab_get_add_bos(self._vocab)
+        return ([int(lc.llama_vocab_bos(self._vocab))] if bos else []) + list(room[:size])
+
+    def piece(self, token: int) -> bytes | None:
+        """The bytes of a token; None where it ends the generation."""
+        if token not in self._pieces:
+            ends = lc.llama_vocab_is_eog(self._vocab, token)
+            self._pieces[token] = None if ends else self._bytes(token)
+        return self._pieces[token]
+
+    def _bytes(self, token: int) -> bytes:
+        """(llama_detokenize would "clean" blanks before signs away.)"""
+        size, room = 64, ctypes.create_string_buffer(64)
+        for _ in range(2):
+            size = lc.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)
+            if size >= 0:
+                break
+            room = ctypes.create_string_buffer(-size)
+        return room.raw[:size]
+
+    # -- the cache ---------------------------------------------------------------------------
+
+    def decode(self, entries: Sequence[Entry]) -> np.ndarray:
+        """Run entries, any number of them; raises EngineError.
+
+        Returns logits (entries wanted, vocabulary), float32, to be read before the next call.
+        """
+        if len(entries) <= BATCH:
+            return self._pass(entries)
+        parts = range(0, len(entries), BATCH)
+        return np.concatenate([self._pass(entries[at : at + BATCH]).copy() for at in parts])
+
+    @contextmanager
+    def stoppable(self, listener: Listener | None) -> Iterator[None]:
+        """Have a listener end even a forward pass that is under way, by Stopped."""
+        if listener is None:
+            yield
+            return
+        check(listener)
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(ATTENTION):
+                if listener.stopped():
+                    self._stop.value = b"!"
+                    return
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
+            self._stop.value = b""
+
+    def _pass(self, entries: Sequence[Entry]) -> np.ndarray:
+        self._batch.fill(entries)
+        code = ABORTED if self._stop.value else lc.llama_decode(self._ctx, self._batch.c)
+        if code == ABORTED:
+            raise Stopped
+        if code:
+            raise EngineError(f"llama.cpp failed on a batch of {len(entries)} tokens (code {code})")
+        rows = sum(wanted for *_, wanted in entries)
+        if not rows:
+            return np.empty((0, self._width), np.float32)
+        return np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
+
+    def begin(self, sequence: int, ids: list[int]) -> list[Entry]:
+        """Have an empty sequence share what the held prompt has of this one.
+
+        Returns the entries to run for the rest, one at least: the last, whose logits are wanted.
+        """
+        same, last = min(common(ids, self.held), len(ids) - 1), len(ids) - 1
+        self.share(self.sequences, sequence, same)
+        return [(ids[i], i, sequence, i == last) for i in range(same, len(ids))]
+
+    def hold(self, sequence: int, ids: list[int]) -> None:
+        """Have the cache hold the prompt that a sequence begins with."""
+        lc.llama_memory_seq_rm(self._memory, self.sequences, -1, -1)
+        self.share(sequence, self.sequences, len(ids))
+        self.held = ids
+
+    def share(self, source: int, sequence: int, length: int) -> None:
+        """Have an empty sequence begin with the first tokens of another."""
+        lc.llama_memory_seq_cp(self._memory, source, sequence, 0, length)
+
+    def drop(self, sequence: int) -> None:
+        """Free a sequence's cells."""
+        lc.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def clear(self) -> None:
+        """Free all cells, after a call that failed half-way."""
+        lc.llama_memory_clear(self._memory, False)
+        self.held = []
+
+
+class _Batch:
+    """llama.cpp's batch `c` over arrays of ours, each entry in one sequence."""
+
+    def __init__(self) -> None:
+        self.token, self.position, self.sequence = np.zeros((3, BATCH), np.int32)
+        self.wanted = np.zeros(BATCH, np.int8)
+        self._one = np.ones(BATCH, np.int32)
+        self._places = self.sequence.ctypes.data + 4 * np.arange(BATCH, dtype=np.uint64)
+        self.c = lc.llama_batch()
+        kinds: dict[str, Any] = {field[0]: field[1] for field in lc.llama_batch._fields_}
+        for name, array in (
+            ("token", self.token),
+            ("pos", self.position),
+            ("n_seq_id", self._one),
+            ("seq_id", self._places),
+            ("logits", self.wanted),
+        ):
+            setattr(self.c, name, ctypes.cast(array.ctypes.data, kinds[name]))
+
+    def fill(self, entries: Sequence[Entry]) -> None:
+        """Put entries in, at most BATCH."""
+        n = self.c.n_tokens = len(entries)
+        self.token[:n], self.position[:n], self.sequence[:n], self.wanted[:n] = zip(
+            *entries, strict=True
+        )

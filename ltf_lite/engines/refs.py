@@ -1,0 +1,135 @@
+"""What a model reference means: a preset's base, `--model`, the app's choice, all decided here.
+
+`tiny-base` is the embedded base, `http://HOST:PORT/v1#NAME` a server's model, `ENGINE:REST` what a
+named engine makes of the rest. A path is a GGUF file, a model folder or a run's folder. Anything
+else is a name on the Hugging Face Hub.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.plugin import ENGINES
+
+TINY_BASE = "tiny-base"
+MAGIC = b"GGUF"
+# What a reference can be, besides the name of an engine.
+KINDS = {
+    "folder": "a model folder",
+    "gguf": "a GGUF file",
+    "server": "a server",
+    "hub": "a name on the Hugging Face Hub",
+}
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model: `given` is how it was named, `place` where it is: a path, an address, a hub name.
+
+    `kind` is one of KINDS, or the engine that the reference names. `run` is the run that the model
+    came out of, where the run's folder was given.
+    """
+
+    given: str
+    kind: str
+    place: str
+    run: RunFolder | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether the model is a file or a folder of this machine."""
+        return Path(self.place).exists()
+
+
+def resolve(model: str | Path) -> ModelRef:
+    """What a reference means; raises EngineError with a sentence for what it cannot be."""
+    given = str(model)
+    if given == TINY_BASE:
+        return ModelRef(given, "folder", str(files("ltf_lite") / "tiny" / "weights"))
+    if given.startswith(("http://", "https://")):
+        return ModelRef(given, "server", given)
+    engine, colon, rest = given.partition(":")
+    if colon and engine in ENGINES.names():
+        return _named(given, engine, rest)
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return _folder(given, path)
+    if path.is_file():
+        return _file(given, path)
+    if given.lower().endswith(".gguf"):
+        raise EngineError(f"there is no GGUF file {given!r}: is the path right?")
+    if _looks_like_path(given):
+        raise EngineError(
+            f"there is no model {given!r}: name a GGUF file, a model folder or a run's folder"
+        )
+    return ModelRef(given, "hub", given)
+
+
+def model_path(model: str | Path) -> str:
+    """The folder or hub name of a base that transformers can load; raises EngineError."""
+    ref = resolve(model)
+    if ref.kind not in ("folder", "hub"):
+        what = KINDS.get(ref.kind, f"for the engine {ref.kind}")
+        raise EngineError(
+            f"a base must be a model folder or a name on the Hub, and {ref.given!r} is {what}"
+        )
+    return ref.place
+
+
+def _named(given: str, engine: str, rest: str) -> ModelRef:
+    """`ENGINE:REST`: an engine that opens references finds what the rest means."""
+    opens = ENGINES.get(engine).opens
+    if not opens:
+        return ModelRef(given, engine, rest)
+    ref = resolve(rest)
+    if ref.kind not in opens:
+        wanted = " or ".join(KINDS[kind] for kind in opens)
+        what = KINDS.get(ref.kind, f"for the engine {ref.kind}")
+        raise EngineError(f"the engine {engine} opens {wanted}, and {rest!r} is {what}")
+    return ModelRef(given, engine, ref.place, ref.run)
+
+
+def _looks_like_path(text: str) -> bool:
+    """Whether a text that names nothing here was meant as a path, not as a name on the Hub."""
+    return text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text
+
+
+def _file(given: str, path: Path) -> ModelRef:
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        raise EngineError(f"cannot read the model file {given!r}: {error.strerror}") from error
+    if magic != MAGIC and path.suffix.lower() != ".gguf":
+        raise EngineError(
+            f"{given!r} is no model: a file must be GGUF, and this one begins with {magic!r}"
+        )
+    return ModelRef(given, "gguf", str(path))
+
+
+def _folder(given: str, path: Path) -> ModelRef:
+    if (path / "config.json").is_file():
+        return ModelRef(given, "folder", str(path))
+    run = RunFolder(path)
+    if run.manifest.is_file():
+        return _tuned(given, run)
+    if (path / "adapter_config.json").is_file():
+        raise EngineError(
+            f"{given!r} is a LoRA adapter, not a whole model: name the run's folder, or its model/"
+        )
+    return ModelRef(given, "folder", str(path))  # what it lacks is said where it is opened
+
+
+def _tuned(given: str, run: RunFolder) -> ModelRef:
+    """The tuned model of a run: its smallest GGUF file, else its merged weights."""
+    found = [file for file in run.gguf.glob("*.gguf") if not file.name.startswith(".")]
+    if found:
+        smallest = min(found, key=lambda file: (file.stat().st_size, file.name))
+        return ModelRef(given, "gguf", str(smallest), run)
+    if (run.model / "config.json").is_file():
+        return ModelRef(given, "folder", str(run.model), run)
+    raise EngineError(f"the run {given!r} has no tuned model yet: `ltf train` goes on with it")

@@ -1,0 +1,52 @@
+"""Exporters: what is written beside the GGUF files for other programs. One file each."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltf_lite.core.plugins import Plugin, Registry
+from ltf_lite.tasks import Task
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a run has exported.
+
+    `folder` is where its files lie and where an exporter writes; `model` is the folder of the
+    merged 16-bit weights; `files` are the GGUF files by kind, f16 first. The model is asked in
+    `dialect`; `prompt` is one problem of `task` in it, `stop` are the strings that end an answer,
+    `room` is how many tokens one may have.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+    files: Mapping[str, Path]
+    task: Task
+    dialect: str
+    prompt: str
+    stop: tuple[str, ...]
+    room: int
+
+
+class Exporter(Plugin):
+    """Writes a run's model for another program; its fields are its settings.
+
+    `hint` is a line of the model card that says how to use what was written.
+    """
+
+    name: str
+
+    @abstractmethod
+    def write(self, exported: Exported) -> list[Path]:
+        """The files that it wrote into `exported.folder`; raises ExportError."""
+
+    def hint(self, exported: Exported) -> str:
+        """One line of Markdown for the model card, or nothing."""
+        return ""
+
+
+EXPORTERS: Registry[Exporter] = Registry("ltf_lite.export.formats", "exporter", Exporter)

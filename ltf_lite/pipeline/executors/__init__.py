@@ -1,0 +1,1 @@
+"""Executors: where the parts of a search are worked on."""

@@ -1,0 +1,130 @@
+"""A run as a process of its own: started, watched, stopped and resumed from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ltf_lite import presets
+from ltf_lite.core.errors import BELOW, DONE, LtfError
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.pipeline.run.folder import RunError
+from ltf_lite.pipeline.run.lock import make_writable, working
+from ltf_lite.pipeline.run.state import RunState, curves, last_words, runs_in, state
+
+BEGIN = 15.0  # seconds to wait for a process to begin its work
+GENTLE = 10.0  # seconds to end after SIGINT
+LOOK = 0.05  # seconds between two looks
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows, any signal ends a process at once
+
+
+def start(preset_name: str, runs: Path) -> RunState:
+    """Start or resume `ltf train` in runs/<preset>, to outlive this process; returns its `state`.
+
+    `preset_name` is a name or a YAML file. Returns when the process works, or ended well because
+    nothing was left to do. Raises RunError with a sentence if there is no such preset, the folder
+    can't be written, the run is being worked on, or the process fails at once.
+    """
+    try:
+        file, name = presets.find(preset_name), presets.load(preset_name).name
+    except LtfError as error:
+        raise RunError(str(error)) from error
+    folder = runs / name
+    make_writable(folder)
+    try:
+        with FileLock(RunFolder(folder).starting, timeout=2 * BEGIN):  # one at a time
+            return _begin(file, name, folder)
+    except Timeout:
+        raise RunError(f"{folder} is being started by another process") from None
+
+
+def _begin(file: Path, name: str, folder: Path) -> RunState:
+    pid = working(folder)
+    if pid is not None:
+        raise RunError(f"{folder} is being worked on already, by process {pid}: stop it, or wait")
+    log = RunFolder(folder).log
+    begun = log.stat().st_size if log.exists() else 0
+    process = _spawn(file, folder)
+    # One that takes longer still compares large files with what its manifest says of them.
+    _until(lambda: working(folder) == process.pid or process.poll() is not None, BEGIN)
+    if process.poll() not in (None, DONE, BELOW):
+        why = last_words(folder, begun) or f"its process ended with the code {process.poll()}"
+        raise RunError(f"{name} did not start: {why}")
+    return state(folder)
+
+
+def stop(folder: Path) -> None:
+    """End the process that works on a run, which a later `start` resumes; returns when it is gone.
+
+    Raises RunError if nothing works on it, or it can't be ended from here.
+    """
+    pid = working(folder)
+    if pid is None:
+        raise RunError(f"nothing is working on {folder}: there is nothing to stop")
+    # An interrupt is lost where it meets a callback of an import, so it is said twice.
+    gently = (signal.SIGINT, GENTLE / 2)
+    for signal_, patience in (gently, gently, (KILL, GENTLE)):
+        try:
+            if working(folder) == pid:
+                os.kill(pid, signal_)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            raise RunError(f"process {pid} works on {folder} and is another user's") from None
+        if _until(lambda: working(folder) != pid, patience):
+            # A zombie stays listed until its parent reaps it; do not wait for it.
+            _until(lambda: not _lives(pid), 1.0)
+            return
+    raise RunError(f"process {pid} works on {folder} and does not end")
+
+
+def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """`ltf train` in a session of its own, which no terminal and no end of ours reaches."""
+    command = [sys.executable, "-m", "ltf_lite", "train", f"--out={folder}", "--", str(preset)]
+    apart = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")  # what Windows has of sessions
+    try:
+        with open(RunFolder(folder).log, "ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                creationflags=sum(getattr(subprocess, flag, 0) for flag in apart),
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except OSError as error:
+        raise RunError(f"cannot start {folder.name}: {error.strerror or error}") from error
+    threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie stays
+    return process
+
+
+def _until(true: Callable[[], bool], patience: float) -> bool:
+    """Whether it became true in so many seconds."""
+    deadline = time.monotonic() + patience
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    if os.name == "nt":  # there, asking like this would interrupt it
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+__all__ = ["RunState", "curves", "runs_in", "start", "state", "stop", "working"]

@@ -1,0 +1,1 @@
+"""Sweeps: one search, many tunings, one table."""

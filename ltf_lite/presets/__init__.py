@@ -1,0 +1,15 @@
+"""Presets: one YAML file that says a whole run."""
+
+from ltf_lite.presets.loading import FOLDERS, PresetError, available, find, load, parse, reasoner
+from ltf_lite.presets.schema import Preset
+
+__all__ = [
+    "FOLDERS",
+    "Preset",
+    "PresetError",
+    "available",
+    "find",
+    "load",
+    "parse",
+    "reasoner",
+]

@@ -1,0 +1,218 @@
+"""The preset's schema: every section and setting of a run, with its bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from ltf_lite.core.plugins import Registry, Settings
+from ltf_lite.engines import resolve
+from ltf_lite.engines.dialect import Name as DialectName
+from ltf_lite.engines.dialect import asked_and_learnt
+from ltf_lite.engines.plugin import ENGINES
+from ltf_lite.export.formats import EXPORTERS
+from ltf_lite.reasoners import REASONERS, Reasoner, able
+from ltf_lite.reasoners.cot import CoT
+from ltf_lite.tasks import TASKS
+from ltf_lite.tuning.methods import METHODS
+
+if TYPE_CHECKING:
+    from ltf_lite.engines.plugin import EnginePlugin as AnyEngine
+    from ltf_lite.export.formats import Exporter as AnyExporter
+    from ltf_lite.reasoners import Reasoner as AnyReasoner
+    from ltf_lite.tasks import Task as AnyTask
+    from ltf_lite.tuning.settings import Tuning as AnyMethod
+else:
+    AnyTask, AnyReasoner = TASKS.any(), REASONERS.any()
+    AnyEngine, AnyMethod = ENGINES.any(default="torch"), METHODS.any(default="uft")
+    AnyExporter = EXPORTERS.any()
+
+
+def _plain(registry: Registry[Any], name: str) -> Any:
+    """The plugin of that name with its defaults."""
+    return registry.get(name).model_validate({})
+
+
+class ModelSection(Settings):
+    """The base, and the dialects in which it is asked and in which its tuned copy learns.
+
+    `base` is `tiny-base`, a directory or a hub name. Without `ask` and `learn` a base that says
+    what it speaks keeps that; any other is asked few-shot and learns zero-shot.
+    """
+
+    base: str
+    load_in_4bit: bool = False
+    ask: DialectName | None = None
+    learn: DialectName | None = None
+
+
+class ProblemsSection(Settings):
+    """How many problems each split has."""
+
+    train: int = Field(gt=0)
+    validation: int = Field(gt=0)
+    test: int = Field(gt=0)
+
+
+class NegativesSection(Settings):
+    """How the failures to forget are drawn: which groups in equal parts, how many beside a success.
+
+    `per_success` None takes all that `failures_per_problem` leaves.
+    """
+
+    balance: Literal["none", "kind", "reasoner", "kind_and_reasoner"] = "none"
+    per_success: float | None = Field(None, ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _has_parts(self) -> NegativesSection:
+        if self.balance != "none" and self.per_success is None:
+            raise ValueError("balance needs per_success: of all failures there are no equal parts")
+        return self
+
+
+class HarvestSection(Settings):
+    """Which harvested paths are trained on: at most so many a problem and side.
+
+    `reasoners` names those whose paths are taken at all (None: every one's), `successes` the most
+    successes over all problems.
+    """
+
+    reasoners: tuple[str, ...] | None = Field(None, min_length=1)
+    successes: int | None = Field(None, gt=0)
+    successes_per_problem: int = Field(4, gt=0)
+    failures_per_problem: int = Field(4, ge=0)
+    negatives: NegativesSection = NegativesSection()
+
+
+class ExportSection(Settings):
+    """The GGUF files besides f16, how parity is judged, and what else is written beside them."""
+
+    quantizations: tuple[Literal["q8_0", "q6_k", "q5_k_m", "q4_k_m"], ...] = ("q8_0",)
+    greedy_problems: int = Field(50, gt=0)
+    success_points: float = Field(2.0, gt=0)
+    also: tuple[AnyExporter, ...] = Field(
+        default_factory=lambda: (EXPORTERS.get("ollama").model_validate({}),)
+    )
+
+
+class Retention(Settings):
+    """What tuning must not forget: the least that is kept of each ability, relative to the base.
+
+    Measured on the first `problems` validation problems at every checkpoint. Rates must not fall
+    below their floor; `heldout_nll`, on the text file `heldout` (None: the one that comes with the
+    base), must not rise above its. `RetentionSection` adds a floor for each reasoner that grows a
+    tree with a model.
+    """
+
+    problems: int = Field(100, gt=0)
+    heldout: str | None = None
+    single_pass: float | None = Field(None, gt=0, le=10)
+    sample: float | None = Field(None, gt=0, le=10)
+    sibling: float | None = Field(None, gt=0, le=10)
+    heldout_nll: float | None = Field(None, gt=0, le=100)
+
+    def floors(self) -> dict[str, float]:
+        """Ability → floor, of those that have one."""
+        return self.model_dump(exclude={"problems", "heldout"}, exclude_none=True)
+
+
+TREES = tuple(
+    REASONERS.name_of(each) for each in REASONERS.all() if each.asks_model and each.grows_tree
+)
+_floor_of_a_tree: Any = (float | None, Field(None, gt=0, le=10))
+
+if TYPE_CHECKING:
+    RetentionSection = Retention
+else:
+    RetentionSection = create_model(
+        "RetentionSection",
+        __base__=Retention,
+        __doc__=Retention.__doc__,
+        **{name: _floor_of_a_tree for name in TREES if name not in Retention.model_fields},
+    )
+
+
+class BudgetsSection(Settings):
+    """Token budgets a problem at which single pass, samples and searches are compared.
+
+    Searches are asked the first `problems` test problems, None being all, at each budget.
+    """
+
+    tokens: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)
+    problems: int | None = Field(None, gt=0)
+
+
+class SweepSection(Settings):
+    """What `ltf sweep` tunes if it is not told: grids by name, each with values by setting."""
+
+    seeds: int = Field(1, gt=0, le=1000)
+    grids: dict[str, dict[str, list[Any]]] = Field(min_length=1)
+
+
+class Preset(Settings):
+    """A whole run; every random choice comes from `seed`.
+
+    `task`, `engine`, `tuning` and each of `search` and `evaluation` are plugins, ready for use.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    about: str = ""
+    seed: int = Field(0, ge=0)
+    threads: int | None = Field(None, gt=0)
+    task: AnyTask
+    model: ModelSection
+    problems: ProblemsSection
+    engine: AnyEngine = Field(default_factory=lambda: _plain(ENGINES, "torch"))
+    search: tuple[AnyReasoner, ...] = Field(min_length=1)
+    harvest: HarvestSection = HarvestSection()
+    tuning: AnyMethod
+    evaluation: tuple[AnyReasoner, ...] = Field(min_length=1)
+    budgets: BudgetsSection | None = None
+    retention: RetentionSection = RetentionSection()
+    sweep: SweepSection | None = None
+    export: ExportSection = Field(default_factory=ExportSection)
+
+    @property
+    def searched(self) -> dict[str, int]:
+        """Label of each reasoner of the search → how many training problems it is asked."""
+        most = self.problems.train
+        return {each.label: min(each.problems or most, most) for each in self.search}
+
+    @property
+    def dialects(self) -> tuple[str, str]:
+        """The dialects in which the base is asked and in which its tuned copy learns."""
+        model = self.model
+        return asked_and_learnt(resolve(model.base).place, model.ask, model.learn)
+
+    @field_validator("evaluation")
+    @classmethod
+    def _has_single_pass(cls, asked: tuple[Reasoner, ...]) -> tuple[Reasoner, ...]:
+        if not any(reasoner.single_pass for reasoner in asked):
+            raise ValueError("a run is judged by its single pass: add {name: cot, n: 1}")
+        return asked
+
+    @model_validator(mode="after")
+    def _can_work_on_the_task(self) -> Preset:
+        for reasoner in (*self.search, *self.evaluation):
+            able(reasoner, self.task)
+        return self
+
+    @model_validator(mode="after")
+    def _measures_its_floors(self) -> Preset:
+        names = {reasoner.name for reasoner in self.evaluation}
+        if any(isinstance(each, CoT) and not each.single_pass for each in self.evaluation):
+            names.add("sample")
+        for name in sorted({*TREES, "sample"} & self.retention.floors().keys() - names):
+            raise ValueError(f"retention.{name} needs such a reasoner among the evaluation's")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_what_it_harvests(self) -> Preset:
+        names = {reasoner.name for reasoner in self.search}
+        for name in self.harvest.reasoners or ():
+            if name not in names:
+                raise ValueError(
+                    f"harvest.reasoners: no {name} among the search ({', '.join(sorted(names))})"
+                )
+        return self

@@ -1,0 +1,136 @@
+"""What tuning learned and what it kept, checkpoint by checkpoint and at the end, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ltf_lite.evaluation.retention import HELDOUT_NLL, floors_of, retention
+from ltf_lite.evaluation.types import Abilities, Ability, Rate, Record
+from ltf_lite.report.tables.base import Cell, Table, cell, rate, share, without_empty
+from ltf_lite.tuning.types import LogLine, TuningResult, Validation
+
+
+def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
+    """Losses and validation at every checkpoint; `kept` is the step that was kept."""
+    head = (
+        "step",
+        "learning, nats a token",
+        "forgetting",
+        "learning rate",
+        "validation [95 %]",
+        "n",
+        "valid steps",
+        "training seconds",
+    )
+    rows = [
+        (
+            _step(line.step, kept),
+            cell(line.learning, "{:.4f}"),
+            cell(line.forgetting, "{:.4f}"),
+            cell(line.rate, "{:.2g}"),
+            _validated(line.validation),
+            cell(line.validation.n or None),
+            share(line.validation.valid_steps),
+            cell(line.seconds, "{:.1f}"),
+        )
+        for line in lines
+    ]
+    return without_empty(Table("curves", "Learning curves", head, rows))
+
+
+def _validated(found: Validation) -> Cell:
+    """The success on the validation problems."""
+    return rate(Rate(found.success, found.low, found.high, found.n))
+
+
+def _step(step: int, kept: int | None) -> Cell:
+    return Cell(step, f"{step} (kept)" if step == kept else f"{step}")
+
+
+def checkpoints_table(
+    base: Abilities, lines: Sequence[LogLine], floors: Mapping[str, float], kept: int | None
+) -> Table | None:
+    """Every ability over the base's at every checkpoint; None where none was measured.
+
+    `floors` are by kind of ability and relative to the base, a ceiling for the held-out NLL.
+    """
+    abilities = base.abilities
+    measured = [line for line in lines if line.validation.kept]
+    if not measured or not abilities:
+        return None
+    rows = [
+        (cell("base"), *(_value(one.kind, one.value) for one in abilities)),
+        *(_checkpoint(line, abilities, kept) for line in measured),
+    ]
+    if bounds := floors_of(abilities, floors):
+        rows.append(
+            (cell("floor"), *(cell(bounds.get(one.name), _bound(one.kind)) for one in abilities))
+        )
+    return Table(
+        "checkpoints",
+        "What every checkpoint kept of the base's abilities",
+        ("step", *(one.name for one in abilities)),
+        rows,
+        "On validation problems: the value, and in brackets how many times the base's it is. "
+        f"{HELDOUT_NLL} is in nats a token on a held-out text, and less is better.",
+    )
+
+
+def _checkpoint(line: LogLine, abilities: Sequence[Ability], kept: int | None) -> tuple[Cell, ...]:
+    found = line.validation
+    return (
+        _step(line.step, kept),
+        *(
+            _value(one.kind, found.abilities.get(one.name), found.kept.get(one.name))
+            for one in abilities
+        ),
+    )
+
+
+def _value(kind: str, value: float | None, ratio: float | None = None) -> Cell:
+    """The number of an ability, and how many times the base's it is."""
+    if value is None:
+        return cell(None)
+    shown = f"{value:.4f}" if kind == HELDOUT_NLL else f"{100 * value:.1f} %"
+    return Cell(value, shown if ratio is None else f"{shown} (×{ratio:.2f})")
+
+
+def _bound(kind: str) -> str:
+    return "at most ×{:.2f}" if kind == HELDOUT_NLL else "at least ×{:.2f}"
+
+
+def choice_sentence(result: TuningResult, floors: Mapping[str, float]) -> str:
+    """Which checkpoint was kept, and why."""
+    found = result.validation
+    solved = (
+        f"Kept: step {result.step}, with {100 * found.success:.1f} % of the validation problems"
+    )
+    if not floors:
+        return f"{solved}, the most of all checkpoints (of equals the later)."
+    if found.shortfall == 0:
+        return f"{solved}, the most of the checkpoints above every floor (of equals the later)."
+    return f"{solved}: no checkpoint is above every floor, and this one falls short the least."
+
+
+def retention_table(records: Sequence[Record], elsewhere: Sequence[Abilities]) -> Table | None:
+    """Every ability before and after tuning on the test problems; None where none is shared."""
+    found = retention(records, elsewhere)
+    if not found:
+        return None
+    return Table(
+        "retention",
+        "Before and after tuning, on the test problems",
+        ("reasoner", "ability", "base", "tuned", "tuned / base"),
+        [
+            (
+                cell(row.label),
+                cell(row.answer),
+                _value(row.kind, row.base),
+                _value(row.kind, row.tuned),
+                cell(row.ratio, "{:.2f}"),
+            )
+            for row in found
+        ],
+        "Rates, and where a held-out text was read its mean NLL in nats a token, where less is "
+        "better.",
+    )

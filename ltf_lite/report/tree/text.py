@@ -1,0 +1,126 @@
+"""A searched tree as text: every state with its value, the winning path marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+from rich.tree import Tree
+
+from ltf_lite.evaluation.naming import name_of
+from ltf_lite.reasoners import Node, Reasoner, Solution, Watch, path_to
+from ltf_lite.report.kinds import word_of
+from ltf_lite.tasks import Verdict
+from ltf_lite.tasks.contract import State
+
+GOOD, BAD = "green", "red"
+WIDEST = 8  # children of a node that are shown; the best of them
+LONGEST = 400  # characters of a text that are shown
+
+
+def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: str) -> None:
+    """Print a search's tree, growing where the output is a terminal, and what it came to."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            solution = search(lambda _, tree: live.update(render(tree, title), refresh=True))
+            live.update(render(solution.tree, title, chosen_node(solution)), refresh=True)
+    else:
+        solution = search(None)
+        console.print(render(solution.tree, title, chosen_node(solution)), soft_wrap=True)
+    console.print(summary(solution, reasoner))
+
+
+def summary(solution: Solution, reasoner: Reasoner) -> str:
+    """What a search came to: its answer, whether any path was right, and what it cost."""
+    lines, title = [], reasoner.title or reasoner.name
+    for choice, index in solution.choices.items():
+        name = name_of(choice, title, reasoner.settings())
+        if index is not None:
+            verdict = solution.attempts[index].verdict
+            lines.append(f"{name}: {verdict.message if verdict.correct else _wrong(verdict)}")
+        elif choice.kind not in ("oracle", "sample"):
+            lines.append(f"{name}: no answer")
+    right = sum(attempt.verdict.correct for attempt in solution.attempts)
+    lines.append(f"oracle: {right} of {len(solution.attempts)} paths are right")
+    cost = f"{solution.tokens} tokens, {solution.seconds:.2f} s in the model"
+    lines.append(f"{len(solution.tree)} nodes, {cost}")
+    return "\n".join(lines)
+
+
+def _wrong(verdict: Verdict) -> str:
+    return f"not solved ({word_of(verdict.kind or '', {})}): {verdict.message}"
+
+
+def plain(state: State) -> str:
+    """A state that is a sequence, as a person reads it."""
+    parts = state if isinstance(state, tuple | list) else [state]
+    return " ".join(map(str, parts))
+
+
+def chosen_node(solution: Solution) -> int | None:
+    """The node where the reasoner's own answer ends; None if it chose nothing."""
+    picks = [index for index in solution.choices.values() if index is not None]
+    return solution.attempts[picks[0]].node if picks else None
+
+
+def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:
+    """The tree for rich; `chosen` is the node whose path is marked."""
+    children: dict[int, list[int]] = {}
+    for index, node in enumerate(tree):
+        if node.parent is not None:
+            children.setdefault(node.parent, []).append(index)
+    marked: dict[int, str] = {}
+    if chosen is not None:
+        verdict = tree[chosen].verdict
+        colour = GOOD if verdict is not None and verdict.correct else BAD
+        marked = dict.fromkeys(path_to(tree, chosen), f"bold {colour}")
+    top = Tree(Text(title, style="bold"))
+    _grow(top, tree, children, marked)
+    return top
+
+
+def _grow(
+    top: Tree, tree: Sequence[Node], children: dict[int, list[int]], marked: dict[int, str]
+) -> None:
+    branches = [(0, top)]  # no recursion: a path may have more steps than Python has frames
+    for index, branch in branches:
+        own = sorted(
+            children.get(index, []),
+            key=lambda k: (k in marked, tree[k].visits, tree[k].value or 0.0),
+            reverse=True,
+        )
+        for child in own[:WIDEST]:
+            branches.append((child, branch.add(_label(tree[child], marked.get(child, "")))))
+        if len(own) > WIDEST:
+            branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
+
+
+def printable(text: str) -> str:
+    """What a model wrote, safe to show: no control characters, half characters or novels."""
+    cut = text[:LONGEST] + "…" if len(text) > LONGEST else text
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
+
+
+def _label(node: Node, style: str) -> Text:
+    """Step, value and visits, and how the path ended, in words as well as in colour.
+
+    A `style` marks the path of the answer.
+    """
+    label = Text.assemble((printable(node.text) or "(nothing)", style))
+    facts = []
+    if node.value is not None:
+        facts.append(f"value {node.value:.3f}")
+    if node.visits:
+        facts.append(f"visits {node.visits}")
+    if facts:
+        label.append(f"  {', '.join(facts)}", style="dim")
+    if node.verdict is not None:
+        right = node.verdict.correct
+        ending = "✓ correct" if right else f"✗ {word_of(node.verdict.kind or '', {})}"
+        label.append(f"  {ending}", style=GOOD if right else BAD)
+    if style and node.verdict is not None:
+        label.append("  ← the answer", style="bold")
+    return label

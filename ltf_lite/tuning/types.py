@@ -1,0 +1,127 @@
+"""What tuning writes down: how a checkpoint did, a line of the log, the result of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How a checkpoint did on the validation problems.
+
+    `success` is the rate of its single pass on `n` problems, with its 95 % interval; `valid_steps`
+    is the share of steps that are legal and right, None where the task has no steps to check.
+    `abilities` has the number of each, `kept` that over the base's, None where the base has 0.
+    `shortfall` is by how much the worst ability misses its floor, 0 where none does.
+    """
+
+    success: float
+    low: float = 0.0
+    high: float = 1.0
+    n: int = 0
+    valid_steps: float | None = None
+    abilities: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, float | None] = field(default_factory=dict)
+    shortfall: float = 0.0
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What the kept adapter has most of: nothing lost below a floor, then success."""
+        return -self.shortfall, self.success
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One validation and the steps since the one before.
+
+    `learning` and `forgetting` are mean losses of those steps (nats a token), `rate` is the
+    learning rate, `seconds` are of training alone since its start.
+    """
+
+    step: int
+    learning: float
+    forgetting: float
+    rate: float
+    seconds: float
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class Best:
+    """The kept adapter: at which step it was written, and how it did."""
+
+    step: int
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A count of successes and of failures."""
+
+    success: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.success + self.failed
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What a tuning run came to: the step that was kept, how it did, what it cost.
+
+    `tokens` went through training, `dropped` examples did not: they were too long or had nothing
+    to forget. `micro_batch` is how many successes went through one pass.
+    """
+
+    step: int
+    validation: Validation
+    seconds: float
+    tokens: Sides
+    tokens_per_second: float
+    loader: str
+    micro_batch: int
+    trainable_parameters: int
+    dropped: Sides
+
+
+_lines = TypeAdapter(LogLine)
+
+
+def read_log(path: Path) -> list[LogLine]:
+    """The lines of a log; from one that was cut off by a kill on, they are left out."""
+    found: list[LogLine] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            found.append(_lines.validate_json(line))
+        except ValidationError:
+            break
+    return found
+
+
+def append_log(path: Path, line: LogLine) -> None:
+    with path.open("a", encoding="utf-8") as log:
+        log.write(_written(line))
+
+
+def rewind_log(path: Path, step: int) -> None:
+    """Drop the lines after a step, and one that was cut off."""
+    kept = [_written(line) for line in read_log(path) if line.step <= step]
+    part = path.with_suffix(".tmp")
+    part.write_text("".join(kept), encoding="utf-8")
+    os.replace(part, path)
+
+
+def best_line(lines: Sequence[LogLine]) -> LogLine:
+    """The line of the adapter that was kept: of equals the later one."""
+    return max(reversed(lines), key=lambda line: line.validation.rank)
+
+
+def _written(line: LogLine) -> str:
+    return json.dumps(_lines.dump_python(line, mode="json")) + "\n"
