@@ -162,7 +162,7 @@ def test_bad_numbers_are_one_sentence(number):
         (["1 1 1 1", "--target", "99"], ["no solution"]),
         (["5", "--target", "5"], ["2 to 6 numbers"]),
         (["1 2 3 4 5 6 7", "--target", "5"], ["2 to 6 numbers"]),
-        (["5 6"], ["needs its target"]),
+        (["5 6"], ["target must be a whole number", "->"]),
         (["5 6 -> 11", "--target", "11"], ["25 5 5 33 -> 27"]),
         ([""], ["2 to 6 numbers"]),
         ([], ["--problems"]),
@@ -243,8 +243,9 @@ def test_a_task_of_free_text_is_solved_searched_and_verified(questions):
     assert list(answer) == KEYS
     assert answer["problem"]["text"].startswith("What is 3 and 3?")
     assert answer["verdict"]["kind"] in ("no_answer", "wrong_answer", None)
-    few = ["--set", "samples=2", "--set", "votes=1", "--set", "beam=1", "--set", "max_tokens=8"]
-    result = ltf("search", *asked, *few)
+    # A tree search asks with longer prompts than the embedded base has room for.
+    one_sentence(ltf("search", *asked), 1, "does not fit", "128")
+    result = ltf("search", *asked, "--reasoner", "cot", "--set", "max_tokens=8")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["tree"]
     line = json.dumps({"problem": "What is 3 and 3?", "text": "Answer: 6"})

@@ -76,15 +76,15 @@ class NumbersGame(Task):
         """The problem of `{"numbers": [...], "target": ...}` or of `25 5 5 33 -> 27`."""
         if isinstance(data, str):
             data = typed(data)
-            if "target" not in data:
-                raise TaskError("a problem needs its target: write it like '25 5 5 33 -> 27'")
         if not isinstance(data, Mapping) or not isinstance(data.get("numbers"), (list, tuple)):
             raise TaskError('a problem is an object like {"numbers": [25, 5, 5, 33], "target": 27}')
         count = len(data["numbers"])
         if not 2 <= count <= MAX_NUMBERS:
             raise TaskError(f"a problem has 2 to {MAX_NUMBERS} numbers, not {count}")
         numbers = tuple(whole_number(x, "a number of a problem") for x in data["numbers"])
-        return posed(self.name, numbers, whole_number(data.get("target"), "the target", 0))
+        if data.get("target") is None:
+            raise TaskError("the target must be a whole number: write it like '25 5 5 33 -> 27'")
+        return posed(self.name, numbers, whole_number(data["target"], "the target", 0))
 
     # -- text --------------------------------------------------------------------------------
 
