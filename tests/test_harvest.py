@@ -155,6 +155,11 @@ def test_a_path_is_learnt_in_another_dialect_than_it_was_asked_in():
     (short,), told = examples(found, TASK, "whole", Limits(4, 4), 0, "compact")
     assert (short.prompt, short.completion) == ("27:33,25,5,5\n", RIGHT)
     assert told.unwritable == 1  # a line that is no step has no compact form
+    # What was answered to the learnt prompt is forgotten as it stands, whatever it says.
+    asked = [replace(row, prompt=TASK.prompt(PROBLEM, "compact")) for row in found]
+    written, told = examples(asked, TASK, "whole", Limits(4, 4), 0, "compact")
+    assert [example.completion for example in written] == [words, "no step at all\n"]
+    assert told.unwritable == 0
 
 
 def test_a_shard_of_another_kind_is_broken(tmp_path):

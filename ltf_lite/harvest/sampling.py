@@ -72,7 +72,12 @@ class Lesson(NamedTuple):
         return Example(prompt, text, False, *span) if span and span[1] > span[0] else None
 
     def text(self, row: Row) -> str | None:
-        """The path as the learnt dialect writes it; None where it cannot."""
+        """The path as the learnt dialect writes it; None where it cannot.
+
+        What was answered to the learnt prompt stays as it is, whatever was answered.
+        """
+        if row.prompt == self.task.prompt(row.problem, self.dialect):
+            return row.text
         return self.task.rewritten(row.problem, row.text, self.dialect)
 
     def _fatal_span(self, row: Row, text: str) -> tuple[int, int] | None:
