@@ -253,6 +253,28 @@ def test_a_task_of_free_text_is_solved_searched_and_verified(questions):
     assert json.loads(told.stdout)["correct"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("verifier={name: exct}", ["verifier.name", "no 'exct'", "did you mean 'exact'?"]),
+        ("verifier={name: exact, cse: true}", ["verifier.cse", "did you mean 'case'?"]),
+        ("verifier=exact", ["verifier", "must be a mapping of settings"]),
+        ("fil=3", ["'fil'", "did you mean 'file'?"]),
+    ],
+)
+def test_wrong_settings_of_a_task_are_one_sentence(questions, setting, words):
+    told = ltf("solve", "reference", "2+2?", "--task-set", f"file={questions}", "--task-set",
+               setting)  # fmt: skip
+    one_sentence(told, 2, "reference", *words)
+
+
+def test_what_is_missing_and_what_does_not_fit_is_told_with_the_way_out(questions):
+    one_sentence(ltf("solve", "reference", "2+2?"), 2, "reference", "'file' is missing")
+    long = ltf("solve", "reference", "What is 3 and 3?", "--task-set", f"file={questions}")
+    one_sentence(long, 1, "does not fit", "set a smaller max_tokens")
+    one_sentence(ltf("solve", "countdown", "5 6 -> 11", "--model", "tiny-bse"), 1, "tiny-base?")
+
+
 @pytest.mark.parametrize("verb", ["solve", "search"])
 @pytest.mark.parametrize("reasoner", ["dfs", "bfs", "random"])
 def test_a_reasoner_that_needs_more_than_a_task_has_is_refused_by_name(questions, verb, reasoner):

@@ -8,6 +8,7 @@ else is a name on the Hugging Face Hub.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def resolve(model: str | Path) -> ModelRef:
         raise EngineError(
             f"there is no model {given!r}: name a GGUF file, a model folder or a run's folder"
         )
+    if get_close_matches(given, [TINY_BASE], cutoff=0.8):  # not asked of the Hub, many tries long
+        raise EngineError(f"there is no model {given!r}; did you mean {TINY_BASE}?")
     return ModelRef(given, "hub", given)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ltf_lite.core.plugins import PluginError, Registry, nearest
+from ltf_lite.core.plugins import PluginError, Registry
+from ltf_lite.core.validation import sentence
 from ltf_lite.tasks.contract import (
     SPLITS,
     Line,
@@ -33,13 +34,7 @@ def get_task(name: str, **settings: Any) -> Task:
     try:
         return kind(**settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            hint = nearest(where, [each for each in kind.model_fields if each != "name"])
-            raise TaskError(f"the task {name} has no setting {where!r}; {hint}") from error
-        said = first["msg"].removeprefix("Value error, ")
-        raise TaskError(f"{name}: {said if where in said else f'{where}: {said}'}") from error
+        raise TaskError(sentence(error, f"the task {name}", kind)) from error
 
 
 __all__ = [

@@ -83,7 +83,10 @@ class NumbersGame(Task):
             raise TaskError(f"a problem has 2 to {MAX_NUMBERS} numbers, not {count}")
         numbers = tuple(whole_number(x, "a number of a problem") for x in data["numbers"])
         if data.get("target") is None:
-            raise TaskError("the target must be a whole number: write it like '25 5 5 33 -> 27'")
+            raise TaskError(
+                "the target must be a whole number, and none is given: "
+                "write it like '25 5 5 33 -> 27'"
+            )
         return posed(self.name, numbers, whole_number(data["target"], "the target", 0))
 
     # -- text --------------------------------------------------------------------------------
