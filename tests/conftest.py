@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,15 @@ def one_sentence(result: subprocess.CompletedProcess[str], code: int, *words: st
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in lines[-1], result.stderr
+
+
+@pytest.fixture
+def as_served() -> Iterator[None]:
+    """What is in memory when a test begins is not collected, as the app does when it begins."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

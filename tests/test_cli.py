@@ -212,6 +212,29 @@ def test_search_prints_the_tree_and_what_it_came_to(reasoner):
     assert kinds[0] == ("single_pass" if reasoner == "cot" else "search")
 
 
+def test_what_is_asked_stands_before_the_options_or_after_them():
+    told = [
+        json.loads(ltf("solve", *words, "--json").stdout)["text"]
+        for words in (
+            ("countdown", "3 5 7 9", "--target", "22", "--seed", "1"),
+            ("--target", "22", "--seed", "1", "countdown", "3 5 7 9"),
+            ("countdown", "--target", "22", "--seed", "1", "3 5 7 9"),
+        )
+    ]
+    assert told[0]
+    assert len(set(told)) == 1
+
+
+def test_a_reader_that_has_enough_is_no_failure():
+    command = [sys.executable, "-m", "ltf_lite", "search", "countdown", "3 5 7 9 -> 22",
+               "--reasoner", "bfs", "--set", "paths=9999", "--set", "failures=9999"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
+        asked.stdout.readline()
+        asked.stdout.close()
+        assert asked.stderr.read() == b""
+    assert asked.returncode == 0
+
+
 def test_search_takes_the_settings_of_a_preset():
     command = ["search", "game24", "3 3 8 8", "--reasoner", "dfs", "--set", "paths=2", "--json"]
     data = json.loads(ltf(*command).stdout)
@@ -258,7 +281,7 @@ def test_a_task_of_free_text_is_solved_searched_and_verified(questions):
     [
         ("verifier={name: exct}", ["verifier.name", "no 'exct'", "did you mean 'exact'?"]),
         ("verifier={name: exact, cse: true}", ["verifier.cse", "did you mean 'case'?"]),
-        ("verifier=exact", ["verifier", "must be a mapping of settings"]),
+        ("verifier=exact", ["verifier", "must be a mapping of settings, as {name: exact}"]),
         ("fil=3", ["'fil'", "did you mean 'file'?"]),
     ],
 )
@@ -269,7 +292,8 @@ def test_wrong_settings_of_a_task_are_one_sentence(questions, setting, words):
 
 
 def test_what_is_missing_and_what_does_not_fit_is_told_with_the_way_out(questions):
-    one_sentence(ltf("solve", "reference", "2+2?"), 2, "reference", "'file' is missing")
+    one_sentence(ltf("solve", "reference", "2+2?"), 2, "reference", "'file' is missing",
+                 "--task-set NAME=VALUE")  # fmt: skip
     long = ltf("solve", "reference", "What is 3 and 3?", "--task-set", f"file={questions}")
     one_sentence(long, 1, "does not fit", "set a smaller max_tokens")
     one_sentence(ltf("solve", "countdown", "5 6 -> 11", "--model", "tiny-bse"), 1, "tiny-base?")
@@ -319,5 +343,5 @@ def test_verify_is_a_filter():
 
 
 def test_an_unknown_command_is_usage():
-    assert ltf("trian", "tiny").returncode == 2
+    one_sentence(ltf("trian", "tiny"), 2, "there is no command 'trian'", "did you mean train?")
     one_sentence(ltf("solve", "chess", "1 2"), 2, "there is no task 'chess'", "countdown")

@@ -215,7 +215,6 @@ def test_a_watch_that_stops_ends_all_searches(engine, name, monkeypatch):
 @pytest.mark.parametrize("name", ["bfs", "dfs"])
 def test_a_search_without_a_model_shows_its_tree_and_is_stopped_while_it_goes_on(name, monkeypatch):
     monkeypatch.setattr(exact, "PAUSE", 0.0)
-    monkeypatch.setattr(exact, "SHARE", 0)
     problem = TASK.problem({"numbers": [3, 7, 11, 19, 23, 29], "target": 100})
     seen: list[tuple[int, str]] = []
 
@@ -232,7 +231,7 @@ def test_a_search_without_a_model_shows_its_tree_and_is_stopped_while_it_goes_on
     assert all("=" in text for _, text in seen[1:])
 
 
-def test_a_large_search_without_a_model_is_looked_at_again_and_again():
+def test_a_large_search_without_a_model_is_looked_at_again_and_again(as_served):
     problem = TASK.problem({"numbers": [3, 7, 11, 19, 23, 29], "target": 100})
     looks = [time.perf_counter()]
     (found,) = solve(

@@ -171,7 +171,9 @@ def test_a_cut_tree_keeps_every_path_whole(count, chosen):
      (Side("", "bfs", {"paths": 10**6, "failures": 10**6}), SIX)],
     ids=["rap", "tot", "bfs"],
 )  # fmt: skip
-def test_a_search_is_stopped_within_a_second_and_keeps_what_it_found(models, side, problem):
+def test_a_search_is_stopped_within_a_second_and_keeps_what_it_found(
+    as_served, models, side, problem
+):
     stop, pressed = threading.Event(), 0.0
     for snapshot in live.answer(problem, TASK, side, models, stop):
         if not pressed and snapshot.state == "running" and snapshot.seconds > 0.3:

@@ -60,7 +60,7 @@ def test_an_unknown_task_is_refused_with_the_nearest_name(name, words):
 def test_an_unknown_setting_is_refused_with_the_nearest_name():
     with pytest.raises(TaskError) as error:
         get_task("countdown", target=(1, 2))
-    _sentence(error, "'target'", "targets?")
+    _sentence(error, "'target'", "'targets'?")
     with pytest.raises(TaskError) as error:
         get_task("game24", count=3)
     _sentence(error, "'count'", "ranked")

@@ -113,7 +113,9 @@ def test_the_tree_can_be_replayed(search):
             lines = [solution.tree[k].text for k in path_to(solution.tree, attempt.node)]
             assert attempt.text.split() == lines
             assert attempt.verdict == solution.tree[attempt.node].verdict
-            assert attempt.verdict == TASK.verify(solution.problem, attempt.path)
+            assert attempt.verdict == TASK.verify(
+                solution.problem, TASK.parse(solution.problem, attempt.text)
+            )
         json.dumps(solution.as_dict())
 
 

@@ -25,7 +25,8 @@ def sentence(error: ValidationError, where: str, top: Any) -> str:
         return f"{where}: there is no setting {path!r}{_beside(first['loc'], top)}"
     place = f"{where}: {path}" if path else where
     if kind == "union_tag_not_found" and not isinstance(said, dict):
-        return f"{place}: must be a mapping of settings, not {said!r}"
+        way = f", as {{{here.key}: {said}}}" if isinstance(said, str) else ""
+        return f"{place}: must be a mapping of settings{way}, not {said!r}"
     if kind in ("missing", "union_tag_not_found"):
         name = path if kind == "missing" else _joined(path, here.key)
         return f"{where}: the setting {name!r} is missing"

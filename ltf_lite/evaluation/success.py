@@ -134,9 +134,10 @@ def _paths(solutions: Sequence[Solution], task: Task) -> tuple[tuple[AskedPath, 
     for solution in solutions:
         problem = solution.problem
         for attempt in solution.attempts:
-            valid = valid_steps(task, problem, attempt.path)
+            path = task.parse(problem, attempt.text)
+            valid = valid_steps(task, problem, path)
             good, tried = (good + valid[0], tried + valid[1]) if valid else (good, tried)
-            answer = task.answer(attempt.path)
+            answer = task.answer(path)
             asked = AskedPath(
                 problem.id, attempt.text, attempt.tokens, attempt.logprob, answer, attempt.verdict
             )

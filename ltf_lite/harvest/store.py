@@ -87,7 +87,7 @@ def rows_of(
             problem=problem,
             prompt=prompt,
             text=attempt.text,
-            answer=task.answer(attempt.path),
+            answer=task.answer(task.parse(problem, attempt.text)),
             correct=verdict.correct,
             kind=verdict.kind,
             fatal_step=verdict.fatal_step,

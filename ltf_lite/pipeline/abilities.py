@@ -254,7 +254,8 @@ def _valid_steps(asked: Asked, solutions: Sequence[Solution], task: Task) -> Abi
     """
     from ltf_lite.evaluation.success import mean_interval
 
-    found = [valid_steps(task, s.problem, s.attempts[0].path) for s in solutions]
+    paths = [(s.problem, task.parse(s.problem, s.attempts[0].text)) for s in solutions]
+    found = [valid_steps(task, problem, path) for problem, path in paths]
     counts = [each for each in found if each is not None]
     good, tried = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     if not tried:

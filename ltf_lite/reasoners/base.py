@@ -66,11 +66,12 @@ class Node:
 class Attempt:
     """One path as text, its verdict, and the node of the tree where it ends.
 
+    The lines are not kept: of a whole state space they are many times what the texts are.
+
     `logprob` is nats, of its `tokens`; None and 0 where no model wrote it or none was asked.
     """
 
     text: str
-    path: Path
     verdict: Verdict
     node: int = 0
     tokens: int = 0
@@ -153,8 +154,12 @@ class Growth:
         self.attempts: list[Attempt] = []
 
     def attempt(self, text: str, **facts: Any) -> Attempt:
-        """The attempt that a text is: read and verified here, once."""
+        """The attempt that a text is, verified."""
         return attempt_of(self.task, self.problem, text, **facts)
+
+    def path(self, attempt: Attempt) -> Path:
+        """The lines of an attempt."""
+        return self.task.parse(self.problem, attempt.text)
 
 
 Search = Generator[Any, Any, None]  # yields wishes of the model, is sent what they brought
@@ -235,9 +240,8 @@ def check_powers(reasoner: Reasoner, task: Task, others: Sequence[type[Reasoner]
 
 
 def attempt_of(task: Task, problem: Problem, text: str, **facts: Any) -> Attempt:
-    """The attempt that a text is: read and verified here, once."""
-    path = task.parse(problem, text)
-    return Attempt(text, path, task.verify(problem, path), **facts)
+    """The attempt that a text is, verified."""
+    return Attempt(text, task.verify(problem, task.parse(problem, text)), **facts)
 
 
 def path_to(tree: Sequence[Node], index: int) -> list[int]:

@@ -60,7 +60,7 @@ class CoT(Reasoner):
             own = SINGLE_PASS if self.temperature == 0 else SAMPLE
             return {own: 0 if attempts else None}
         ranked = likeliest([attempt.logprob for attempt in attempts])
-        answers = [growth.task.answer(attempt.path) for attempt in attempts]
+        answers = [growth.task.answer(growth.path(attempt)) for attempt in attempts]
         size: dict[str, Any] = {"n": self.n}
         if self.budget:
             size = {"tokens": self.budget.tokens}
@@ -85,7 +85,7 @@ def _attempt(growth: Growth, completion: Completion) -> Attempt:
 def _grow(growth: Growth, known: dict[tuple[int, str], int], attempt: Attempt) -> int:
     """Put a path into the tree, joined to the steps it shares, and return its last node."""
     tree, at = growth.tree, 0
-    for line in attempt.path.lines:
+    for line in growth.path(attempt).lines:
         child = known.setdefault((at, line.text), len(tree))
         if child == len(tree):
             tree.append(Node(at, line.text, _after(growth, tree[at].state, line.text)))

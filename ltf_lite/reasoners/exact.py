@@ -13,8 +13,7 @@ from ltf_lite.tasks import Problem, Solver, Task, Verdict
 from ltf_lite.tasks.contract import State
 
 NODES = 200_000  # in a tree with so many states no further state is expanded
-PAUSE = 0.1  # seconds between two looks at a tree that grows …
-SHARE = 10  # … or so many times what the last look took, if that is more
+PAUSE = 0.1  # seconds between two looks at a tree that grows
 
 
 class StateTree(Sequence[Node]):
@@ -51,10 +50,9 @@ class StateTree(Sequence[Node]):
 
     def show(self) -> None:
         """Let the watch look, if it has not for a while; it may raise Stopped."""
-        if self.watch and (began := time.monotonic()) >= self._next_look:
+        if self.watch and time.monotonic() >= self._next_look:
             self.watch(self.problem, self)
-            ended = time.monotonic()
-            self._next_look = ended + max(PAUSE, SHARE * (ended - began))
+            self._next_look = time.monotonic() + PAUSE
 
     @property
     def full(self) -> bool:

@@ -11,7 +11,8 @@ from time import monotonic, perf_counter
 from typing import NamedTuple
 
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.answer.snapshot import OFTEN, Answering, Side, Snapshot, before, check
+from ltf_lite.app.answer.snapshot import Answering, Side, Snapshot, before, check
+from ltf_lite.core.pace import PAUSE
 from ltf_lite.engines import EngineError
 from ltf_lite.tasks import Problem, Task
 
@@ -36,7 +37,8 @@ def answer(
         yield from _snapshots(answering)
     finally:
         left.set()
-        thread.join(PATIENCE)  # a model that is still loading can't be interrupted
+        if not stop.is_set():  # else it had its time
+            thread.join(PATIENCE)  # a model that is still loading can't be interrupted
 
 
 def _snapshots(answering: Answering) -> Iterator[Snapshot]:
@@ -45,7 +47,7 @@ def _snapshots(answering: Answering) -> Iterator[Snapshot]:
     told, stopped = monotonic(), 0.0
     while True:
         with answering.changed:
-            answering.changed.wait_for(lambda: answering.latest.state in ENDS, OFTEN)
+            answering.changed.wait_for(lambda: answering.latest.state in ENDS, PAUSE)
             latest = answering.latest
         now = monotonic()
         if latest.state in ENDS:

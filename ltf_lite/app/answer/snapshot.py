@@ -12,12 +12,12 @@ from typing import Any, Literal, NamedTuple
 from ltf_lite.app.answer.ask import Way, way_of, written
 from ltf_lite.app.answer.pool import Pool
 from ltf_lite.core.errors import LONGEST, LtfError
+from ltf_lite.core.pace import paced
 from ltf_lite.engines import Engine, Stopped, Usage
 from ltf_lite.reasoners import Node, Solution, able, attempt_of, path_to, solve
 from ltf_lite.tasks import Problem, Task, Verdict
 from ltf_lite.tasks.steps import steps_of
 
-OFTEN = 0.1  # seconds between two snapshots
 NODES = 2000  # of a tree in a snapshot
 TEXT = 2000  # characters of what is being written
 
@@ -119,7 +119,7 @@ class Answering:
         self._texts: Callable[[], list[str]] = list
         self._first: float | None = None
         self._verdicts: dict[int, Verdict] = {}
-        self._told = 0.0
+        self._tell_often = paced(lambda: self._tell("running"))
 
     def work(self, pool: Pool) -> None:
         """Answer, to whatever end; raises nothing."""
@@ -167,7 +167,9 @@ class Answering:
             text=found.text,
             seconds=seconds,
             verdict=found.verdict,
-            lines=tuple(line.text for line in found.path.all_lines()),
+            lines=tuple(
+                line.text for line in self.task.parse(self.problem, found.text).all_lines()
+            ),
             paths=len(solution.attempts),
             right=sum(attempt.verdict.correct for attempt in solution.attempts),
         )
@@ -190,10 +192,6 @@ class Answering:
 
     # -- what is told ------------------------------------------------------------------------
 
-    def _tell_often(self) -> None:
-        if time.perf_counter() - self._told >= OFTEN:
-            self._tell("running")
-
     def _tell(self, state: State, chosen: int | None = None, **facts: Any) -> None:
         """Make a snapshot the latest one."""
         tree, node = cut(self._tree, chosen)
@@ -203,7 +201,6 @@ class Answering:
         with self.changed:
             self.latest = snapshot
             self.changed.notify_all()
-        self._told = time.perf_counter()
 
     def _facts(self, tree: Sequence[Node]) -> dict[str, Any]:
         """What an answer under way has come to."""

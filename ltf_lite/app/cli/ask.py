@@ -40,7 +40,12 @@ def add(verbs: Any) -> None:
     _add_task(verb)
     verb.add_argument("problem", nargs="?", help='one problem: "25 5 5 33 -> 27"')
     _add_target(verb)
-    verb.add_argument("--problems", type=Path, help="a JSONL file of problems, - for stdin")
+    verb.add_argument(
+        "--problems",
+        type=Path,
+        help="a file of problems, - for stdin: a line is "
+        '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
+    )
     verb.add_argument("--model", default="tiny-base", help=MODEL)
     verb.add_argument(
         "--reasoner",
@@ -113,9 +118,15 @@ def _reasoners() -> str:
 
 
 def _task(args: argparse.Namespace) -> Task:
-    from ltf_lite.tasks import get_task
+    from ltf_lite.tasks import TASKS, TaskError, get_task
 
-    return get_task(args.task, **settings(args.task_set, "--task-set"))
+    given = settings(args.task_set, "--task-set")
+    try:
+        return get_task(args.task, **given)
+    except TaskError as error:
+        if given or args.task not in TASKS.names():
+            raise
+        raise TaskError(f"{error}; settings are given as --task-set NAME=VALUE") from error
 
 
 def _problem(args: argparse.Namespace, task: Task) -> Problem:
@@ -190,8 +201,10 @@ def _many_problems(task: Task, file: Path) -> Iterator[Problem | str]:
 def _in_words(answer: Answer) -> str:
     if answer.problem is None or answer.verdict is None:
         return f"not asked: {answer.error}"
+    from ltf_lite.report.kinds import word_of
+
     verdict = answer.verdict
-    state = "solved" if verdict.correct else f"not solved ({verdict.kind})"
+    state = "solved" if verdict.correct else f"not solved ({word_of(verdict.kind or '', {})})"
     body = "".join(f"  {line}\n" for line in answer.text.strip().splitlines())
     cost = f"{_how(answer)}; {answer.tokens} tokens, {1000 * answer.seconds:.1f} ms"
     return f"{answer.problem.text}: {state}\n{body}  {verdict.message}\n  ({cost})"

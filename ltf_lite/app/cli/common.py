@@ -20,6 +20,17 @@ class Verb(argparse.ArgumentParser):
     """
 
     names: Callable[[], str] | None = None
+    _mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What a command acts on may stand before its options, after them or between them."""
+        if self._mixed:  # the standard library asks this parser again for each half
+            return super().parse_known_args(args, namespace)
+        self._mixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixed = False
 
     def format_help(self) -> str:
         told = super().format_help()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ltf_lite import __version__
 from ltf_lite.app.cli import about, ask, runs
-from ltf_lite.app.cli.common import DONE, FAILED, Verb, complain
+from ltf_lite.app.cli.common import DONE, FAILED, USAGE, Verb, complain
 from ltf_lite.core.errors import LtfError, sentence
 from ltf_lite.core.threads import wait_briefly
 
@@ -22,7 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    args = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    top, commands = parser()
+    if given and given[0] not in commands and not given[0].startswith("-"):
+        from ltf_lite.core.plugins import nearest
+
+        return complain(f"there is no command {given[0]!r}; {nearest(given[0], commands)}", USAGE)
+    args = top.parse_args(given)
     try:
         return args.run(args)
     except LtfError as error:
@@ -39,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(f"{args.command}: {sentence(error)}", FAILED)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of all commands, and their names."""
     top = argparse.ArgumentParser(
         prog="ltf", description="Search once, tune on what search found, answer at once."
     )
@@ -48,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Verb)
     for group in (runs, ask, about):
         group.add(verbs)
-    return top
+    return top, list(verbs.choices)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -116,6 +117,7 @@ def open_app(
     open_to_others = host != HERE or share
     desk = Desk(Shelf(folder, given), Pool(), speaker(language))
     page = build(desk)
+    gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
     head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
     try:
         _, address, public = page.launch(

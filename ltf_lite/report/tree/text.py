@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from ltf_lite.core.pace import paced
 from ltf_lite.evaluation.naming import name_of
 from ltf_lite.reasoners import Node, Reasoner, Solution, Watch, path_to
 from ltf_lite.report.kinds import word_of
@@ -22,15 +23,21 @@ LONGEST = 400  # characters of a text that are shown
 
 def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: str) -> None:
     """Print a search's tree, growing where the output is a terminal, and what it came to."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-            solution = search(lambda _, tree: live.update(render(tree, title), refresh=True))
+            draw = paced(lambda _, tree: live.update(render(tree, title), refresh=True))
+            solution = search(draw)
             live.update(render(solution.tree, title, chosen_node(solution)), refresh=True)
     else:
         solution = search(None)
         console.print(render(solution.tree, title, chosen_node(solution)), soft_wrap=True)
     console.print(summary(solution, reasoner))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would end the program; `| head` is no failure
 
 
 def summary(solution: Solution, reasoner: Reasoner) -> str:
