@@ -12,8 +12,7 @@ LONGEST = 300  # characters of another library's error that are shown
 class LtfError(Exception):
     """Something that cannot be done; the text is one sentence with the way out.
 
-    `code` is the exit code of a command that ends with it: 1 failed, 2 the command or the preset
-    cannot be meant like that.
+    `code` is the exit code of a command that ends with it: 1 failed, 2 wrong usage or preset.
     """
 
     code = FAILED

@@ -56,7 +56,7 @@ def judged(
 
 
 def parts(each: Any) -> list[Part]:
-    """What every problem adds to a measurement, above and below."""
+    """(numerator, denominator) that every problem adds to a measurement."""
     values = map(int, each) if isinstance(each, str) else each
     return [tuple(value) if isinstance(value, list | tuple) else (value, 1) for value in values]
 

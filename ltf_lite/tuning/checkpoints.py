@@ -103,7 +103,7 @@ def named(folder: Path) -> list[Path]:
 
 
 def commit(written: Path, folder: Path) -> None:
-    """Give a written checkpoint its name, and let go of all but the newest."""
+    """Give a written checkpoint its name, and delete all but the newest."""
     os.replace(written, folder / written.name)
     for path in named(folder)[:-KEPT]:
         os.replace(path, folder / PARTIAL / path.name)  # half deleted, it must not look complete

@@ -28,6 +28,13 @@ PRESET = "a name that `ltf presets` lists, or a YAML file"
 
 def add(verbs: Any) -> None:
     """Give the parser these commands."""
+    _add_train(verbs)
+    _add_sweep(verbs)
+    _add_report(verbs)
+    _add_monitor(verbs)
+
+
+def _add_train(verbs: Any) -> None:
     verb = verbs.add_parser("train", help="search, harvest, tune, evaluate and export a preset")
     verb.add_argument("preset", help=PRESET)
     verb.add_argument("--out", type=Path, help="the run's folder (default: runs/<preset>)")
@@ -50,6 +57,8 @@ def add(verbs: Any) -> None:
     add_json(verb)
     verb.set_defaults(run=train)
 
+
+def _add_sweep(verbs: Any) -> None:
     verb = verbs.add_parser("sweep", help="tune with many settings on one search, and compare")
     verb.add_argument("preset", help=PRESET)
     verb.add_argument(
@@ -69,6 +78,8 @@ def add(verbs: Any) -> None:
     add_json(verb)
     verb.set_defaults(run=sweep)
 
+
+def _add_report(verbs: Any) -> None:
     verb = verbs.add_parser("report", help="write the report of a run, and say what it came to")
     verb.add_argument("folder", type=Path, help="the run's folder")
     verb.add_argument(
@@ -86,6 +97,8 @@ def add(verbs: Any) -> None:
     add_json(verb)
     verb.set_defaults(run=report)
 
+
+def _add_monitor(verbs: Any) -> None:
     verb = verbs.add_parser("monitor", help="measure a deployed model again: has it fallen?")
     verb.add_argument("folder", type=Path, metavar="RUN", help="the folder of the run it came from")
     verb.add_argument("--model", required=True, help=MODEL)

@@ -135,7 +135,7 @@ def _choose(found: dict[str, T], name: object, what: str) -> T:
 
 
 def missing(given: Sequence[str]) -> str | None:
-    """Why the first model given at start that can't be one is none; None if all can."""
+    """What is wrong with the first model given at start that can't be one; None if all can."""
     for name in given:
         if RunFolder(Path(name)).manifest.is_file():
             continue  # it may still be trained

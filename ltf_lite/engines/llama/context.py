@@ -158,7 +158,7 @@ class LlamaContext:
         return self._pieces[token]
 
     def _bytes(self, token: int) -> bytes:
-        """(llama_detokenize would "clean" blanks before signs away.)"""
+        """The bytes of a token. llama_detokenize would drop blanks before signs."""
         size, room = 64, ctypes.create_string_buffer(64)
         for _ in range(2):
             size = lc.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)

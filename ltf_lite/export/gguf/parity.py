@@ -98,7 +98,7 @@ def greedy_parity(
 def difference(
     prompt: str, answer: list[int], scores: torch.Tensor, ends: Sequence[int], max_tokens: int
 ) -> AnswerDifference | None:
-    """Where transformers would part from an answer most decidedly; None where it would not.
+    """Where transformers prefers its own token by the most; None where it would write the same.
 
     `scores` are its logits (length + 1, vocabulary): before each token of the answer, and after it.
     """

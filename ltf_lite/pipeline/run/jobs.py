@@ -87,7 +87,7 @@ def stop(folder: Path) -> None:
 
 
 def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """`ltf train` in a session of its own, which no terminal and no end of ours reaches."""
+    """`ltf train` in a session of its own: it outlives this process and its terminal."""
     command = [sys.executable, "-m", "ltf_lite", "train", f"--out={folder}", "--", str(preset)]
     apart = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")  # what Windows has of sessions
     try:

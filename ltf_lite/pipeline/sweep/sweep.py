@@ -172,7 +172,7 @@ def _result_of(folder: Path) -> Path:
 
 
 def _holds(folder: Path, wanted: str) -> bool:
-    """Whether a cell has a result of this very input; what it kept too long is let go of."""
+    """Whether a cell has a result of this input; large files that a kill left are deleted then."""
     result = _result(_result_of(folder))
     holds = result is not None and result.input == wanted
     if holds:
@@ -209,7 +209,7 @@ def _run_cell(folder: Path, shared: Run, cell: Cell, seed: int) -> None:
 
 
 def _drop(folder: Path) -> None:
-    """Let go of what is large, and made again from the adapter."""
+    """Delete what is large and can be made again from the adapter."""
     run = RunFolder(folder)
     remove(run.model)
     remove(run.checkpoints)
