@@ -18,6 +18,7 @@ from ltf_lite.app.answer import live, pool
 from ltf_lite.app.answer import snapshot as answering
 from ltf_lite.app.answer.ask import ways
 from ltf_lite.app.answer.live import Pool, Side
+from ltf_lite.core import pace
 from ltf_lite.core.errors import LtfError
 from ltf_lite.engines import EngineError, Stopped
 from ltf_lite.evaluation.success import wilson
@@ -123,7 +124,8 @@ def test_what_was_shown_never_changes_and_the_tree_grows(models):
 
 
 def test_the_text_of_a_single_pass_is_shown_while_it_is_written(models, monkeypatch):
-    monkeypatch.setattr(answering, "OFTEN", 0.0)
+    monkeypatch.setattr(pace, "PAUSE", 0.0)
+    monkeypatch.setattr(pace, "SHARE", 0)
     seen: list[str] = []
     real = answering.Answering._tell
 

@@ -37,7 +37,7 @@ def answer(
         yield from _snapshots(answering)
     finally:
         left.set()
-        if not stop.is_set():  # else it had its time
+        if answering.latest.state in ENDS or not stop.is_set():  # else it had its time
             thread.join(PATIENCE)  # a model that is still loading can't be interrupted
 
 
