@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ltf_lite.core.files import BrokenFile, read_jsonl
-from ltf_lite.core.machine import cores
+from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, open_engine, resolve
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
@@ -41,8 +41,8 @@ def plain(tuning: Tuning) -> Tuning:
 
 
 def threads_of(run: Run) -> int:
-    """Threads for torch and llama.cpp: the preset's, else every core this process may use."""
-    return run.preset.threads or cores() or 1
+    """Threads for torch and llama.cpp: the preset's, else what `threads` says."""
+    return run.preset.threads or threads()
 
 
 def set_threads(run: Run) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import llama_cpp as lc
 import numpy as np
 
+from ltf_lite.core.threads import threads as own_threads
 from ltf_lite.engines.base import EngineError, Listener, Stopped, check, common
 from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect
 from ltf_lite.engines.dialect import dialect as named
@@ -108,7 +109,7 @@ class LlamaContext:
         self._pieces: dict[int, bytes | None] = {}
 
     def _parameters(self, threads: int | None, exact: bool) -> Any:
-        threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
+        threads = threads or own_threads()
         wanted = lc.llama_context_default_params()
         wanted.n_ctx = self.cells
         wanted.n_batch = wanted.n_ubatch = BATCH

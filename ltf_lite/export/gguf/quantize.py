@@ -10,6 +10,7 @@ from pathlib import Path
 import gguf
 import llama_cpp as lc
 
+from ltf_lite.core.threads import threads
 from ltf_lite.engines import EngineError
 from ltf_lite.engines.llama.check import check_gguf
 from ltf_lite.engines.llama.context import silence
@@ -38,7 +39,7 @@ def quantize(f16_path: str | Path, out_path: str | Path, kind: str = "q8_0") -> 
     silence()
     wanted = lc.llama_model_quantize_default_params()
     wanted.ftype = KINDS[kind]
-    wanted.nthread = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    wanted.nthread = threads()
     out_path = Path(out_path)
     out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
