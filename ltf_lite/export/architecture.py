@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
+from ltf_lite.engines import pretrained
 from ltf_lite.export.errors import ExportError
 
 ARCHITECTURES = {
@@ -54,7 +55,9 @@ def read_config(model_dir: str | Path) -> Any:
         if not told.get(key):
             raise ExportError(f"{str(file)!r} does not name the model's {key}")
     try:
-        return AutoConfig.from_pretrained(model_dir)
+        return pretrained.config(model_dir)
+    except pretrained.ForeignCode as error:
+        raise ExportError(str(error)) from error
     except Exception as error:  # a wrong value fails in transformers in many ways
         raise ExportError(f"cannot read {str(file)!r}: {in_one_line(error)}") from error
 
@@ -81,7 +84,9 @@ def empty_model(config: Any) -> Any:
 
     try:
         with init_empty_weights(include_buffers=False):
-            return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+            return AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            ).eval()
     except Exception as error:  # a wrong value fails in transformers in many ways
         raise ExportError(f"config.json describes no model: {in_one_line(error)}") from error
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from ltf_lite.engines import pretrained
 from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
 from ltf_lite.tuning.settings import Tuning, TuningError
 
@@ -37,6 +38,8 @@ def load_for_tuning(
             model, tokenizer = with_transformers(str(name), tuning, load_in_4bit, cuda)
     except torch.OutOfMemoryError as error:
         raise TuningError(f"the device has no room for the weights of {str(name)!r}") from error
+    except pretrained.ForeignCode as error:
+        raise TuningError(str(error)) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise TuningError(unloadable(str(name), error)) from error
     check(model, tokenizer, str(name))
@@ -88,13 +91,12 @@ def check(model: Any, tokenizer: Any, name: str) -> None:
 def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
     """A base and its adapter by transformers and peft, on the card or the CPU."""
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = torch.bfloat16 if cuda else torch.float32
     options: dict[str, Any] = {"dtype": dtype, "device_map": place(cuda)}
     if load_in_4bit:
         options["quantization_config"] = four_bit(dtype)
-    base = keep_layout(AutoModelForCausalLM.from_pretrained(name, **options))
+    base = keep_layout(pretrained.model(name, **options))
     base.requires_grad_(False)
     if cuda:
         # Not reentrant: its backward pass reaches the adapters although no input has a gradient.
@@ -107,13 +109,11 @@ def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, cuda: bool)
         task_type="CAUSAL_LM",
     )
     # peft keeps the adapter in fp32 beside 16-bit and 4-bit weights; autocast computes in 16 bits.
-    return get_peft_model(base, adapter), AutoTokenizer.from_pretrained(name)
+    return get_peft_model(base, adapter), pretrained.tokenizer(name)
 
 
 def with_unsloth(name: str, tuning: Tuning, load_in_4bit: bool) -> tuple[Any, Any]:
     """As `with_transformers`, on a CUDA device, with unsloth's kernels in the model's place."""
-    from transformers import AutoTokenizer
-
     with quiet_unsloth():
         from unsloth import FastLanguageModel
 
@@ -124,6 +124,7 @@ def with_unsloth(name: str, tuning: Tuning, load_in_4bit: bool) -> tuple[Any, An
             load_in_4bit=load_in_4bit,
             device_map=place(cuda=True),  # whole: else it may be spread over several cards
             use_exact_model_name=True,  # the merge dequantizes this very base
+            trust_remote_code=False,
             offload_embedding=False,  # the engine that validates expects one device
         )
         model = FastLanguageModel.get_peft_model(
@@ -141,7 +142,7 @@ def with_unsloth(name: str, tuning: Tuning, load_in_4bit: bool) -> tuple[Any, An
     base.model.max_seq_length = base.config.max_position_embeddings
     # Not unsloth's tokenizer: where pad is the end token, or missing, it gets a pad token of its
     # own, and both loaders shall read the same text as the same tokens.
-    return model, AutoTokenizer.from_pretrained(name)
+    return model, pretrained.tokenizer(name)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from ltf_lite.engines import pretrained
 from ltf_lite.engines.base import EngineError
 
 
@@ -29,11 +29,11 @@ def load(
         options |= {"quantization_config": four_bit(dtype), "device_map": place(cuda)}
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
+        tokenizer = pretrained.tokenizer(model, padding_side="left")
         options["output_loading_info"] = True
-        pair: Any = AutoModelForCausalLM.from_pretrained(model, **options)
+        pair: Any = pretrained.model(model, **options)
         loaded, found = pair
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, pretrained.ForeignCode):
         raise
     except Exception as error:  # broken files fail in transformers in many ways
         raise EngineError(
@@ -92,13 +92,11 @@ def keep_layout(model: Any) -> Any:
 
 def with_adapter(model: Any, adapter: str | Path) -> Any:
     """The model with a LoRA adapter beside its weights; raises EngineError."""
-    from peft import PeftModel  # slow to import, and only an adapter needs it
-
     folder = Path(adapter)
     if not (folder / "adapter_config.json").is_file():  # peft would ask the Hub for it
         raise EngineError(f"{str(folder)!r} is no adapter: it has no adapter_config.json")
     try:
-        return PeftModel.from_pretrained(model, str(folder))
+        return pretrained.adapted(model, folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EngineError(
             f"the adapter {str(folder)!r} does not fit its base: {first_line(error)}"

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ltf_lite.core.machine import free_ram
-from ltf_lite.engines import Sampling
+from ltf_lite.engines import Sampling, pretrained
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export.architecture import tensor_files
 from ltf_lite.export.gguf.types import (
@@ -70,9 +69,9 @@ def greedy_parity(
     with closing(LlamaCppEngine(gguf_path, exact=True)) as engine:
         answers = engine.generate_tokens(prompts, Sampling(max_tokens=max_tokens))
         dialect = engine.dialect
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    tokenizer = pretrained.tokenizer(model_dir)
     if bits == 32:
-        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+        model = pretrained.model(model_dir, dtype=torch.float32).eval()
     else:
         model = streamed(Path(model_dir))
     ends = end_tokens(model_dir, tokenizer)

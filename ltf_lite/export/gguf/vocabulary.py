@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
+from ltf_lite.engines import pretrained
 from ltf_lite.export.architecture import in_one_line, read_object
 from ltf_lite.export.errors import ExportError
 
@@ -56,8 +57,10 @@ def read_vocabulary(model_dir: str | Path, size: int) -> Vocabulary:
             "tokenizer beside config.json"
         )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        tokenizer = pretrained.tokenizer(model_dir)
         state = json.loads(tokenizer.backend_tokenizer.to_str())
+    except pretrained.ForeignCode as error:
+        raise ExportError(str(error)) from error
     except Exception as error:  # tokenizers' own errors have no type
         raise ExportError(
             f"cannot read the tokenizer of {str(model_dir)!r}: {in_one_line(error)}"

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from ltf_lite.core.files import keep_broken
+from ltf_lite.engines import pretrained
 from ltf_lite.engines.dialect import tell
 from ltf_lite.engines.torch.loading import four_bit, keep_layout
 from ltf_lite.export.architecture import empty_model, read_config, read_object, tensor_files
@@ -61,7 +62,7 @@ def merge(
     base_dir, out_dir = local(base_dir), Path(out_dir)
     config, adapter = read_config(base_dir), read_adapter(Path(adapter_dir))
     check_adapter(adapter, config)
-    tokenizer = AutoTokenizer.from_pretrained(base_dir)
+    tokenizer = pretrained.tokenizer(base_dir)
     rows = tokens or [tokenizer(text)["input_ids"] for text in DEFAULT_TEXTS]
     wanted = logits(unmerged(base_dir, str(adapter_dir), adapter, load_in_4bit), rows)
     gc.collect()  # 4-bit layers and their weights refer to each other: they would stay in memory
@@ -129,11 +130,9 @@ def write_rest(base_dir: Path, tokenizer: Any, dtype: str, folder: Path) -> None
 
 def unmerged(base_dir: Path, adapter_dir: str, adapter: Adapter, load_in_4bit: bool) -> Any:
     """The tuned model as peft has it, its base in memory in 4 bits or else streamed."""
-    from peft import PeftModel  # slow to import, and noisy
-
     if load_in_4bit or getattr(read_config(base_dir), "quantization_config", None):
-        return PeftModel.from_pretrained(load(base_dir, load_in_4bit), adapter_dir).eval()
-    model = PeftModel.from_pretrained(streamed(base_dir), adapter_dir, low_cpu_mem_usage=True)
+        return pretrained.adapted(load(base_dir, load_in_4bit), adapter_dir).eval()
+    model = pretrained.adapted(streamed(base_dir), adapter_dir, low_cpu_mem_usage=True)
     # peft puts an adapter where the base's weights are: a streamed base has them nowhere
     factors = {
         f"base_model.model.{module}.lora_{letter}.default.weight": factor
@@ -149,7 +148,7 @@ def load(model_dir: Path, load_in_4bit: bool) -> Any:
     options: dict[str, Any] = {"device_map": {"": "cpu"}}
     if load_in_4bit:
         options["quantization_config"] = four_bit(torch.float32)
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32, **options).eval()
+    model = pretrained.model(model_dir, dtype=torch.float32, **options).eval()
     return keep_layout(model)
 
 

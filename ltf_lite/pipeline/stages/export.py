@@ -14,7 +14,7 @@ from typing import Any
 
 from ltf_lite.core.files import read_as, write_as, write_text
 from ltf_lite.core.progress import bar
-from ltf_lite.engines import Dialect, open_engine
+from ltf_lite.engines import Dialect, open_engine, pretrained
 from ltf_lite.engines.dialect import spoken
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.types import Record, Scored, read_record
@@ -147,14 +147,12 @@ def _single_pass(record: Record) -> Scored:
 
 
 def _tokens(run: Run, f16: Path) -> TokenParity:
-    from transformers import AutoTokenizer
-
     dialect = spoken(run.at.model)
     rows = itertools.islice(read(run.at.harvest), TEXTS)
     texts = [text for row in rows for text in _told(run, row, dialect)]
     engine = LlamaCppEngine(f16)
     try:
-        return token_parity(AutoTokenizer.from_pretrained(run.at.model), engine, texts)
+        return token_parity(pretrained.tokenizer(run.at.model), engine, texts)
     finally:
         engine.close()
 
