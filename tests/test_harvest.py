@@ -73,6 +73,24 @@ def test_a_failure_with_nothing_to_forget_is_left_out():
     assert report.taken == {}
 
 
+@pytest.mark.parametrize("credit", ["whole", "fatal_step", "decision"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "33 - (25+5)/5\n",
+        "25 + 5 = 30 (left: 5 33 30)\nAnswer: 33 - (25+5)/5 = 27",
+        RIGHT + "Answer: 33 - (25+5)/5 = 27, I think",
+    ],
+)
+def test_what_may_be_right_is_not_forgotten(text, credit):
+    (row,) = rows(text)
+    assert not row.correct
+    assert row.kind in TASK.spared
+    found, report = examples([row], TASK, credit, Limits(4, 4), 0, "compact")
+    assert found == []
+    assert report.taken == {}
+
+
 def test_so_many_a_problem_and_the_same_for_the_same_seed():
     texts = [DEAD, WRONG, "1\n", "2\n", "3\n", RIGHT]
     first, _ = examples(rows(*texts), TASK, "whole", Limits(1, 2), 3, "compact")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ltf_lite.tasks import get_task
@@ -82,11 +84,56 @@ def test_compact_prompts_are_those_the_embedded_base_learned():
     assert judge(problem, left, "compact") == corpus.prompt(left, 27, "!")
 
 
-def test_the_last_word_counts():
-    assert COUNTDOWN.read_value("first impossible, then\nJudgement: sure") == 1.0
-    assert COUNTDOWN.read_value("likely\n") == 0.05
-    assert COUNTDOWN.read_value("who knows") is None
-    assert COUNTDOWN.read_value("") is None
+SURE, LIKELY, IMPOSSIBLE = 1.0, 0.05, 0.00005
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("likely\n", LIKELY),
+        ("Sure", SURE),
+        ("Impossible.", IMPOSSIBLE),
+        ("**LIKELY**", LIKELY),
+        ("That is sure.", SURE),
+        # the judgement's own line
+        ("first impossible, then\nJudgement: sure", SURE),
+        ("Judgement: impossible\nbut it was likely before", IMPOSSIBLE),
+        ("**Judgment:** Sure", SURE),
+        ("Judgement:\nlikely", LIKELY),
+        ("it seemed sure\nimpossible\n\n", IMPOSSIBLE),
+        ("sure, since nothing makes it impossible", SURE),
+        ("I am sure it is impossible", IMPOSSIBLE),
+        # whole words
+        ("unsure", None),
+        ("unlikely", None),
+        ("surely", None),
+        ("measure it", None),
+        # negation
+        ("not sure", None),
+        ("I am not at all sure", None),
+        ("It isn't likely", None),
+        ("It isn\u2019t likely, it is impossible", IMPOSSIBLE),
+        ("This is not impossible", None),
+        ("It is likely, not sure", LIKELY),
+        ("No, impossible", IMPOSSIBLE),
+        # words that judge nothing
+        ("make sure that 22 cannot be left", None),
+        ("sure or impossible?", None),
+        ("Judge: sure, likely or impossible.\nlikely", LIKELY),
+        ("sure / likely / impossible", None),
+        ("who knows", None),
+        ("", None),
+    ],
+)
+def test_a_judgement_is_a_word_of_its_own_that_is_meant(text, value):
+    assert COUNTDOWN.read_value(text) == value
+
+
+@pytest.mark.parametrize("text", ["not " * 10**5 + "sure", "sure, " * 10**5, "judgement " * 10**5])
+def test_no_judgement_takes_long(text):
+    began = time.process_time()
+    COUNTDOWN.read_value(text)
+    assert time.process_time() - began < 1
 
 
 def test_a_searched_path_is_written_so_that_it_verifies():

@@ -32,7 +32,7 @@ def _sentence(error: pytest.ExceptionInfo, *words: str) -> None:
 # -- the words ------------------------------------------------------------------------------------
 
 
-def test_the_kinds_are_these_seven():
+def test_the_kinds_are_these():
     assert (
         list(COUNTDOWN.kinds)
         == list(GAME24.kinds)
@@ -43,7 +43,9 @@ def test_the_kinds_are_these_seven():
             "bookkeeping",
             "dead_end",
             "incomplete",
+            "no_steps",
             "wrong_answer",
+            "unclear",
         ]
     )
 

@@ -71,6 +71,31 @@ def judged(text: str, task=COUNTDOWN, problem=PROBLEM) -> tuple[str | None, int 
         C + "Answer: 27",
         C + "Answer:",
         C + "Answer: " + "33 - (25+5)/5",
+        C + "33-(25+5)/5",
+        # the mark of an answer may be missing, or be another
+        S1 + S2 + S3 + "33 - ((25 + 5) / 5) = 27",
+        S1 + S2 + S3 + "33 - ((25 + 5) / 5) = 27\nThat is right.",
+        S1 + S2 + S3 + "**Answer:** `33 - ((25 + 5) / 5)`",
+        S1 + S2 + S3 + "The final answer is 33 - ((25 + 5) / 5) = 27.",
+        S1 + S2 + S3 + "Answer\uff1a 33 - ((25 + 5) / 5) = 27\u3002",
+        # other signs
+        S1 + S2 + S3 + ANSWER + ".",
+        S1 + S2 + S3 + ANSWER + " .\n",
+        S1 + S2 + S3 + "Answer: $33 - ((25 + 5) / 5) = 27$.",
+        S1 + S2 + S3 + r"Answer: \(33 - ((25 + 5) \div 5)\)",
+        S1 + S2 + S3 + r"Answer: \boxed{33 - \left((25 + 5) \div 5\right) = 27}",
+        S1 + S2 + S3 + r"\[ \boxed{33 - \frac{25 + 5}{5}} = 27 \]",
+        S1 + S2 + S3 + r"Answer: 33 - \dfrac{(25 + 5)}{5}",
+        S1 + S2 + S3 + "Answer: 33 \u2013 [25 + 5] \u2215 5",
+        S1 + S2 + S3 + "Answer: \uff13\uff13 \uff0d (25\uff0b5)\uff0f5 \uff1d \uff12\uff17",
+        (S1 + S2 + S3 + ANSWER).replace("/", r"\div"),
+        (S1 + S2 + S3 + ANSWER).translate({ord(c): ord(c) + 0xFEE0 for c in "0123456789+-=():"}),
+        S1.replace(")", ").") + S2 + "$33 - 6 = 27$ (left: 27)\n" + ANSWER,
+        S1 + r"\frac{30}{5} = 6 (left: 33 6)" + "\n" + S3 + ANSWER,
+        S1 + "(30) / (5) = 6 (left: 33 6)\n" + S3 + ANSWER,
+        C.replace("6,33", "6,33.") + "27.",
+        C + r"\boxed{27}",
+        "`25+5=30,33,5`\n30/5=6,33\n33-6=27\n",
     ],
 )
 def test_correct_paths(text):
@@ -89,10 +114,8 @@ def test_correct_paths(text):
         (S1 + "so 30 / 5 = 6\n" + S3 + ANSWER, "format", 1),
         (S1 + "30 / 5 = 6 left: 33 6\n", "format", 1),
         (S1 + "30 / 5 = 6 (left: 33 6", "format", 1),
-        (S1 + S2 + S3 + "33 - ((25 + 5) / 5) = 27", "format", 3),
         (S1 + S2 + S3 + "27", "format", 3),  # a plain number answers compact paths only
         (S1 + S2 + S3 + "27 + 0 = 27 (left: 27)", "format", 3),
-        (C + "33-(25+5)/5", "format", 3),
         ("25+5=30,33,5\n27\n", "format", 1),
         ("٢٥ + ٥ = ٣٠ (left: 5 33 30)", "format", 0),
         ("25 + 5 = 1e9 (left: 5 33 30)", "format", 0),
@@ -122,32 +145,44 @@ def test_correct_paths(text):
         # incomplete
         ("", "incomplete", 0),
         (" \n\t\n", "incomplete", 0),
-        (ANSWER, "incomplete", 0),
         (S1, "incomplete", 1),
-        (S1 + ANSWER, "incomplete", 1),
+        (S1 + "Answer: 33 - 5", "incomplete", 1),
         (S1 + S2 + S3, "incomplete", 3),
         (S1 + S2 + S3 + "Answer: ", "incomplete", 3),
         ("25+5=30,33,5\n", "incomplete", 1),
         ("25+5=30,33,5\nAnswer: 27", "incomplete", 1),
         (S1 + S2 + "33-6=27\n", "incomplete", 3),  # compact only if every step is
+        # right answers without their steps
+        (ANSWER, "no_steps", 0),
+        ("33 - (25+5)/5", "no_steps", 0),
+        ("**33 - (25+5)/5 = 27.**", "no_steps", 0),
+        (S1 + ANSWER, "no_steps", 1),
+        (S1 + "33 - (25+5)/5", "no_steps", 1),
+        ("25 * 5 = 125 (left: 5 33 125)\n" + ANSWER, "dead_end", 0),
+        ("33 - (25+5)/6", "format", 0),
+        # answers that cannot be read
+        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) =", "unclear", 3),
+        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5", "unclear", 3),
+        (S1 + S2 + S3 + "Answer: I give up", "unclear", 3),
+        (S1 + S2 + S3 + "Answer: about 33 - ((25 + 5) / 5)", "unclear", 3),
+        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) = 27, I think", "unclear", 3),
+        (C + "Answer: no", "unclear", 3),
         # wrong answers
+        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) = x = 28", "wrong_answer", 3),
+        (S1 + S2 + S3 + "33 - ((25 + 5) / 5) = 27\nAnswer: 28", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 27", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) = 28", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) = 27 = 28", "wrong_answer", 3),
-        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5) =", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 - 5 - 5 / 5", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 - 6", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 - (25 + 5) / 5 + 0", "wrong_answer", 3),
-        (S1 + S2 + S3 + "Answer: 33 - ((25 + 5) / 5", "wrong_answer", 3),
         (S1 + S2 + S3 + "Answer: 33 / (25 - 5 * 5)", "wrong_answer", 3),
-        (S1 + S2 + S3 + "Answer: I give up", "wrong_answer", 3),
         (S1 + S2 + "33-6=27\nAnswer: 27", "wrong_answer", 3),
         (C + "28", "wrong_answer", 3),
         (C + "-27", "wrong_answer", 3),
         (C + "1/0", "wrong_answer", 3),
         (C + "Answer: 54 / 2", "wrong_answer", 3),
         (C + "Answer: 27 = 28", "wrong_answer", 3),
-        (C + "Answer: no", "wrong_answer", 3),
     ],
 )
 def test_kinds_and_fatal_steps(text, kind, step):
@@ -314,19 +349,29 @@ def slow_verdict(problem, rules, text: str) -> tuple[str | None, int | None]:
     full = len(problem.data["numbers"]) - 1
     steps, answer, compact = _read(text, full)
     left = [Fraction(n) for n in problem.data["numbers"]]
-    for index, readings in enumerate(steps):
-        if index == full or not readings:
-            return "format", index
-        step = next((r for r in readings if _result(*r[:3]) == r[3]), readings[0])
+    for index, (line, readings) in enumerate(steps[:full]):
+        if not readings:
+            bare = _answers(line, False, problem) == "right"
+            return ("no_steps" if bare else "format"), index
+        step = max(readings, key=lambda r: (_there(left, r), _result(*r[:3]) == r[3]))
         kind = _kind(left, step, problem.data["target"], rules)
         if kind:
             return kind, index
         left = list(step[4])
     if len(steps) < full:
-        return "incomplete", len(steps)
-    if not answer and not compact:
-        return "incomplete", full
-    return (None, None) if _answers(answer, compact, problem) else ("wrong_answer", full)
+        right = bool(answer) and _answers(answer, False, problem) == "right"
+        return ("no_steps" if right else "incomplete"), len(steps)
+    bare = len(steps) > full
+    if bare and _answers(steps[full][0], False, problem) != "right":
+        return "format", full
+    if not answer:
+        return (None, None) if compact or bare else ("incomplete", full)
+    said = _answers(answer, compact, problem)
+    return (None, None) if said == "right" else (said, full)
+
+
+def _there(left, reading) -> bool:
+    return reading[0] in left and reading[2] in left
 
 
 def _kind(left, step, target, rules) -> str | None:
@@ -352,22 +397,31 @@ def _result(a, op, b) -> Fraction | None:
 
 def _read(text: str, full: int):
     """Readings of each line before the answer, the answer's text, whether all is compact."""
-    steps: list[list] = []
+    steps: list[tuple[str, list]] = []
     compact = True
     for line in (each.strip() for each in text.split("\n")):
         if not line:
             continue
-        head = line[:6].lower()
-        if head == "answer" and line[6:].lstrip().startswith(":"):
-            answer = line[6:].lstrip()[1:].strip()
-            return steps, answer, compact and bool(steps)
-        if len(steps) >= full and compact and _shaped(line):
-            return steps, line, True
-        plain = "".join(SPELLINGS.get(c, c) for c in line)
-        standard, short = _readings(plain, _standard_tail), _readings(plain, _compact_tail)
-        steps.append(standard or short)
+        plain = _spelled(line)
+        free = re.sub(r"\((-?[0-9]{1,30}(?:[./][0-9]{1,30})?)\)", r" \1 ", plain).strip()
+        standard = _readings(free, _standard_tail)
+        short = _readings(free, _compact_tail)
+        head = plain[:6].lower()
+        if not standard and not short:
+            if head == "answer" and plain[6:].lstrip().startswith(":"):
+                answer = plain[6:].lstrip()[1:].strip()
+                return steps, answer, compact and bool(steps)
+            if len(steps) >= full and compact and _shaped(plain):
+                return steps, line, True
+        steps.append((line, standard or short))
         compact = compact and not standard and bool(short)
     return steps, "", compact and bool(steps)
+
+
+def _spelled(line: str) -> str:
+    """The line in plain signs, without marks around it and a full stop."""
+    plain = "".join(SPELLINGS.get(c, c) for c in line.replace("**", "  "))
+    return plain.rstrip(". \t\u00a0").strip()
 
 
 def _shaped(text: str) -> bool:
@@ -425,10 +479,9 @@ def _compact_tail(text: str):
     return [(values[0], values)]
 
 
-def _answers(text: str, compact: bool, problem) -> bool:
-    if not text:
-        return True
-    body, *claims = ("".join(SPELLINGS.get(c, c) for c in text)).split("=")
+def _answers(text: str, compact: bool, problem) -> str:
+    """`right`, `wrong_answer` or `unclear`; wrong is what any part shows that can be read."""
+    body, *claims = _spelled(text).split("=")
     number = _number(body.strip())
     try:
         if compact and number is not None:
@@ -436,14 +489,23 @@ def _answers(text: str, compact: bool, problem) -> bool:
         else:
             value, used = _expression(body)
             if sorted(used) != sorted(problem.data["numbers"]):
-                return False
-        claimed = [
-            _expression(claim)[0] if _number(claim.strip()) is None else _number(claim.strip())
-            for claim in claims
-        ]
-    except (ValueError, SyntaxError, ZeroDivisionError):
-        return False
-    return all(each == problem.data["target"] for each in (value, *claimed))
+                return "wrong_answer"
+    except ZeroDivisionError:
+        return "wrong_answer"
+    except (ValueError, SyntaxError):
+        return "unclear"
+    said, unread = [value], False
+    for claim in claims:
+        number = _number(claim.strip())
+        try:
+            said.append(_expression(claim)[0] if number is None else number)
+        except ZeroDivisionError:
+            return "wrong_answer"
+        except (ValueError, SyntaxError):
+            unread = True
+    if any(each != problem.data["target"] for each in said):
+        return "wrong_answer"
+    return "unclear" if unread else "right"
 
 
 def _expression(text: str) -> tuple[Fraction, list[int]]:
@@ -481,7 +543,12 @@ def test_no_text_raises(text):
 @given(st.text(st.sampled_from("0123456789+-*/()=. x÷,"), max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_no_answer_raises(text):
-    assert judged(S1 + S2 + S3 + "Answer: " + text)[0] in (None, "wrong_answer", "incomplete")
+    assert judged(S1 + S2 + S3 + "Answer: " + text)[0] in (
+        None,
+        "wrong_answer",
+        "incomplete",
+        "unclear",
+    )
 
 
 MUTATIONS = "0123456789 +-*/=,.():\n\t×÷−xXA٣\x00"

@@ -10,6 +10,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
+FEW = 8  # settings that are all named where none is near
+
 
 def sentence(error: ValidationError, where: str, top: Any) -> str:
     """The first thing that is wrong with the settings of `top`, a pydantic type.
@@ -125,7 +127,9 @@ def _beside(location: Sequence[int | str], top: Any) -> str:
     of = f" of {beside.tag}" if beside.tag else ""
     if any(key in part.section.model_fields for part in beside.union):
         return f"{of}: leave it out, or choose another"  # it is the setting of another plugin
-    return of + _nearest(key, [key for part in beside.parts for key in part.section.model_fields])
+    names = [key for part in beside.parts for key in part.section.model_fields]
+    few = f"; there are {', '.join(names)}" if names and len(names) <= FEW else ""
+    return of + (_nearest(key, names) or few)
 
 
 def _nearest(word: Any, words: list[str]) -> str:

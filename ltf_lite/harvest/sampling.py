@@ -61,13 +61,15 @@ class Lesson(NamedTuple):
     credit: str
 
     def example(self, row: Row) -> Example | None:
-        """None for a failure in which the credit finds nothing to forget."""
+        """None for a failure that is spared, or in which the credit finds nothing to forget."""
         text = self.text(row)
         if text is None:
             return None
         prompt = self.task.prompt(row.problem, self.dialect)
         if row.correct:
             return Example(prompt, text, True, 0, len(text))
+        if row.kind in self.task.spared:
+            return None
         span = (0, len(text)) if self.credit == "whole" else self._fatal_span(row, text)
         return Example(prompt, text, False, *span) if span and span[1] > span[0] else None
 

@@ -86,11 +86,13 @@ class Task(Plugin):
     """A family of problems with a verifier.
 
     Its fields are its settings. A task has the five methods below without a body; the others have
-    a default that suits free text. `kinds` are its failure kinds, each with a sentence.
+    a default that suits free text. `kinds` are its failure kinds, each with a sentence; what ends
+    in one of `spared` may be right in other words, and is never forgotten.
     """
 
     name: str
     kinds: ClassVar[Mapping[str, str]] = {"wrong_answer": "The answer is not right."}
+    spared: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:

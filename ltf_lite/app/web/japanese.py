@@ -63,6 +63,8 @@ WORDS = {
     "kind.dead_end": "このあと、目標にはもう届きません。",
     "kind.incomplete": "途中で終わっています。",
     "kind.wrong_answer": "手順は正しいのに、最後に書かれた答えが違います。",
+    "kind.no_steps": "答えは合っていますが、手順がありません。",
+    "kind.unclear": "手順は正しいのですが、最後に書かれた答えが読み取れません。",
     "step.fatal": "← ここで失敗",
     "step.missing": "← 足りない",
     "metric.seconds": "時間",
@@ -212,6 +214,8 @@ WORDS = {
     "name.dead_end": "行き止まり",
     "name.incomplete": "途中まで",
     "name.wrong_answer": "誤答",
+    "name.no_steps": "手順なし",
+    "name.unclear": "判読不能",
     "name.no_answer": "回答なし",
     "kind.no_answer": "「Answer:」で始まる行がありません。",
     # 報告の章と図

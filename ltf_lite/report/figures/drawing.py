@@ -88,6 +88,8 @@ LOOKS = {
     "illegal": Look("#a6761d", "++"),
     "incomplete": Look("#7a7a7a", "---"),
     "format": Look("#1f78b4", "///"),
+    "no_steps": Look("#66a61e", "..."),
+    "unclear": Look("#3b3b3b", "oo"),
 }
 # Of the other kinds, in their order. The numbers of colours and of hatches share no factor, so that
 # their pairs repeat late.

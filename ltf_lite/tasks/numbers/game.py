@@ -12,7 +12,7 @@ from ltf_lite.tasks.numbers import prompts
 from ltf_lite.tasks.numbers import text as styles
 from ltf_lite.tasks.numbers.rules import Rules
 from ltf_lite.tasks.numbers.solver import Move, State, moves, solutions, solvable, state
-from ltf_lite.tasks.numbers.verdict import KINDS, after_step, verdict
+from ltf_lite.tasks.numbers.verdict import KINDS, SPARED, after_step, verdict
 from ltf_lite.tasks.steps import read_value
 
 MAX_NUMBERS = 6
@@ -67,6 +67,7 @@ class NumbersGame(Task):
     """
 
     kinds: ClassVar[Mapping[str, str]] = KINDS
+    spared: ClassVar[frozenset[str]] = SPARED
 
     @cached_property  # asked at every step
     def rules(self) -> Rules:
@@ -132,7 +133,7 @@ class NumbersGame(Task):
         self, problem: Problem, state: State, line: str, dialect: str, checked: bool
     ) -> Taken | None:
         """The numbers left after a step's line; what a model says is left is believed unchecked."""
-        read = styles.read_step(line.strip())
+        read = styles.read_step(line.strip(), state)
         if read is None:
             return None
         step = read[0]

@@ -13,8 +13,6 @@ Number = int | Fraction  # an integral value is always an int, so equal values a
 MAX_DIGITS = 30  # the product of six numbers of four digits has 24
 MAX_TOKENS = 128  # of one expression; parentheses count
 OPERATORS = "+-*/"
-SPELLINGS = {"x": "*", "X": "*", "×": "*", "·": "*", "÷": "/", "−": "-"}
-_PLAIN = str.maketrans(SPELLINGS)
 _LONG = 10**MAX_DIGITS
 
 NUMBER = rf"-?[0-9]{{1,{MAX_DIGITS}}}(?:\.[0-9]{{1,{MAX_DIGITS}}}|/[0-9]{{1,{MAX_DIGITS}}})?"
@@ -24,6 +22,10 @@ _TOKEN = re.compile(rf"\s*([0-9]{{1,{MAX_DIGITS}}}(?![0-9])|[-+*/()])")
 
 class ExpressionError(ValueError):
     """An expression that is not one, with the reason as its message."""
+
+
+class UndefinedError(ExpressionError):
+    """An expression without a value: it divides by zero."""
 
 
 class Rules(NamedTuple):
@@ -76,11 +78,6 @@ def parse_number(text: str) -> Number | None:
     return normal(Fraction(text)) if "." in text else int(text)
 
 
-def plain_spelling(text: str) -> str:
-    """The text with `x × · ÷ −` written in ASCII, character for character."""
-    return text.translate(_PLAIN)
-
-
 def shown(value: Number) -> str:
     """A number for a message; long ones are cut, since an answer can be of a thousand digits."""
     if abs(value.numerator) < _LONG and value.denominator < _LONG:
@@ -108,22 +105,19 @@ def tokenize(text: str) -> list[str]:
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
-def _reduce(values: list[Number], pending: list[str]) -> None:
-    """Apply the last pending operator to the last two values."""
+def _reduce(values: list[Number | None], pending: list[str]) -> None:
+    """Apply the last pending operator to the last two values; None is a division by zero."""
     op, b, a = pending.pop(), values.pop(), values.pop()
-    result = apply(a, op, b)
-    if result is None:
-        raise ExpressionError("a division by zero")
-    values.append(result)
+    values.append(None if a is None or b is None else apply(a, op, b))
 
 
 def evaluate(text: str) -> tuple[Number, list[int]]:
     """Value of an infix expression and the whole numbers it uses, in order.
 
-    Raises ExpressionError. Operator precedence by two stacks (Dijkstra's shunting yard): no
-    recursion, so no text can exhaust the interpreter's stack.
+    Raises ExpressionError, and UndefinedError where it divides by zero. Operator precedence by two
+    stacks (Dijkstra's shunting yard): no recursion, so no text can exhaust the interpreter's stack.
     """
-    values: list[Number] = []
+    values: list[Number | None] = []
     used: list[int] = []
     pending: list[str] = []
     operand_next = True
@@ -153,4 +147,6 @@ def evaluate(text: str) -> tuple[Number, list[int]]:
         if pending[-1] == "(":
             raise ExpressionError("a '(' too many")
         _reduce(values, pending)
+    if values[0] is None:
+        raise UndefinedError("a division by zero")
     return values[0], used

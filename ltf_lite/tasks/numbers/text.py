@@ -18,10 +18,10 @@ from ltf_lite.tasks.numbers.rules import (
     Number,
     apply,
     parse_number,
-    plain_spelling,
     shown,
 )
-from ltf_lite.tasks.numbers.solver import Move, expression
+from ltf_lite.tasks.numbers.solver import Move, State, expression
+from ltf_lite.tasks.numbers.spelling import plain
 
 COMPACT, STANDARD = "compact", "standard"  # the forms of a path
 MAX_LINE = 400  # characters; a longer line is no step, a longer answer is wrong
@@ -29,12 +29,15 @@ MAX_LINES = 64  # of one path that are not blank; the rest is never read
 
 _LINE = re.compile(r"\S[^\n]*")
 _HEAD = rf"({NUMBER})\s*([-+*/])\s*({NUMBER})\s*=\s*({NUMBER})"
-_STANDARD = re.compile(rf"{_HEAD}\s*\(\s*left\s*:([-0-9./,\s]*)\)", re.IGNORECASE)
-_COMPACT = re.compile(rf"{_HEAD}\s*((?:,\s*{NUMBER}\s*)*)")
+_STANDARD = re.compile(rf"\s*{_HEAD}\s*\(\s*left\s*:([-0-9./,\s]*)\)\s*", re.IGNORECASE)
+_COMPACT = re.compile(rf"\s*{_HEAD}\s*((?:,\s*{NUMBER}\s*)*)")
 _WHOLE = rf"[0-9]{{1,{MAX_DIGITS}}}"
 _PLAIN = re.compile(rf"({_WHOLE})([-+*/])({_WHOLE})=({_WHOLE})((?:,{_WHOLE})*)")
-_ANSWER = re.compile(r"answer\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
+_ANSWER = re.compile(
+    r"\s*(?:(?:the|my|so|final)\s+){0,3}answer\s*(?::|is\b\s*:?)(.*)", re.IGNORECASE | re.DOTALL
+)
 _NUMBER = re.compile(NUMBER)
+_BRACKETS = re.compile(rf"\(({NUMBER})\)")  # around a single number they say nothing
 
 
 class Step(NamedTuple):
@@ -47,24 +50,27 @@ class Step(NamedTuple):
     left: tuple[Number, ...]
 
 
-def _division(a: str, b: str, result: Number) -> tuple[str, str]:
+def _division(a: str, b: str, result: Number, left: State) -> tuple[str, str]:
     """The operands of `a/b` written without blanks, where `3/4/5` may mean 3/4 by 5 or 3 by 4/5.
 
-    It is read from the left, unless only the other reading gives the result.
+    The reading whose operands are among the numbers `left` comes first, then the one that gives
+    the result, then the one from the left.
     """
     top, _, bottom = a.partition("/")
     readings = []
     for x, y in ((a, b), (top, f"{bottom}/{b}")):
-        left, right = parse_number(x), parse_number(y)
-        if left is not None and right is not None:
-            readings.append((x, y))
-            if apply(left, "/", right) == result:
-                return x, y
-    return readings[0] if readings else (a, b)
+        first, second = parse_number(x), parse_number(y)
+        if first is not None and second is not None:
+            there = first in left and second in left
+            readings.append((there, apply(first, "/", second) == result, x, y))
+    return max(readings, key=lambda each: each[:2])[2:] if readings else (a, b)
 
 
-def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
-    """The step of a line, whether it is compact, and the span of its choice; None if no step."""
+def read_step(line: str, left: State = ()) -> tuple[Step, bool, tuple[int, int]] | None:
+    """The step of a line, whether it is compact, and the span of its choice; None if no step.
+
+    Where a line has two readings, `left` are the numbers that it may use.
+    """
     if len(line) > MAX_LINE:
         return None
     match = _PLAIN.fullmatch(line)
@@ -72,10 +78,10 @@ def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
         a, op, b, c, rest = match.groups()
         whole = (int(c), *map(int, rest[1:].split(","))) if rest else (int(c),)
         return Step(int(a), op, int(b), whole[0], whole), True, (0, match.end(3))
-    plain = plain_spelling(line)
-    match = _STANDARD.fullmatch(plain)
+    said = _BRACKETS.sub(lambda m: f" {m[1]} ", plain(line))
+    match = _STANDARD.fullmatch(said)
     compact = match is None
-    match = match or _COMPACT.fullmatch(plain)
+    match = match or _COMPACT.fullmatch(said)
     if match is None:
         return None
     a, op, b, c, rest = match.groups()
@@ -83,14 +89,14 @@ def read_step(line: str) -> tuple[Step, bool, tuple[int, int]] | None:
     if result is None:
         return None
     if op == "/" and "/" in a and match.end(1) + 1 == match.start(3):
-        a, b = _division(a, b, result)
+        a, b = _division(a, b, result, left)
     x, y = parse_number(a), parse_number(b)
-    left = [parse_number(text) for text in rest.replace(",", " ").split()]
+    said_left = [parse_number(text) for text in rest.replace(",", " ").split()]
     if compact:
-        left.insert(0, result)
-    if x is None or y is None or None in left:
+        said_left.insert(0, result)
+    if x is None or y is None or None in said_left:
         return None
-    step = Step(x, op, y, result, tuple(left))  # type: ignore[arg-type]
+    step = Step(x, op, y, result, tuple(said_left))  # type: ignore[arg-type]
     return step, compact, (match.start(1), match.end(3))
 
 
@@ -117,7 +123,9 @@ def read_path(text: str, full: int) -> Path:
             lines.append(Line(line, start, end, start + first, start + last, step))
             continue
         other = Line(line, start, end, start, end, None)
-        if _ANSWER.match(line) or (len(lines) >= full and compact and _NUMBER.fullmatch(line)):
+        said = plain(line[:MAX_LINE])
+        number = len(lines) >= full and compact and _NUMBER.fullmatch(said.strip())
+        if number or _ANSWER.match(said):
             return Path(tuple(lines), other, _form(compact and bool(lines)))
         compact = False
         lines.append(other)
@@ -130,8 +138,8 @@ def _form(compact: bool) -> str:
 
 def answer_text(line: Line) -> str:
     """What stands after `Answer:`, or the plain number."""
-    match = _ANSWER.match(line.text)
-    return (match[1] if match else line.text).strip()
+    match = _ANSWER.match(plain(line.text[:MAX_LINE]))
+    return line.text[match.start(1) if match else 0 :].strip()
 
 
 def write_compact(path: Sequence[Move]) -> str:

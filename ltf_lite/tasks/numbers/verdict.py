@@ -10,13 +10,14 @@ from ltf_lite.tasks.numbers.rules import (
     ExpressionError,
     Number,
     Rules,
+    UndefinedError,
     apply,
     evaluate,
     parse_number,
-    plain_spelling,
     shown,
 )
 from ltf_lite.tasks.numbers.solver import State, solvable, state
+from ltf_lite.tasks.numbers.spelling import plain_answer
 
 KINDS = {
     "format": "This line is no step.",
@@ -25,17 +26,23 @@ KINDS = {
     "bookkeeping": "The numbers it says are left are not the ones left.",
     "dead_end": "After it the target can no longer be reached.",
     "incomplete": "The path ends too early.",
+    "no_steps": "The answer is right, but its steps are missing.",
     "wrong_answer": "The steps are right, the answer written after them is not.",
+    "unclear": "The steps are right, the answer written after them cannot be read.",
 }
+SPARED = frozenset({"no_steps", "unclear"})  # what may be right is never forgotten
+RIGHT, WRONG = "right", "wrong: "
 
 
 def verdict(numbers: Sequence[int], target: int, rules: Rules, path: Path) -> Verdict:
     """The verdict of a path, whatever it holds: first fatal step, then what is missing."""
     left, full = state(numbers), len(numbers) - 1
-    for index, line in enumerate(path.lines):
-        if index == full or line.step is None:
-            return _fail("format", index, f"line {index + 1} is no step: {line.text[:60]!r}")
-        after = after_step(left, line.step, index)
+    for index, line in enumerate(path.lines[:full]):
+        if line.step is None:
+            if _reads(line.text, numbers, target) == RIGHT:
+                return _without_steps(index)
+            return _no_step(index, line)
+        after = after_step(left, _step_of(line, left), index)
         if isinstance(after, Verdict):
             return after
         result, said = line.step[3:]
@@ -47,34 +54,78 @@ def verdict(numbers: Sequence[int], target: int, rules: Rules, path: Path) -> Ve
             return _fail("dead_end", index, f"{target} can't be reached from {real}")
         left = after
     if len(path.lines) < full:
-        count = len(path.lines)
-        return _fail("incomplete", count, f"step {count + 1} is missing")
+        index = len(path.lines)
+        if path.answer and _reads(styles.answer_text(path.answer), numbers, target) == RIGHT:
+            return _without_steps(index)
+        return _fail("incomplete", index, f"step {index + 1} is missing")
     return _answer(numbers, target, path, full)
 
 
 def _answer(numbers: Sequence[int], target: int, path: Path, full: int) -> Verdict:
+    """The verdict of what follows the steps, which are right."""
     compact = path.form == styles.COMPACT
-    text = styles.answer_text(path.answer) if path.answer else ""
-    if not text and not compact:
-        return _fail("incomplete", full, "the answer is missing")
     right = Verdict(True, None, None, f"correct: reaches {target}")
-    if not text:  # every step is right, and after the last one only the target is left
-        return right
+    bare = path.lines[full].text if len(path.lines) > full else ""  # an answer without its mark
+    if bare and _reads(bare, numbers, target) != RIGHT:
+        return _no_step(full, path.lines[full])
+    text = styles.answer_text(path.answer) if path.answer else ""
+    if not text:  # after the last compact step only the target is left: it needs no answer
+        return right if compact or bare else _fail("incomplete", full, "the answer is missing")
     if len(text) > styles.MAX_LINE:
         return _fail("wrong_answer", full, f"an answer of more than {styles.MAX_LINE} signs")
-    body, *claims = plain_spelling(text).split("=")
-    number = parse_number(body.strip()) if compact else None
+    said = _reads(text, numbers, target, plain_number=compact)
+    if said == RIGHT:
+        return right
+    kind = "wrong_answer" if said.startswith(WRONG) else "unclear"
+    return _fail(kind, full, f"the answer {said.removeprefix(WRONG)}")
+
+
+def _reads(text: str, numbers: Sequence[int], target: int, plain_number: bool = False) -> str:
+    """RIGHT, WRONG and why, or why it cannot be read: an expression, and `= …` behind it.
+
+    It is wrong if any part that can be read is.
+    """
+    if len(text) > styles.MAX_LINE:
+        return "is too long"
+    body, *claims = plain_answer(text).split("=")
+    number = parse_number(body.strip()) if plain_number else None
+    unread = ""
     try:
         value, used = evaluate(body) if number is None else (number, list(numbers))
-        claimed = [_claim(claim) for claim in claims]
+        if sorted(used) != sorted(numbers):
+            return f"{WRONG}does not use each number once"
+        values: list[Number] = [value]
+    except UndefinedError as error:
+        return f"{WRONG}is {error}"
     except ExpressionError as error:
-        return _fail("wrong_answer", full, f"the answer is no expression: {error}")
-    if sorted(used) != sorted(numbers):
-        return _fail("wrong_answer", full, "the answer does not use each number once")
-    wrong = next((each for each in (value, *claimed) if each != target), None)
+        return f"is no expression: {error}"
+    for claim in claims:
+        try:
+            values.append(_claim(claim))
+        except UndefinedError as error:
+            return f"{WRONG}is {error}"
+        except ExpressionError as error:
+            unread = unread or f"is no expression: {error}"
+    wrong = next((each for each in values if each != target), None)
     if wrong is not None:
-        return _fail("wrong_answer", full, f"the answer is {shown(wrong)}, not {target}")
-    return right
+        return f"{WRONG}is {shown(wrong)}, not {target}"
+    return unread or RIGHT
+
+
+def _step_of(line: Line, left: State) -> tuple:
+    """The step of a line; one with two readings is read against the numbers left."""
+    if line.step.op == "/" and line.text.count("/") > 1:
+        read = styles.read_step(line.text, left)
+        return read[0] if read else line.step
+    return line.step
+
+
+def _without_steps(index: int) -> Verdict:
+    return _fail("no_steps", index, f"the answer is right, but step {index + 1} is missing")
+
+
+def _no_step(index: int, line: Line) -> Verdict:
+    return _fail("format", index, f"line {index + 1} is no step: {line.text[:60]!r}")
 
 
 def after_step(left: State, step: tuple, index: int) -> State | Verdict:
