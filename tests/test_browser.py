@@ -280,7 +280,7 @@ def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
         second.locator("#train-stop").click()
         second.locator("#train-notice", has_text="was stopped").wait_for()
         second.locator("#train-start").click()
-        second.locator("#train-status", has_text="8 of 8 stages").wait_for(timeout=12 * TIME)
+        second.locator("#train-status", has_text="8 of 8 stages").wait_for(timeout=30 * TIME)
         second.locator("#train-log", has_text="All stages done").wait_for()
         tab(second, "runs")
         choose(second, "run", "quick")

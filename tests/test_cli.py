@@ -163,7 +163,10 @@ def test_bad_numbers_are_one_sentence(number):
         (["5", "--target", "5"], ["2 to 6 numbers"]),
         (["1 2 3 4 5 6 7", "--target", "5"], ["2 to 6 numbers"]),
         (["5 6"], ["target must be a whole number", "->"]),
-        (["5 6 -> 11", "--target", "11"], ["25 5 5 33 -> 27"]),
+        (["5 6 -> 11", "--target", "11"], ["given twice"]),
+        (["hello"], ["whole number", "'hello'"]),
+        (["5 6 -> 11", "--n", "8"], ["--n", "self-consistency", "single-pass"]),
+        (["5 6 -> 11", "--reasoner", "tot", "--temperature", "1"], ["--temperature", "tot"]),
         ([""], ["2 to 6 numbers"]),
         ([], ["--problems"]),
         (["5 6", "--target", "11", "--n", "0"], ["--n"]),
@@ -219,6 +222,7 @@ def test_what_is_asked_stands_before_the_options_or_after_them():
             ("countdown", "3 5 7 9", "--target", "22", "--seed", "1"),
             ("--target", "22", "--seed", "1", "countdown", "3 5 7 9"),
             ("countdown", "--target", "22", "--seed", "1", "3 5 7 9"),
+            ("countdown", "3", "5", "7", "9", "--target", "22", "--seed", "1"),
         )
     ]
     assert told[0]
@@ -342,6 +346,17 @@ def test_verify_is_a_filter():
     assert not second["correct"]
 
 
+def test_a_file_of_which_nothing_can_be_asked_is_a_failure(tmp_path):
+    file = tmp_path / "problems.jsonl"
+    file.write_bytes(b"\x00\xff\n{}\n")
+    told = ltf("solve", "countdown", "--problems", file)
+    one_sentence(told, 1, "no line of", "problems.jsonl")
+    assert told.stdout.count("not asked: line") == 2
+
+
 def test_an_unknown_command_is_usage():
+    nothing = ltf()
+    assert nothing.returncode == 2
+    assert "search one problem" in nothing.stderr
     one_sentence(ltf("trian", "tiny"), 2, "there is no command 'trian'", "did you mean train?")
     one_sentence(ltf("solve", "chess", "1 2"), 2, "there is no task 'chess'", "countdown")

@@ -38,7 +38,7 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
         began = time.monotonic()
         # Signed only where there is work: who starts a run waits for this, or for its end.
         finish(run, STAGES, lambda: work.enter_context(signed(folder)))
-        say(f"All stages done in {duration(time.monotonic() - began)}.")
+        say(f"All stages done, {duration(time.monotonic() - began)} from this start.")
         return run
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ltf_lite.app.cli.common import (
     DONE,
+    FAILED,
     MODEL,
     UsageError,
     Verb,
     add_json,
+    complain,
     print_json,
     settings,
     whole,
@@ -24,6 +26,8 @@ from ltf_lite.core.errors import LtfError, sentence
 if TYPE_CHECKING:
     from ltf_lite.app.answer.ask import Answer
     from ltf_lite.tasks import Problem, Task
+
+SAMPLES, TEMPERATURE = 32, 0.7  # where the command names none
 
 # How an answer was chosen among several paths, by the picker of its choice.
 PICKED = {
@@ -38,7 +42,7 @@ def add(verbs: Any) -> None:
     """Give the parser these commands."""
     verb = verbs.add_parser("solve", help="answer problems with a model")
     _add_task(verb)
-    verb.add_argument("problem", nargs="?", help='one problem: "25 5 5 33 -> 27"')
+    verb.add_argument("problem", nargs="*", help='one problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument(
         "--problems",
@@ -54,8 +58,8 @@ def add(verbs: Any) -> None:
         help="single-pass, self-consistency (votes), best-of-n (the likeliest), oracle (the "
         "verifier picks: an upper bound), or a reasoner",
     )
-    verb.add_argument("--n", type=int, default=32, help="samples to choose among (default 32)")
-    verb.add_argument("--temperature", type=float, default=0.7, help="of samples (default 0.7)")
+    verb.add_argument("--n", type=int, help=f"samples to choose among (default {SAMPLES})")
+    verb.add_argument("--temperature", type=float, help=f"of samples (default {TEMPERATURE})")
     _add_set(verb)
     add_json(verb)
     verb.names = lambda: f"{_tasks()}\n{_reasoners()}"
@@ -63,7 +67,7 @@ def add(verbs: Any) -> None:
 
     verb = verbs.add_parser("search", help="search one problem and show the whole tree")
     _add_task(verb)
-    verb.add_argument("problem", help='the problem: "25 5 5 33 -> 27"')
+    verb.add_argument("problem", nargs="+", help='the problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
     verb.add_argument("--model", default="tiny-base", help=MODEL)
@@ -133,31 +137,44 @@ def _problem(args: argparse.Namespace, task: Task) -> Problem:
     """The problem of the command line; raises TaskError."""
     from ltf_lite.app.answer.ask import posed
 
-    target = "" if args.target is None else f" -> {args.target}"
-    return posed(task, f"{args.problem}{target}")
+    text = " ".join(args.problem)
+    if args.target is not None and "->" in text:
+        raise UsageError("the target is given twice: after the -> and by --target")
+    return posed(task, text if args.target is None else f"{text} -> {args.target}")
 
 
 def solve(args: argparse.Namespace) -> int:
     from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, ask, way_of
 
-    if not 1 <= args.n <= 1024:
-        raise UsageError(f"--n must be from 1 to 1024, not {args.n}")
-    if not 0 < args.temperature <= 5:
-        raise UsageError(f"--temperature must be above 0 and at most 5, not {args.temperature}")
-    if (args.problem is None) == (args.problems is None):
+    if bool(args.problem) == (args.problems is not None):
         raise UsageError('give one problem ("25 5 5 33 -> 27") or a file with --problems')
-    samples = args.reasoner in CHAINS and args.reasoner != SINGLE_PASS
-    own = {"n": args.n, "temperature": args.temperature} if samples else {}
+    sampled = args.reasoner in CHAINS and args.reasoner != SINGLE_PASS
+    own = _samples(args) if sampled or (args.n, args.temperature) != (None, None) else {}
+    if own and not sampled:
+        able = ", ".join(name for name in CHAINS if name != SINGLE_PASS)
+        raise UsageError(f"--n and --temperature belong to {able}, not to {args.reasoner}")
     way = way_of(args.reasoner, {**own, **settings(args.set)})
     task = _task(args)
-    lines = (
-        [_problem(args, task)]
-        if args.problem is not None
-        else list(_many_problems(task, args.problems))
-    )
+    many = args.problems is not None
+    lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
+    asked = 0
     for answer in ask(lines, task, args.model, way, args.seed):
         print_json(answer.as_dict()) if args.json else print(_in_words(answer))
+        asked += answer.problem is not None
+    if lines and not asked:
+        return complain(f"no line of {args.problems} could be asked", FAILED)
     return DONE
+
+
+def _samples(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of samples; raises UsageError for what is out of bounds."""
+    n = SAMPLES if args.n is None else args.n
+    temperature = TEMPERATURE if args.temperature is None else args.temperature
+    if not 1 <= n <= 1024:
+        raise UsageError(f"--n must be from 1 to 1024, not {n}")
+    if not 0 < temperature <= 5:
+        raise UsageError(f"--temperature must be above 0 and at most 5, not {temperature}")
+    return {"n": n, "temperature": temperature}
 
 
 def search(args: argparse.Namespace) -> int:

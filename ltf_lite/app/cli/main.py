@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ltf_lite.core.plugins import nearest
 
         return complain(f"there is no command {given[0]!r}; {nearest(given[0], commands)}", USAGE)
+    if not given:
+        top.print_help(sys.stderr)
+        return USAGE
     args = top.parse_args(given)
     try:
         return args.run(args)

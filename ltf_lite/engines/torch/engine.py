@@ -166,7 +166,8 @@ class TorchEngine:
         longest = max(map(len, ids), default=0)
         if self.context is not None and longest + room > self.context:
             more = f" and {room} tokens to generate" if room else ""
-            way = "; set a smaller max_tokens" if 0 < self.context - longest < room else ""
+            free = self.context - longest
+            way = f"; set a smaller max_tokens, such as {free}" if 0 < free < room else ""
             raise EngineError(
                 f"{what} of {longest} tokens{more} does not fit the model's context of "
                 f"{self.context} tokens{way}"

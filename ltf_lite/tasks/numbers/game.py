@@ -79,10 +79,10 @@ class NumbersGame(Task):
             data = typed(data)
         if not isinstance(data, Mapping) or not isinstance(data.get("numbers"), (list, tuple)):
             raise TaskError('a problem is an object like {"numbers": [25, 5, 5, 33], "target": 27}')
-        count = len(data["numbers"])
+        count, some = len(data["numbers"]), data["numbers"][:MAX_NUMBERS]
+        numbers = tuple(whole_number(x, "a number of a problem") for x in some)
         if not 2 <= count <= MAX_NUMBERS:
             raise TaskError(f"a problem has 2 to {MAX_NUMBERS} numbers, not {count}")
-        numbers = tuple(whole_number(x, "a number of a problem") for x in data["numbers"])
         if data.get("target") is None:
             raise TaskError(
                 "the target must be a whole number, and none is given: "
