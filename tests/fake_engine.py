@@ -17,7 +17,7 @@ Writer = Callable[[str, random.Random], str]
 class FakeEngine:
     """Answers compact prompts by `write`; a token a character, each of probability one half."""
 
-    name, dialect = "fake", Dialect("compact")
+    name, runtime, dialect = "fake", "fake", Dialect("compact")
     listener = None
 
     def __init__(self, write: Writer) -> None:

@@ -68,7 +68,7 @@ def status(url: str) -> int:
 def test_a_comparison_ends_with_both_verdicts_and_the_ratio(client):
     told, ratio, single, search = compare(client, *FORM)
     assert told == ""
-    assert "times as long as the single pass" in ratio
+    assert "times the tokens of the single pass" in ratio
     for side in (single, search):
         assert "Solved" in side or "Not solved" in side
         assert "engine calls" in side
@@ -83,7 +83,12 @@ def test_a_comparison_ends_with_both_verdicts_and_the_ratio(client):
 def test_every_search_can_be_compared_with_a_gguf_file(client, way):
     told, ratio, single, search = compare(client, *form(way=way, single=GGUF))
     assert told == ""
-    assert "×" in ratio
+    if way in ("dfs", "bfs", "random"):  # they generate nothing
+        assert "×" not in ratio
+    else:
+        assert "×" in ratio
+        assert "of two engines" in ratio  # llama.cpp beside torch
+    assert "olved" in ratio
     assert "olved" in search
     assert GGUF in single
 

@@ -88,11 +88,20 @@ def test_the_kinds_of_number_games_have_japanese_words():
 
 def test_the_ratio_is_said_when_both_are_done_and_not_before():
     right = Verdict(True, None, None, "correct: reaches 3")
-    one, other = done(WRONG, seconds=0.5), done(right, seconds=24.0)
+    one = done(WRONG, seconds=0.5, tokens=20, runtime="transformers, float32")
+    other = done(right, seconds=24.0, tokens=620, runtime="transformers, float32")
     html = cards.verdict_of_both(one, other, SAY)
-    assert ">48×<" in html
+    assert ">31×<" in html
+    assert "31 times the tokens" in html
     assert "48 times as long" in html
     assert "Only the search solved it." in html
+    apart = cards.verdict_of_both(one, replace(other, runtime="llama.cpp, Q8_0"), SAY)
+    assert ">31×<" in apart
+    assert "of two engines" in apart
+    assert "as long" not in apart
+    exact = cards.verdict_of_both(one, replace(other, tokens=0, runtime=""), SAY)
+    assert "×" not in exact
+    assert "Only the search solved it." in exact
     assert cards.verdict_of_both(one, replace(other, state="stopped"), SAY) == ""
 
 

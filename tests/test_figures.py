@@ -53,6 +53,7 @@ class Side(NamedTuple):
     high: float
     seconds: float
     tokens: float
+    runtime: str = ""
 
 
 class Point(NamedTuple):
@@ -222,8 +223,12 @@ def test_another_language_draws_without_a_warning():
 
 def test_the_table_says_the_same():
     last = batch_table(POINTS)
-    assert "| single pass | 50.0 % [35.2, 64.8] | 40 | 26 | 7.0 |" in last
-    assert "Search took 21.4 times" in last
+    assert "| single pass | 50.0 % [35.2, 64.8] | 40 | 26 | 7.0 | – |" in last
+    assert "Search generated 21.4 times the single pass's tokens." in last
+    assert "two engines" not in last
+    end = POINTS[-1]
+    other = end._replace(search=end.search._replace(runtime="transformers, float32"))
+    assert "The times are of two engines" in batch_table([other])
     assert batch_table([])
 
 

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -110,7 +111,7 @@ def test_what_was_shown_never_changes_and_the_tree_grows(models):
     for snapshot in live.answer(PROBLEM, TASK, ENDLESS, models, stop):
         shown.append(snapshot)
         then.append(copy.deepcopy(tuple(snapshot.tree)))
-        if len(shown) == 8:
+        if len(shown) >= 8 and snapshot.paths:
             stop.set()
     assert [tuple(snapshot.tree) for snapshot in shown] == then
     running = [snapshot for snapshot in shown if snapshot.state == "running"]
@@ -337,7 +338,10 @@ def test_the_single_pass_comes_first_and_neither_pays_for_the_other(models, monk
     assert asked == ["single-pass begins", "single-pass ends", "tot begins", "tot ends"]
     single, search = pairs[-1]
     assert (single.state, search.state) == ("done", "done")
-    assert live.ratio(single, search) == search.seconds / single.seconds
+    found = live.ratio(single, search)
+    assert found == (search.tokens / single.tokens, search.seconds / single.seconds)
+    other = replace(search, runtime="llama.cpp, Q8_0")
+    assert live.ratio(single, other) == (found.tokens, None)
     assert all(live.ratio(*pair) is None for pair in pairs[:-1])
     assert all(b.state == "waiting" for a, b in pairs if a.state != "done")
 
@@ -401,7 +405,8 @@ def test_a_batch_counts_what_each_problem_answered_alone_comes_to(models):
         assert (tally.low, tally.high) == wilson(solved, 4)
         assert tally.tokens == sum(snapshot.tokens for snapshot in alone) / 4
     one, other = points[-1].single, points[-1].search
-    assert points[-1].ratio == pytest.approx(other.seconds / one.seconds)
+    assert points[-1].ratio == pytest.approx(other.tokens / one.tokens)
+    assert one.runtime == other.runtime == "transformers, float32"
 
 
 def test_a_batch_ends_at_once_when_stopped_and_says_why_it_cannot_go_on(models, tmp_path):

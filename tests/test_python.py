@@ -153,7 +153,7 @@ def test_a_model_can_be_asked_in_another_dialect():
         (lambda: ltf_lite.task("chess"), TaskError, "countdown"),
         (lambda: ltf_lite.model("nowhere.gguf"), EngineError, "nowhere.gguf"),
         (lambda: ltf_lite.ask("tiny-base", "countdown", "1 1 1 1 -> 99"), TaskError, "no solution"),
-        (lambda: ltf_lite.ask("tiny-base", "countdown", ["3 4 -> 7", "x"]), TaskError, "numbers"),
+        (lambda: ltf_lite.ask("tiny-base", "countdown", ["3 4 -> 7", "x"]), TaskError, "number"),
         (lambda: ltf_lite.ask("tiny-base", "countdown", "3 4 -> 7", "guess"), LtfError, "guess"),
         (lambda: ltf_lite.search("tiny-base", "countdown", "3 4 -> 7", beem=1), LtfError, "beam"),
         (lambda: ltf_lite.search(None, "countdown", "3 4 -> 7"), EngineError, "asks a model"),

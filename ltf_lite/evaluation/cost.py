@@ -134,12 +134,14 @@ def break_even(
 ) -> BreakEven:
     """When the tuned single pass has paid for its training, against each search of the base.
 
-    `differences` are those of `compared`. Raises CostError.
+    `differences` are those of `compared`. A search of another engine or precision than the single
+    pass is left out: its seconds say nothing beside those. Raises CostError.
     """
+    alike = [search for search in searches if search.runtime == single.runtime]
     second = per_second(price, stages)
     seconds = sum(stage.seconds for stage in stages.values())
     ours, total = _cost(single, second), seconds * second
-    paid = [_paid(_cost(search, second), ours, total, differences) for search in searches]
+    paid = [_paid(_cost(search, second), ours, total, differences) for search in alike]
     return BreakEven(price, second, seconds, total, ours, tuple(paid))
 
 

@@ -93,6 +93,7 @@ def results_of(record: Record) -> list[Result]:
             calls=record.calls,
             valid_steps=record.valid_steps,
             scored=scored,
+            runtime=record.runtime,
         )
         for scored in record.scored
     ]

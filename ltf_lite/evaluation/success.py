@@ -88,6 +88,7 @@ def record(
     calls: int,
     tokens_in: int = 0,
     alone: Alone | None = None,
+    runtime: str = "",
 ) -> Record:
     """What a model solved with a reasoner, and what that cost.
 
@@ -124,6 +125,7 @@ def record(
         valid_steps=valid,
         pass_at=_pass_at(marks) if sampled else {},
         paths=paths,
+        runtime=runtime,
     )
 
 

@@ -85,7 +85,7 @@ class Record:
     are of the whole set, asked in bulk. `spent` has the generated tokens of each of `problems`.
     `pass_at` maps k to pass@k of samples. `valid_steps` is the share of steps that are legal and
     right, None where a task has no steps to check. `kinds` counts how paths ended, `success` among
-    them.
+    them. `runtime` is the engine's: only seconds of one runtime are compared.
     """
 
     task: str
@@ -109,6 +109,7 @@ class Record:
     valid_steps: float | None = None
     pass_at: dict[int, Rate] = field(default_factory=dict)
     paths: tuple[AskedPath, ...] = ()
+    runtime: str = ""
     schema: int = SCHEMA
 
     def of(self, kind: str) -> Scored | None:
@@ -140,6 +141,7 @@ class Result:
     calls: int
     valid_steps: float | None
     scored: Scored
+    runtime: str = ""
 
     @property
     def choice(self) -> Choice:

@@ -20,13 +20,15 @@ TEST = "*.test.json"  # the records of test problems
 class Headline:
     """Single pass before and after tuning, and the base's best search without a verifier.
 
-    `speedup` is that search's seconds over the tuned single pass's.
+    `tokens` and `seconds` are that search's over the tuned single pass's, a problem; None without a
+    search, and `seconds` where the two are not of one engine and precision.
     """
 
     base: Result
     tuned: Result
     search: Result | None
-    speedup: float | None
+    tokens: float | None
+    seconds: float | None
 
 
 def record_files(folder: RunFolder) -> list[Path]:
@@ -81,8 +83,17 @@ def headline(rows: Sequence[Result]) -> Headline | None:
     if base is None or tuned is None:
         return None
     best = max(searches(rows), key=lambda row: row.rate.rate, default=None)
-    speedup = best.cost.seconds / tuned.cost.seconds if best else None
-    return Headline(base, tuned, best, speedup)
+    if best is None:
+        return Headline(base, tuned, None, None, None)
+    tokens = best.cost.tokens / tuned.cost.tokens if tuned.cost.tokens else None
+    alike = best.runtime == tuned.runtime
+    return Headline(
+        base, tuned, best, tokens, best.cost.seconds / tuned.cost.seconds if alike else None
+    )
+
+
+def times(value: float | None) -> str:
+    return "an unknown share of" if value is None else f"{value:,.0f} times"
 
 
 def headline_sentence(facts: Headline) -> str:
@@ -91,6 +102,8 @@ def headline_sentence(facts: Headline) -> str:
     if search:
         text += (
             f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
-            f"{percent(search.rate)}, at {facts.speedup:.0f} times the tuned single pass's seconds"
+            f"{percent(search.rate)}, at {times(facts.tokens)} the tuned single pass's tokens"
         )
+        if facts.seconds is not None:
+            text += f" and {times(facts.seconds)} its seconds"
     return text + f" (n = {tuned.rate.n})."

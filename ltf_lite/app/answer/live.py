@@ -83,15 +83,30 @@ def compare(
                 yield pair
 
 
-def ratio(single: Snapshot, search: Snapshot) -> float | None:
-    """How many times as long the search took; None until both are done."""
-    if single.state != "done" or search.state != "done" or not single.seconds:
+class Ratio(NamedTuple):
+    """Search over single pass: generated `tokens`, and `seconds` where they may be compared.
+
+    They may within one engine and precision, which answer one after the other; else it is None.
+    """
+
+    tokens: float
+    seconds: float | None
+
+
+def ratio(single: Snapshot, search: Snapshot) -> Ratio | None:
+    """What the search cost beside the single pass; None until both are done, and without tokens."""
+    if single.state != "done" or search.state != "done" or not (single.tokens and search.tokens):
         return None
-    return search.seconds / single.seconds
+    alike = single.runtime == search.runtime and single.seconds > 0
+    seconds = search.seconds / single.seconds if alike else None
+    return Ratio(search.tokens / single.tokens, seconds)
 
 
 class Tally(NamedTuple):
-    """One side of a batch so far: `rate` of `solved` with its 95 % interval, means a problem."""
+    """One side of a batch so far: `rate` of `solved` with its 95 % interval, means a problem.
+
+    `runtime` is the engine and precision that the seconds are of.
+    """
 
     solved: int
     rate: float
@@ -99,15 +114,19 @@ class Tally(NamedTuple):
     high: float
     seconds: float
     tokens: float
+    runtime: str = ""
 
 
 class Point(NamedTuple):
-    """A batch after `n` problems; `ratio` is of the mean seconds, search to single pass."""
+    """A batch after `n` problems; `ratio` is of the mean generated tokens, search to single pass.
+
+    It is None where one side generates none.
+    """
 
     n: int
     single: Tally
     search: Tally
-    ratio: float
+    ratio: float | None
 
 
 def batch(
@@ -132,7 +151,8 @@ def batch(
                 return
             own.add(last)
         one, other = (own.tally(n) for own in sums)
-        yield Point(n, one, other, sums[1].seconds / sums[0].seconds)
+        compared = one.tokens > 0 and other.tokens > 0
+        yield Point(n, one, other, other.tokens / one.tokens if compared else None)
 
 
 @dataclass
@@ -142,17 +162,20 @@ class _Sums:
     solved: int = 0
     seconds: float = 0.0
     tokens: int = 0
+    runtime: str = ""
 
     def add(self, last: Snapshot) -> None:
         self.solved += bool(last.verdict and last.verdict.correct)
         self.seconds += last.seconds
         self.tokens += last.tokens
+        self.runtime = last.runtime
 
     def tally(self, n: int) -> Tally:
         from ltf_lite.evaluation.success import wilson  # scipy takes a second to import
 
         low, high = wilson(self.solved, n)
-        return Tally(self.solved, self.solved / n, low, high, self.seconds / n, self.tokens / n)
+        seconds, tokens = self.seconds / n, self.tokens / n
+        return Tally(self.solved, self.solved / n, low, high, seconds, tokens, self.runtime)
 
 
 __all__ = [

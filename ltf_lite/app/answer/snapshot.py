@@ -43,7 +43,8 @@ class Snapshot:
     answer alone. `paths` have ended, of which the verifier finds `right` right. `chosen` is the
     node of `tree` where the answer ends, `verdict` what the verifier says of it (where nothing was
     chosen, of an empty path), and `lines` are the answer's own, which `verdict.fatal_step` counts.
-    `error` is the sentence of a side that failed.
+    `error` is the sentence of a side that failed. `runtime` is the engine's: times of two runtimes
+    say nothing about two ways of answering.
     """
 
     side: Side
@@ -61,6 +62,7 @@ class Snapshot:
     lines: tuple[str, ...] = ()
     error: str = ""
     hidden: int = 0
+    runtime: str = ""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -114,6 +116,7 @@ class Answering:
         self._steps = steps_of(task)
         self._tree: Sequence[Node] = self.latest.tree
         self._dialect: str | None = None  # of the engine, where one is asked
+        self._runtime = ""
         self._usage, self._before = Usage(), Usage()  # the engine's, now and before it was asked
         self._tokens = 0  # of the engine call under way
         self._texts: Callable[[], list[str]] = list
@@ -142,7 +145,7 @@ class Answering:
         if engine is not None:
             engine.clear()  # or this answer would be quicker for what the last one computed
             engine.listener = self
-            self._dialect = engine.dialect.name
+            self._dialect, self._runtime = engine.dialect.name, engine.runtime
             self._usage, self._before = engine.usage, replace(engine.usage)
         self.began = time.perf_counter()
         self._tell("running")
@@ -209,6 +212,7 @@ class Answering:
             "text": "\n".join(text.rstrip() for text in self._texts() if text)[:TEXT],
             "seconds": 0.0 if self.began is None else time.perf_counter() - self.began,
             "first_token": self._first,
+            "runtime": self._runtime,
             "tokens": self._usage.tokens_out - self._before.tokens_out + self._tokens,
             "calls": self._usage.calls - self._before.calls,
             "paths": paths,

@@ -73,7 +73,7 @@ def reason(verdict: Verdict, lines: Sequence[str], task: Task, say: Say) -> str:
 
 
 def metrics(snapshot: Snapshot, say: Say) -> str:
-    """Seconds, time to the first token, tokens a second, tokens, engine calls, paths."""
+    """Times, tokens and their speed, engine calls, paths, the engine."""
     speed = snapshot.tokens_per_second
     facts = {
         "seconds": seconds(snapshot.seconds),
@@ -82,6 +82,7 @@ def metrics(snapshot: Snapshot, say: Say) -> str:
         "tokens": f"{snapshot.tokens:,}",
         "calls": f"{snapshot.calls:,}",
         "paths": say("metric.paths_of", right=snapshot.right, paths=snapshot.paths),
+        "runtime": snapshot.runtime or "–",
     }
     cells = "".join(
         f"<div><dt>{escape(say(f'metric.{name}'))}</dt><dd>{escape(value)}</dd></div>"
@@ -149,9 +150,10 @@ def folded(title: str, body: str) -> str:
 
 
 def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
-    """The ratio of their seconds in large type, and who solved it, in a sentence."""
-    times = ratio(single, search)
-    if times is None or single.verdict is None or search.verdict is None:
+    """The ratio of their tokens in large type, and who solved it, in a sentence."""
+    if single.state != "done" or search.state != "done":
+        return ""
+    if single.verdict is None or search.verdict is None:
         return ""
     solved = (single.verdict.correct, search.verdict.correct)
     who = {
@@ -160,12 +162,21 @@ def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
         (False, True): "search",
         (False, False): "neither",
     }[solved]
-    number = f"{times:,.0f}×" if times >= 10 else f"{times:.1f}×"
+    large, told = "", [say(f"ratio.{who}")]
+    found = ratio(single, search)
+    if found is not None:
+        number = _times(found.tokens)
+        large = f'<span class="ltf-large">{number}×</span>'
+        told.insert(0, say("ratio.sentence", times=number))
+        slow = say("ratio.engines") if found.seconds is None else ""
+        told.append(slow or say("ratio.seconds", times=_times(found.seconds or 0)))
     return (
-        f'<div class="ltf-ratio" role="status"><span class="ltf-large">{number}</span>'
-        f"<span>{escape(say('ratio.sentence', times=number[:-1]))} "
-        f"{escape(say(f'ratio.{who}'))}</span></div>"
+        f'<div class="ltf-ratio" role="status">{large}<span>{escape(" ".join(told))}</span></div>'
     )
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def notice(text: str) -> str:

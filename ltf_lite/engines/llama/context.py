@@ -134,6 +134,12 @@ class LlamaContext:
         size = lc.llama_model_meta_val_str(self._model, key.encode(), room, len(room))
         return room.value.decode("utf-8", "replace") if size >= 0 else None
 
+    def precision(self) -> str:
+        """What most of the weights are in, as llama.cpp calls it."""
+        told = ctypes.create_string_buffer(128)
+        lc.llama_model_desc(self._model, told, len(told))
+        return told.value.decode("utf-8", "replace").split(" ")[-1]
+
     def dialect(self) -> Dialect:
         """What the file says it speaks, few-shot where it does not say; raises EngineError."""
         return named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")

@@ -68,6 +68,7 @@ class LlamaCppEngine:
         self._open: LlamaContext | None = None
         self._open = LlamaContext(path, context, threads, exact, sequences)
         self.name, self.usage = str(path), counted()
+        self.runtime = f"llama.cpp, {self._open.precision()}"
         self.listener: Listener | None = None
         self.context, self.sequences = self._open.context, sequences
         self.task: str | None = self._open.metadata("ltf.task")

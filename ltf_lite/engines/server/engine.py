@@ -67,6 +67,7 @@ class ServerEngine:
             self.close()
             raise
         self.name = f"{self.url}#{self.model}"
+        self.runtime = f"server {self.url}"
         self._echoes = False  # whether the server was seen to score
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from ltf_lite.engines.torch.header import (
     can_share,
     shared_length,
 )
-from ltf_lite.engines.torch.loading import load
+from ltf_lite.engines.torch.loading import load, precision
 from ltf_lite.engines.torch.rows import Rows, distinct, pack
 from ltf_lite.engines.torch.sampling import Ending, Sample, choose, log_p, uniforms
 from ltf_lite.engines.torch.unsloth import TupleRows, is_patched
@@ -51,6 +51,7 @@ class TorchEngine:
     def __init__(self, model, tokenizer, dialect: Dialect, name: str = "torch") -> None:
         self.model, self.tokenizer = model, tokenizer
         self.dialect, self.name = dialect, name
+        self.runtime = f"transformers, {precision(model)}"
         self.usage = counted()
         self.listener: Listener | None = None
         self.batch = BATCH

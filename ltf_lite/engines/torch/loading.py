@@ -78,6 +78,13 @@ def place(cuda: bool) -> dict[str, int | str]:
     return {"": 0 if cuda else "cpu"}
 
 
+def precision(model: Any) -> str:
+    """What the model's weights are in, for a person."""
+    if getattr(model, "is_loaded_in_4bit", False):
+        return "4 bits"
+    return str(model.dtype).removeprefix("torch.")
+
+
 def keep_layout(model: Any) -> Any:
     """The model, its 4-bit weights kept as they are.
 

@@ -138,6 +138,7 @@ def evaluate(
         calls=calls,
         tokens_in=tokens_in,
         alone=lone,
+        runtime=engine.runtime if engine else "",
     )
     write_record(file, result)
     return result

@@ -27,10 +27,12 @@ class Tally(Protocol):
     def tokens(self) -> float: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def runtime(self) -> str: ...
 
 
 class Point(Protocol):
-    """Both sides after `n` problems; `ratio` is of their mean seconds, search to single pass."""
+    """Both sides after `n` problems; `ratio` is of their mean tokens, search to single pass."""
 
     @property
     def n(self) -> int: ...
@@ -43,7 +45,7 @@ class Point(Protocol):
 
 
 def batch_figure(points: Sequence[Point], words: Mapping[str, str] = WORDS) -> Figure:
-    """Success of single pass and search over the problems asked, and how much longer search is."""
+    """Success of single pass and search over the problems asked, and how much more it generates."""
     figure, (above, below) = panels(4.4, (1.5, 1))
     _side(above, points, [point.single for point in points], words["single"], "tuned")
     _side(above, points, [point.search for point in points], words["search"], "base")
@@ -101,7 +103,7 @@ def batch_table(points: Sequence[Point]) -> str:
         return "No problem asked yet.\n"
     last = points[-1]
     rows = grid(
-        ("answer", "solved [95 %]", "n", "tokens", "ms"),
+        ("answer", "solved [95 %]", "n", "tokens", "ms", "engine"),
         (
             (
                 name,
@@ -109,10 +111,14 @@ def batch_table(points: Sequence[Point]) -> str:
                 last.n,
                 f"{side.tokens:.0f}",
                 f"{1000 * side.seconds:.1f}",
+                side.runtime or "–",
             )
             for side, name in ((last.single, "single pass"), (last.search, "search"))
         ),
     )
-    if last.ratio is None:
-        return rows
-    return f"{rows}\nSearch took {last.ratio:.3g} times the single pass's time.\n"
+    told = []
+    if last.ratio is not None:
+        told.append(f"Search generated {last.ratio:.3g} times the single pass's tokens.")
+    if last.single.runtime != last.search.runtime:
+        told.append("The times are of two engines and say nothing about the two ways.")
+    return f"{rows}\n{' '.join(told)}\n" if told else rows

@@ -40,7 +40,7 @@ WORDS: dict[str, str] = {
     "rates": "solved, % (95 % interval)",
     "single": "single pass",
     "search": "search",
-    "ratio": "time, search / single pass",
+    "ratio": "tokens, search / single pass",
     "kept": "kept of the base: tuned / base",
     "kept_step": "kept: step {step}",
     "below_floor": "kept: step {step}, below a floor",

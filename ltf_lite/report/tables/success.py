@@ -27,9 +27,12 @@ def headline_table(facts: Headline) -> Table:
     search = facts.search
     rows = [_fact("Single pass, tuned", facts.tuned), _fact("Single pass, base", facts.base)]
     if search:
-        times = cell(f"times the tuned single pass's seconds for {search.answer}")
-        speedup = cell("Search against single pass"), cell(facts.speedup, "{:,.0f}×"), times
-        rows += [_fact("Best search, base", search), speedup]
+        rows.append(_fact("Best search, base", search))
+        for what, value in (("tokens", facts.tokens), ("seconds", facts.seconds)):
+            beside = cell(f"times the tuned single pass's {what} for {search.answer}")
+            rows.append(
+                (cell(f"Search against single pass, {what}"), cell(value, "{:,.0f}×"), beside)
+            )
     return Table("headline", "", ("fact", "value", "beside it"), rows)
 
 
