@@ -18,7 +18,6 @@ from ltf_lite.engines.base import (
     Sampling,
     Score,
     check,
-    common,
     counted,
     cut,
     prompt_seeds,
@@ -205,7 +204,7 @@ class LlamaCppEngine:
         while waiting and free and self._fits(active, waiting[0], room):
             run = waiting[0]
             if last and last.k != run.k:
-                gain = common(run.ids, last.ids) - common(run.ids, llama.held)
+                gain = llama.spared(run.ids, last.ids) - llama.spared(run.ids, llama.held)
                 if gain >= WORTH:
                     return
             last = waiting.popleft()
