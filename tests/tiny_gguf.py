@@ -109,6 +109,18 @@ HYBRID: dict[str, dict[str, Any]] = {
     "qwen35": DELTA,
     "qwen3next": DELTA | EXPERTS | {"expert_shared_feed_forward_length": 32},
 }
+# Models that no prompt can be put to.
+OTHERS: dict[str, dict[str, Any]] = {
+    "t5": PLAIN | {"attention.relative_buckets_count": 8},
+    "t5encoder": PLAIN | {"attention.relative_buckets_count": 8},
+    "bert": PLAIN | {"tokenizer.ggml.token_type_count": 2},
+    "gemma-embedding": WINDOW | {"block_count": 6},
+    "dream": PLAIN,
+    # what llama.cpp takes for optional is not there, and it crashes
+    "phi3": PLAIN,
+    # llama.cpp fails where many sequences go on together
+    "plamo2": MIXED | SECOND | {"ssm.group_count": 0},
+}
 KINDS = ATTENTION | SLIDING | RECURRENT | HYBRID
 # What llama.cpp takes for optional, and crashes without.
 WANTED = {
@@ -123,7 +135,7 @@ WANTED = {
 def tiny(folder: Path, kind: str, **changes: Any) -> Path:
     """A random file of an architecture, its metadata changed in places (None leaves a key out)."""
     file = folder / f"{kind}.gguf"
-    return write(file, kind, KINDS.get(kind, PLAIN), shapes(kind), changes)
+    return write(file, kind, (KINDS | OTHERS)[kind], shapes(kind), changes)
 
 
 @cache
@@ -146,7 +158,7 @@ def _asked(kind: str, found: Shapes) -> tuple[str, list[int] | None] | None:
     said: list[str] = []
     hear = lc.llama_log_callback(lambda level, text, data: said.append(text.decode()))
     with tempfile.TemporaryDirectory() as folder:
-        file = write(Path(folder) / "asked.gguf", kind, KINDS.get(kind, PLAIN), found, {})
+        file = write(Path(folder) / "asked.gguf", kind, (KINDS | OTHERS)[kind], found, {})
         lc.llama_log_set(hear, ctypes.c_void_p(0))
         model = lc.llama_model_load_from_file(os.fsencode(file), lc.llama_model_default_params())
         silence()
@@ -169,7 +181,8 @@ def write(
 ) -> Path:
     """A file with these metadata and random tensors of these shapes."""
     writer = gguf.GGUFWriter(file, kind)
-    keys = {f"{kind}.{key}": value for key, value in told.items()} | _vocabulary()
+    keys = {f"{kind}.{key}": value for key, value in told.items() if "ggml" not in key}
+    keys |= {key: value for key, value in told.items() if "ggml" in key} | vocabulary()
     for key, value in (keys | {"general.architecture": None} | changes).items():
         _add(writer, key, value)
     rng = np.random.default_rng(0)
@@ -199,7 +212,7 @@ def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
 
 
 @cache
-def _vocabulary() -> dict[str, Any]:
+def vocabulary() -> dict[str, Any]:
     """A byte-level BPE tokenizer as a file's metadata."""
     tok = tiny_models.tokenizer("llama-bpe")
     state = json.loads(tok.backend_tokenizer.to_str())

@@ -184,7 +184,10 @@ class LlamaContext:
         rows = sum(wanted for *_, wanted in entries)
         if not rows:
             return np.empty((0, self._width), np.float32)
-        return np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
+        logits = lc.llama_get_logits(self._ctx)
+        if not logits:
+            raise EngineError(f"the model {self._path!r} gives no logits: it makes embeddings only")
+        return np.ctypeslib.as_array(logits, (rows, self._width))
 
     def spared(self, ids: list[int], other: list[int]) -> int:
         """How many tokens of a prompt another prompt, that was computed, leaves to share."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as lc
 
+from ltf_lite.core.errors import LONGEST
 from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.llama.check import check_gguf
+from ltf_lite.engines.llama.trial import survive
 
 ERROR = 4  # ggml's log level
+LOADING = "error loading model: "
+EMBEDS = re.compile("bert|embed")  # in the names of architectures that look both ways
 
 _errors: list[str] = []  # what llama.cpp complained of while it loaded a file
 
@@ -33,14 +38,44 @@ def silence() -> None:
 def load(path: str | Path) -> Any:
     """llama.cpp's model of a GGUF file; raises EngineError with one sentence that names it."""
     check_gguf(path)
+    survive(path)
     silence()
     lc.llama_backend_init()
     model = lc.llama_model_load_from_file(os.fsencode(path), lc.llama_model_default_params())
     if not model:
-        said = [e.split("error loading model: ")[1] for e in _errors if "error loading model" in e]
-        reason = f": {said[0]}" if said else ""
-        raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{reason}")
+        raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{_reason()}")
+    if why := _unfit(model):
+        lc.llama_model_free(model)
+        raise EngineError(
+            f"the GGUF file {str(path)!r} {why}: give one of a model that goes on with a text"
+        )
     return model
+
+
+def _reason() -> str:
+    """What llama.cpp said last of a file that it could not load, as the end of a sentence."""
+    told = [each for each in _errors if LOADING in each or each.startswith("gguf_init")]
+    if not told:
+        return ""
+    # of a broken header it says more before
+    said = told[0].partition(": ")[2].removeprefix(LOADING)
+    return f": {' '.join(said.split())[:LONGEST].rstrip('.')}"
+
+
+def _unfit(model: Any) -> str | None:
+    """Why no prompt can be put to a model; None where one can."""
+    kind = metadata(model, "general.architecture") or ""
+    if lc.llama_model_has_encoder(model) or not lc.llama_model_has_decoder(model):
+        return "holds a model with an encoder"
+    if lc.llama_model_is_diffusion(model):
+        return "holds a diffusion model"
+    pooled = metadata(model, f"{kind}.pooling_type") not in (None, str(lc.LLAMA_POOLING_TYPE_NONE))
+    both_ways = metadata(model, f"{kind}.attention.causal") == "false"
+    if pooled or both_ways or EMBEDS.search(kind):
+        return "holds a model that makes embeddings"
+    if lc.llama_vocab_type(lc.llama_model_get_vocab(model)) == lc.LLAMA_VOCAB_TYPE_NONE:
+        return "has no vocabulary"
+    return None
 
 
 def metadata(model: Any, key: str) -> str | None:
