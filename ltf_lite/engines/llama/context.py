@@ -18,7 +18,7 @@ from typing import Any
 import llama_cpp as lc
 import numpy as np
 
-from ltf_lite.engines.base import EngineError, Listener, Stopped, check, common
+from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
 from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect
 from ltf_lite.engines.dialect import dialect as named
 from ltf_lite.engines.llama.model import load, metadata, recurs
@@ -184,10 +184,12 @@ class LlamaContext:
         rows = sum(wanted for *_, wanted in entries)
         if not rows:
             return np.empty((0, self._width), np.float32)
-        logits = lc.llama_get_logits(self._ctx)
-        if not logits:
+        found = lc.llama_get_logits(self._ctx)
+        if not found:
             raise EngineError(f"the model {self._path!r} gives no logits: it makes embeddings only")
-        return np.ctypeslib.as_array(logits, (rows, self._width))
+        logits = np.ctypeslib.as_array(found, (rows, self._width))
+        check_numbers(logits.max(1), self._path)  # NaN if anything is
+        return logits
 
     def spared(self, ids: list[int], other: list[int]) -> int:
         """How many tokens of a prompt another prompt, that was computed, leaves to share."""

@@ -64,8 +64,7 @@ class LlamaCppEngine:
         sequences: int = 32,
         dialect: Dialect | None = None,
     ) -> None:
-        self._open: LlamaContext | None = None
-        self._open = LlamaContext(path, context, threads, exact, sequences)
+        self._open: LlamaContext | None = LlamaContext(path, context, threads, exact, sequences)
         self.name, self.usage = str(path), counted()
         self.listener: Listener | None = None
         self.context, self.sequences = self._open.context, sequences
