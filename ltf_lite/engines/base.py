@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ltf_lite.core.errors import LtfError
@@ -141,6 +142,15 @@ def check(listener: Listener | None) -> None:
     """Raises Stopped where the listener wants no more."""
     if listener is not None and listener.stopped():
         raise Stopped
+
+
+def check_numbers(values: Iterable[float], model: str) -> None:
+    """Refuse log-probabilities or logits that are not finite; raises EngineError."""
+    if not all(map(isfinite, values)):
+        raise EngineError(
+            f"the model {model!r} computes no numbers (NaN or infinity): one of its weights is "
+            "damaged, or too large for the precision that it runs in"
+        )
 
 
 def prompt_seeds(

@@ -1,7 +1,8 @@
 """A GGUF file opened with llama.cpp: its tokens, its metadata, and a KV cache of many sequences.
 
 One sequence of the cache holds the last prompt: what the next prompt has in common with it is not
-computed again, and the sequences that continue it share its cells.
+computed again, and the sequences that continue it share its cells. A recurrent layer has only the
+state after that prompt, so there only a prompt that goes on from it is spared anything.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ import llama_cpp as lc
 import numpy as np
 
 from ltf_lite.core.threads import threads as own_threads
-from ltf_lite.engines.base import EngineError, Listener, Stopped, check, common
+from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
 from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect
 from ltf_lite.engines.dialect import dialect as named
-from ltf_lite.engines.llama.check import check_gguf
+from ltf_lite.engines.llama.model import load, metadata, recurs
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
 BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
 SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
 MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
-ERROR = 4  # ggml's log level
 ABORTED = 2  # llama_decode's code
 ATTENTION = 0.05  # seconds between looks at whether a forward pass has to end
 
@@ -40,34 +40,6 @@ Entry = tuple[int, int, int, bool]  # token, position, sequence, whether its log
 _IS_NOT_EMPTY: Any = ctypes.cast(
     ctypes.CDLL("msvcrt" if os.name == "nt" else None).strlen, lc.ggml_abort_callback
 )
-
-_errors: list[str] = []  # what llama.cpp complained of while it loaded a file
-
-
-@lc.llama_log_callback
-def _quiet(level: int, text: bytes, _data: Any) -> None:
-    """llama.cpp's log, kept to its errors; the module holds the reference that C code needs."""
-    if level == ERROR and len(_errors) < 100:
-        _errors.append(text.decode("utf-8", "replace").strip())
-
-
-def silence() -> None:
-    """Keep llama.cpp's log off the screen."""
-    lc.llama_log_set(_quiet, ctypes.c_void_p(0))
-    _errors.clear()
-
-
-def load(path: str | Path) -> Any:
-    """llama.cpp's model of a GGUF file; raises EngineError with one sentence that names it."""
-    check_gguf(path)
-    silence()
-    lc.llama_backend_init()
-    model = lc.llama_model_load_from_file(os.fsencode(path), lc.llama_model_default_params())
-    if not model:
-        said = [e.split("error loading model: ")[1] for e in _errors if "error loading model" in e]
-        reason = f": {said[0]}" if said else ""
-        raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{reason}")
-    return model
 
 
 class LlamaContext:
@@ -102,6 +74,7 @@ class LlamaContext:
         self._vocab: Any = lc.llama_model_get_vocab(self._model)
         self._width = lc.llama_vocab_n_tokens(self._vocab)
         self._memory: Any = lc.llama_get_memory(self._ctx)
+        self._recurs, self._window = recurs(self._model), lc.llama_model_n_swa(self._model)
         self._batch = _Batch()
         self._stop: Any = ctypes.create_string_buffer(2)  # a text that is not empty once it is said
         lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
@@ -130,9 +103,7 @@ class LlamaContext:
 
     def metadata(self, key: str) -> str | None:
         """The file's metadata under a key, as text; None where it has none."""
-        room: Any = ctypes.create_string_buffer(4096)
-        size = lc.llama_model_meta_val_str(self._model, key.encode(), room, len(room))
-        return room.value.decode("utf-8", "replace") if size >= 0 else None
+        return metadata(self._model, key)
 
     def precision(self) -> str:
         """What most of the weights are in, as llama.cpp calls it."""
@@ -220,16 +191,37 @@ class LlamaContext:
         rows = sum(wanted for *_, wanted in entries)
         if not rows:
             return np.empty((0, self._width), np.float32)
-        return np.ctypeslib.as_array(lc.llama_get_logits(self._ctx), (rows, self._width))
+        found = lc.llama_get_logits(self._ctx)
+        if not found:
+            raise EngineError(f"the model {self._path!r} gives no logits: it makes embeddings only")
+        logits = np.ctypeslib.as_array(found, (rows, self._width))
+        check_numbers(logits.max(1), self._path)  # NaN if anything is
+        return logits
+
+    def spared(self, ids: list[int], other: list[int]) -> int:
+        """How many tokens of a prompt another prompt, that was computed, leaves to share."""
+        same = min(common(ids, other), len(ids) - 1)
+        return same if same == len(other) or not self._recurs else 0
 
     def begin(self, sequence: int, ids: list[int]) -> list[Entry]:
         """Have an empty sequence share what the held prompt has of this one.
 
         Returns the entries to run for the rest, one at least: the last, whose logits are wanted.
         """
-        same, last = min(common(ids, self.held), len(ids) - 1), len(ids) - 1
-        self.share(self.sequences, sequence, same)
+        same, last = self.spared(ids, self.held), len(ids) - 1
+        if self._window and not self._sees(same):
+            same = 0
+        if same:
+            self.share(self.sequences, sequence, same)
         return [(ids[i], i, sequence, i == last) for i in range(same, len(ids))]
+
+    def _sees(self, length: int) -> bool:
+        """Whether the cache still has what a token after so many of the held prompt looks at.
+
+        llama.cpp gives the cells away that lie behind the sliding window of a sequence's end.
+        """
+        oldest = lc.llama_memory_seq_pos_min(self._memory, self.sequences)
+        return bool(oldest <= max(0, length - self._window))
 
     def hold(self, sequence: int, ids: list[int]) -> None:
         """Have the cache hold the prompt that a sequence begins with."""

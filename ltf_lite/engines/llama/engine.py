@@ -18,7 +18,6 @@ from ltf_lite.engines.base import (
     Sampling,
     Score,
     check,
-    common,
     counted,
     cut,
     prompt_seeds,
@@ -65,8 +64,7 @@ class LlamaCppEngine:
         sequences: int = 32,
         dialect: Dialect | None = None,
     ) -> None:
-        self._open: LlamaContext | None = None
-        self._open = LlamaContext(path, context, threads, exact, sequences)
+        self._open: LlamaContext | None = LlamaContext(path, context, threads, exact, sequences)
         self.name, self.usage = str(path), counted()
         self.runtime = f"llama.cpp, {self._open.precision()}"
         self.listener: Listener | None = None
@@ -206,7 +204,7 @@ class LlamaCppEngine:
         while waiting and free and self._fits(active, waiting[0], room):
             run = waiting[0]
             if last and last.k != run.k:
-                gain = common(run.ids, last.ids) - common(run.ids, llama.held)
+                gain = llama.spared(run.ids, last.ids) - llama.spared(run.ids, llama.held)
                 if gain >= WORTH:
                     return
             last = waiting.popleft()

@@ -17,6 +17,7 @@ from ltf_lite.engines.base import (
     Sampling,
     Score,
     check,
+    check_numbers,
     counted,
     prompt_seeds,
 )
@@ -242,8 +243,9 @@ class TorchEngine:
             rows, logits = self._prefill([job.prompt for job in jobs], header)
         for step in range(sampling.max_tokens):
             chosen = choose(logits, sampling, None if noise is None else noise[:, step])
-            gained = log_p(logits, chosen)
-            for k, token, gain in zip(alive, chosen.tolist(), gained.tolist(), strict=True):
+            gained = log_p(logits, chosen).tolist()
+            check_numbers(gained, self.name)
+            for k, token, gain in zip(alive, chosen.tolist(), gained, strict=True):
                 if k in going:
                     tokens[k].append(token)
                     logprob[k] += gain
@@ -275,10 +277,12 @@ class TorchEngine:
         sums = [p if t else 0.0 for t, p in zip(tails, log_p(logits, first).tolist(), strict=True)]
         width = max(map(len, tails)) - 1
         if width < 1:
+            check_numbers(sums, self.name)
             return sums
         logits = rows.feed(*pack([t[:-1] for t in tails], self._pad, device, left=False), width)
         for k, tail in enumerate(tails):
             if len(tail) > 1:  # a row at a time, so that no float copy is made of them all
                 after = torch.tensor(tail[1:], device=device)
                 sums[k] += float(log_p(logits[k, : len(after)].float(), after).sum())
+        check_numbers(sums, self.name)
         return sums

@@ -13,7 +13,7 @@ import llama_cpp as lc
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import EngineError
 from ltf_lite.engines.llama.check import check_gguf
-from ltf_lite.engines.llama.context import silence
+from ltf_lite.engines.llama.model import silence
 from ltf_lite.export.errors import ExportError
 
 KINDS = {

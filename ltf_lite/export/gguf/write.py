@@ -143,8 +143,11 @@ def converted(
         heads = heads_of(name, config)
         if heads is not None:
             array = permute(array, heads)
+        largest = np.abs(array).max(initial=0)  # NaN if anything is
+        if not np.isfinite(largest):
+            raise ExportError(f"the tensor {name} holds NaN or infinity: the model is damaged")
         if array.ndim > 1 and dtype == "f16":
-            if np.abs(array).max() > np.finfo(np.float16).max:
+            if largest > np.finfo(np.float16).max:
                 raise ExportError(f"the tensor {name} does not fit into 16 bits: write f32 instead")
             array = array.astype(np.float16)
         yield array
