@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
+from ltf_lite.core.json_text import as_json
+from ltf_lite.core.text import signs
 
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
 
@@ -39,7 +40,7 @@ class Verb(argparse.ArgumentParser):
 
 def complain(problem: object, code: int) -> int:
     """Say on the error stream what went wrong, and return the exit code."""
-    print(f"ltf: {problem}", file=sys.stderr)
+    print(f"ltf: {signs(str(problem))}", file=sys.stderr)
     return code
 
 
@@ -48,7 +49,12 @@ def add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def print_json(data: Any) -> None:
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    print(as_json(data), flush=True)
+
+
+def tell(text: str) -> None:
+    """Print what a command found, for a person."""
+    print(signs(text))
 
 
 def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
@@ -97,5 +103,6 @@ __all__ = [
     "complain",
     "print_json",
     "settings",
+    "tell",
     "whole",
 ]
