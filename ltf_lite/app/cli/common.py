@@ -59,7 +59,7 @@ def tell(text: str) -> None:
 
 def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """`["beam=8", "budget.tokens=500"]` as a preset has it."""
-    import yaml
+    from ltf_lite.core.yaml_text import SyntaxFault, load_yaml
 
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -72,9 +72,11 @@ def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
             at = at.setdefault(part, {})
             if not isinstance(at, dict):
                 raise UsageError(f"{option} {pair}: {part} was given a value before")
+        if last in at:
+            raise UsageError(f"{option} {name} is given twice: leave one out")
         try:
-            at[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            at[last] = load_yaml(value, f"{option} {name}")
+        except SyntaxFault:
             at[last] = value
     return found
 
