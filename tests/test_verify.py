@@ -751,7 +751,7 @@ def test_what_the_verifier_does_not_need_is_not_read():
 
 
 def test_a_line_longer_than_memory_should_hold_is_skipped(monkeypatch):
-    monkeypatch.setattr("ltf_lite.tasks.batch.MAX_BYTES", 300)
+    monkeypatch.setattr("ltf_lite.core.json_text.MAX_BYTES", 300)
     for long in (b"x" * 299, b"x" * 300, b"x" * 301, b"x" * 1000):
         found, counts = verified(_line() + b"\n" + long + b"\n" + _line() + b"\n" + long)
         assert counts == (4, 2)

@@ -99,11 +99,11 @@ def _cards() -> list[Card]:
         return []
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        out = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+        out = subprocess.run(query, capture_output=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
     cards = []
-    for line in out.splitlines():
+    for line in out.decode("utf-8", "replace").splitlines():
         name, _, size = line.rpartition(",")
         if size.strip().isdigit():
             cards.append(Card(name.strip(), int(size) * 2**20))

@@ -5,7 +5,6 @@ Either is also recorded in a small file, for whoever watches from another proces
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -15,6 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+
+from ltf_lite.core.json_text import as_json
+from ltf_lite.core.text import signs
 
 EVERY = 15.0  # seconds between lines where there is no terminal
 RECORDED = 1.0  # seconds between two records
@@ -37,7 +39,7 @@ _record: Path | None = None  # where the bars of this process are recorded
 
 def say(text: str) -> None:
     """A line for the person watching; the results of a command go to standard output, not this."""
-    print(text, file=sys.stderr, flush=True)
+    print(signs(text), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -121,7 +123,7 @@ def replace_quietly(file: Path, facts: dict[str, object]) -> None:
     """Write a small JSON file anew, unless it can't be written; `forget` removes it."""
     half = _half(file)
     with suppress(OSError):  # a full disk must not end the work that is only watched
-        half.write_text(json.dumps(facts), encoding="utf-8")
+        half.write_text(as_json(facts), encoding="utf-8")
         os.replace(half, file)
 
 
@@ -141,15 +143,15 @@ def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]
     )
 
     columns = (
-        TextColumn("{task.description:<34}"),
+        TextColumn("{task.description:<34}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),  # a note is text, whatever is in it
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total, completed=done, note="")
-        yield lambda n=1, note="": progress.update(task, advance=n, note=note)
+        task = progress.add_task(signs(title), total=total, completed=done, note="")
+        yield lambda n=1, note="": progress.update(task, advance=n, note=signs(note))
 
 
 def _lines(title: str, total: int, done: int) -> Callable[..., None]:

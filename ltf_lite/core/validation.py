@@ -11,6 +11,7 @@ from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
 FEW = 8  # settings that are all named where none is near
+LONGEST = 120  # characters of a value in a sentence
 
 
 def sentence(error: ValidationError, where: str, top: Any) -> str:
@@ -24,11 +25,11 @@ def sentence(error: ValidationError, where: str, top: Any) -> str:
     here = _follow(first["loc"], top)
     path = ".".join(here.way)
     if kind == "extra_forbidden":
-        return f"{where}: there is no setting {path!r}{_beside(first['loc'], top)}"
+        return f"{where}: there is no setting {_shown(path)}{_beside(first['loc'], top)}"
     place = f"{where}: {path}" if path else where
     if kind == "union_tag_not_found" and not isinstance(said, dict):
-        way = f", as {{{here.key}: {said}}}" if isinstance(said, str) else ""
-        return f"{place}: must be a mapping of settings{way}, not {said!r}"
+        way = f", as {{{here.key}: {said[:LONGEST]}}}" if isinstance(said, str) else ""
+        return f"{place}: must be a mapping of settings{way}, not {_shown(said)}"
     if kind in ("missing", "union_tag_not_found"):
         name = path if kind == "missing" else _joined(path, here.key)
         return f"{where}: the setting {name!r} is missing"
@@ -37,12 +38,23 @@ def sentence(error: ValidationError, where: str, top: Any) -> str:
             said, place = context["tag"], f"{where}: {_joined(path, here.key)}"
         choices = re.findall(r"'([^']*)'", context.get("expected_tags") or context["expected"])
         return (
-            f"{place}: there is no {said!r}{_nearest(said, choices)} "
+            f"{place}: there is no {_shown(said)}{_nearest(said, choices)} "
             f"(there are {', '.join(choices)})"
         )
     reason = first["msg"].removeprefix("Value error, ")
     told = kind == "value_error" or isinstance(said, (dict, list))
-    return f"{place}: {reason}" if told else f"{place}: {reason}, not {said!r}"
+    return f"{place}: {reason}" if told else f"{place}: {reason}, not {_shown(said)}"
+
+
+def _shown(said: Any) -> str:
+    """A value in a sentence, cut where it is long."""
+    if isinstance(said, str):
+        return repr(said) if len(said) <= LONGEST else f"{said[:LONGEST]!r}…"
+    try:
+        text = repr(said)
+    except ValueError:  # Python writes no number of so many digits
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 class _Part(NamedTuple):
@@ -133,5 +145,5 @@ def _beside(location: Sequence[int | str], top: Any) -> str:
 
 
 def _nearest(word: Any, words: list[str]) -> str:
-    near = get_close_matches(str(word), words, 1)
+    near = get_close_matches(str(word)[:LONGEST], words, 1)
     return f"; did you mean {near[0]!r}?" if near else ""

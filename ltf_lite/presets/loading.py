@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.validation import sentence
+from ltf_lite.core.yaml_text import YamlError, read_yaml
 from ltf_lite.presets.schema import AnyReasoner, Preset
 from ltf_lite.reasoners import Reasoner
 
@@ -71,8 +70,6 @@ def load(name: str) -> Preset:
     """Read and check a preset; raises PresetError with one sentence."""
     file = find(name)
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = re.sub(r"\s+", " ", str(error))
-        raise PresetError(f"cannot read the preset {file}: {reason}") from error
-    return parse(data, str(file))
+        return parse(read_yaml(file), str(file))
+    except YamlError as error:
+        raise PresetError(str(error)) from error

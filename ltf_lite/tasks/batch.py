@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
+from ltf_lite.core.json_text import Line, as_json, json_lines
 from ltf_lite.tasks.contract import Task, TaskError, Verdict
 
-MAX_BYTES = 1 << 25  # of one line; the rest of a longer one is skipped, so memory stays bounded
 CHUNK = 512  # verdicts written at a time
 BAD_INPUT = "bad_input"
 
@@ -21,11 +19,11 @@ def verify_lines(task: Task, lines: BinaryIO, out: TextIO) -> tuple[int, int]:
     """
     count = bad = 0
     waiting: list[str] = []
-    for raw in _lines(lines):
-        verdict = _verdict(task, raw, first=count == 0)
+    for line in json_lines(lines):
+        verdict = _verdict(task, line)
         count += 1
         bad += verdict.kind == BAD_INPUT
-        waiting.append(json.dumps(verdict.as_dict()) + "\n")
+        waiting.append(as_json(verdict.as_dict()) + "\n")
         if len(waiting) == CHUNK:
             out.write("".join(waiting))
             waiting.clear()
@@ -34,36 +32,10 @@ def verify_lines(task: Task, lines: BinaryIO, out: TextIO) -> tuple[int, int]:
     return count, bad
 
 
-def _lines(lines: BinaryIO) -> Iterator[bytes | None]:
-    """The lines without their ends; None for one that is too long."""
-    while raw := lines.readline(MAX_BYTES):
-        if len(raw) < MAX_BYTES or raw.endswith(b"\n"):
-            yield raw
-            continue
-        while (rest := lines.readline(MAX_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        yield None
-
-
-def _whole(digits: str) -> int | float:
-    """A JSON integer; one too long for any problem is infinite, as its digits would take long."""
-    return int(digits) if len(digits) < 20 else float("inf")
-
-
-_decode = json.JSONDecoder(parse_int=_whole).decode
-
-
-def _verdict(task: Task, raw: bytes | None, first: bool) -> Verdict:
-    if raw is None:
-        return _bad(f"the line is longer than {MAX_BYTES} bytes")
-    try:
-        data: Any = _decode(raw.decode("utf-8-sig" if first else "utf-8"))
-    except UnicodeDecodeError:
-        return _bad("the line is not UTF-8")
-    except RecursionError:
-        return _bad("the line's JSON is nested too deeply")
-    except ValueError as error:
-        return _bad(f"the line is not JSON: {error}" if raw.strip() else "the line is blank")
+def _verdict(task: Task, line: Line) -> Verdict:
+    if line.wrong:
+        return _bad(f"the line {line.wrong}")
+    data = line.data
     if not isinstance(data, dict) or not isinstance(data.get("text"), str):
         return _bad('a line is an object like {"problem": {...}, "text": "..."}')
     try:

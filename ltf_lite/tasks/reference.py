@@ -7,16 +7,18 @@ stands behind its last `Answer:`.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path as File
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ltf_lite.core.json_text import BLANK, json_lines
+from ltf_lite.core.json_text import Line as JsonLine
+from ltf_lite.core.places import open_regular
+from ltf_lite.core.text import sound
 from ltf_lite.tasks.contract import Line, Path, Problem, Split, Task, TaskError, Verdict, share
 from ltf_lite.tasks.verifiers import VERIFIERS
 from ltf_lite.tasks.verifiers.exact import Exact
@@ -53,18 +55,20 @@ class Reference(Task):
 
     def _read(self) -> list[Problem]:
         try:
-            lines = File(self.file).expanduser().read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TaskError(f"reference: cannot read {self.file}: {error}") from error
-        found = []
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    found.append(self.problem(json.loads(line)))
-                except (ValueError, RecursionError) as error:
-                    why = error if isinstance(error, TaskError) else "it is no JSON"
-                    raise TaskError(f"{self.file}, line {number}: {why}") from error
-        return found
+            with open_regular(self.file) as stream:
+                lines = [line for line in json_lines(stream) if line.wrong != BLANK]
+        except OSError as error:
+            reason = error.strerror or error
+            raise TaskError(f"reference: cannot read {self.file}: {reason}") from error
+        return [self._of_line(line) for line in lines]
+
+    def _of_line(self, line: JsonLine) -> Problem:
+        if line.wrong:
+            raise TaskError(f"{self.file}, line {line.number} {line.wrong}")
+        try:
+            return self.problem(line.data)
+        except TaskError as error:
+            raise TaskError(f"{self.file}, line {line.number}: {error}") from error
 
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
         pool = self._splits[split]
@@ -89,7 +93,7 @@ class Reference(Task):
             isinstance(data.get(key), str) and data[key].strip() for key in ("question", "answer")
         ):
             raise TaskError('a problem is an object like {"question": "2 + 2?", "answer": "4"}')
-        question, answer = data["question"].strip(), data["answer"].strip()
+        question, answer = (sound(data[key]).strip() for key in ("question", "answer"))
         digest = hashlib.sha256(question.encode()).hexdigest()[:16]
         told = {"question": question, "answer": answer}
         return Problem(self.name, f"reference:{digest}", question, told)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.app.cli.common import DONE, add_json, print_json, whole
+from ltf_lite.app.cli.common import DONE, add_json, print_json, tell, whole
 
 
 def add(verbs: Any) -> None:
@@ -60,7 +60,7 @@ def list_presets(args: argparse.Namespace) -> int:
         print_json([preset.model_dump(mode="json") for preset in found])
     else:
         for preset in found:
-            print(f"{preset.name:<24} {preset.about}")
+            tell(f"{preset.name:<24} {preset.about}")
     return DONE
 
 
@@ -71,5 +71,5 @@ def doctor(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**asdict(facts), "advice": machine.advice(facts)})
     else:
-        print(machine.table(facts))
+        tell(machine.table(facts))
     return DONE

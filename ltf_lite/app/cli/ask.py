@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +18,11 @@ from ltf_lite.app.cli.common import (
     complain,
     print_json,
     settings,
+    tell,
     whole,
 )
-from ltf_lite.core.errors import LtfError, sentence
+from ltf_lite.core.errors import LtfError
+from ltf_lite.core.json_text import BLANK, Line, json_lines
 
 if TYPE_CHECKING:
     from ltf_lite.app.answer.ask import Answer
@@ -159,7 +160,7 @@ def solve(args: argparse.Namespace) -> int:
     lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
     asked = 0
     for answer in ask(lines, task, args.model, way, args.seed):
-        print_json(answer.as_dict()) if args.json else print(_in_words(answer))
+        print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
     if lines and not asked:
         return complain(f"no line of {args.problems} could be asked", FAILED)
@@ -200,19 +201,26 @@ def _many_problems(task: Task, file: Path) -> Iterator[Problem | str]:
     from ltf_lite.app.answer.ask import posed
 
     try:
-        raw = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        lines = list(_lines(file))
     except OSError as error:
         raise UsageError(f"cannot read the problems {file}: {error.strerror}") from error
-    for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            data = json.loads(line)
-            yield posed(task, data.get("problem", data) if isinstance(data, dict) else data)
-        except LtfError as error:
-            yield f"line {number}: {sentence(error)}"
-        except (ValueError, RecursionError):
-            yield f"line {number}: it is no JSON"
+    for line in lines:
+        data = line.data
+        if line.wrong and line.wrong != BLANK:
+            yield f"line {line.number} {line.wrong}"
+        elif not line.wrong:
+            try:
+                yield posed(task, data.get("problem", data) if isinstance(data, dict) else data)
+            except LtfError as error:
+                yield f"line {line.number}: {error}"
+
+
+def _lines(file: Path) -> Iterator[Line]:
+    if str(file) == "-":
+        yield from json_lines(sys.stdin.buffer)
+        return
+    with open(file, "rb") as stream:
+        yield from json_lines(stream)
 
 
 def _in_words(answer: Answer) -> str:
@@ -222,7 +230,7 @@ def _in_words(answer: Answer) -> str:
 
     verdict = answer.verdict
     state = "solved" if verdict.correct else f"not solved ({word_of(verdict.kind or '', {})})"
-    body = "".join(f"  {line}\n" for line in answer.text.strip().splitlines())
+    body = "".join(f"  {line}\n" for line in answer.text.strip().split("\n"))
     cost = f"{_how(answer)}; {answer.tokens} tokens, {1000 * answer.seconds:.1f} ms"
     return f"{answer.problem.text}: {state}\n{body}  {verdict.message}\n  ({cost})"
 

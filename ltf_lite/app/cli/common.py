@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
+from ltf_lite.core.json_text import as_json
+from ltf_lite.core.text import signs
 
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
 
@@ -39,7 +40,7 @@ class Verb(argparse.ArgumentParser):
 
 def complain(problem: object, code: int) -> int:
     """Say on the error stream what went wrong, and return the exit code."""
-    print(f"ltf: {problem}", file=sys.stderr)
+    print(f"ltf: {signs(str(problem))}", file=sys.stderr)
     return code
 
 
@@ -48,12 +49,17 @@ def add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def print_json(data: Any) -> None:
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    print(as_json(data), flush=True)
+
+
+def tell(text: str) -> None:
+    """Print what a command found, for a person."""
+    print(signs(text))
 
 
 def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """`["beam=8", "budget.tokens=500"]` as a preset has it."""
-    import yaml
+    from ltf_lite.core.yaml_text import SyntaxFault, load_yaml
 
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -66,9 +72,11 @@ def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
             at = at.setdefault(part, {})
             if not isinstance(at, dict):
                 raise UsageError(f"{option} {pair}: {part} was given a value before")
+        if last in at:
+            raise UsageError(f"{option} {name} is given twice: leave one out")
         try:
-            at[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            at[last] = load_yaml(value, f"{option} {name}")
+        except SyntaxFault:
             at[last] = value
     return found
 
@@ -97,5 +105,6 @@ __all__ = [
     "complain",
     "print_json",
     "settings",
+    "tell",
     "whole",
 ]

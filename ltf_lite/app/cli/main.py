@@ -11,6 +11,7 @@ from ltf_lite import __version__
 from ltf_lite.app.cli import about, ask, runs
 from ltf_lite.app.cli.common import DONE, FAILED, USAGE, Verb, complain
 from ltf_lite.core.errors import LtfError, sentence
+from ltf_lite.core.text import speak_any
 from ltf_lite.core.threads import wait_briefly
 
 RESUMED = ("train", "sweep")  # commands that go on where they were stopped
@@ -19,6 +20,7 @@ RESUMED = ("train", "sweep")  # commands that go on where they were stopped
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 usage, 3 done but below a floor."""
     wait_briefly()
+    speak_any()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -16,6 +16,7 @@ from ltf_lite.app.cli.common import (
     add_json,
     complain,
     print_json,
+    tell,
     whole,
 )
 
@@ -125,7 +126,7 @@ def train(args: argparse.Namespace) -> int:
     if args.json:
         print_json(asdict(pipeline.summary(run)))
     else:
-        print(pipeline.closing(run))
+        tell(pipeline.closing(run))
     return BELOW if pipeline.below(run) else DONE
 
 
@@ -134,7 +135,7 @@ def dry_run(preset: Preset, args: argparse.Namespace) -> int:
     from ltf_lite.pipeline.needs import preview, preview_text
 
     said = preview(preset, args.card, *machine.free_memory())
-    print_json(asdict(said)) if args.json else print(preview_text(said))
+    print_json(asdict(said)) if args.json else tell(preview_text(said))
     return FAILED if said.fits is False else DONE
 
 
@@ -152,7 +153,7 @@ def sweep(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"sweep": str(folder), **asdict(found)})
     else:
-        print(as_markdown(found))
+        tell(as_markdown(found))
     failed = [row.cell for row in found.rows if row.failed]
     if failed:
         return complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
@@ -171,7 +172,7 @@ def report(args: argparse.Namespace) -> int:
     if args.json:
         print_json(asdict(pipeline.summary(run)))
     else:
-        print(pipeline.closing(run))
+        tell(pipeline.closing(run))
     return DONE
 
 
@@ -190,5 +191,5 @@ def monitor(args: argparse.Namespace) -> int:
     from ltf_lite.pipeline.monitor import monitor as measure_again
 
     found = measure_again(pipeline.Run.load(args.folder), args.model, args.problems)
-    print_json(asdict(found)) if args.json else print(as_text(found))
+    print_json(asdict(found)) if args.json else tell(as_text(found))
     return BELOW if found.fallen else DONE

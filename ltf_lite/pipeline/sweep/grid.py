@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import yaml
-
+from ltf_lite.core.yaml_text import SyntaxFault, YamlError, load_yaml
 from ltf_lite.presets import Preset, PresetError, parse
 from ltf_lite.tuning import Tuning
 from ltf_lite.tuning.methods import METHODS
 
 SECTIONS = ("tuning", "harvest")
 FAILURES = "failures_per_problem"
+MOST = 1000  # cells of a grid
 
 Settings = dict[str, Any]
 
@@ -89,9 +90,13 @@ def grids(preset: Preset) -> dict[str, list[Cell]]:
     found = {}
     for title, asked in named.items():
         try:
-            values = {_Name.of(name): each for name, each in asked.items()}
-            for name in values:
+            values: dict[_Name, list[Any]] = {}
+            for told, each in asked.items():
+                name = _Name.of(told)
                 name.check()
+                if name in values:
+                    raise PresetError(f"{name} is given twice: write all its values in one")
+                values[name] = each
             found[title] = _crossed(preset, values)
         except PresetError as error:
             reason = str(error).removeprefix("--set ").removeprefix("--set: ")
@@ -101,6 +106,9 @@ def grids(preset: Preset) -> dict[str, list[Cell]]:
 
 def _crossed(preset: Preset, asked: Mapping[_Name, list[Any]]) -> list[Cell]:
     """A cell for each combination of the values, equal ones once."""
+    asked_for = math.prod(map(len, asked.values()))
+    if asked_for > MOST:
+        raise PresetError(f"--set: {asked_for} combinations are more than the {MOST} of a sweep")
     found: dict[str, Cell] = {}
     for values in itertools.product(*asked.values()):
         cell = _cell(preset, dict(zip(asked, values, strict=True)))
@@ -178,9 +186,11 @@ def _values(pairs: Sequence[str]) -> dict[_Name, list[Any]]:
         if name in found:
             raise PresetError(f"--set {name}: given twice; write all its values in one")
         try:
-            found[name] = yaml.safe_load(f"[{text}]")
-        except yaml.YAMLError:
+            found[name] = load_yaml(f"[{text}]", f"--set {name}")
+        except SyntaxFault:
             found[name] = []
+        except YamlError as error:
+            raise PresetError(str(error)) from error
         if not name.key or not found[name]:
             raise PresetError(f"--set takes NAME=VALUE,VALUE,..., not {pair!r}")
     return found

@@ -1,0 +1,147 @@
+"""Any text can be printed, whatever the output's encoding, and `--json` is always JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ltf_lite.app.cli.main import main
+from ltf_lite.core.json_text import as_json, json_lines
+from ltf_lite.core.progress import bar, say
+from ltf_lite.core.text import escape, printable, signs
+
+ENCODINGS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "strict": {"PYTHONIOENCODING": "ascii:strict"},
+    "cp1252": {"PYTHONIOENCODING": "cp1252"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "utf-8": {"PYTHONIOENCODING": "utf-8"},
+}
+QUESTION = "日本 é \u202e\x1b[31m [/red] \ud800?"
+ASKED = ("reference", "--reasoner", "cot", "--set", "max_tokens=4", "--task-set")
+
+
+@pytest.fixture
+def questions(tmp_path):
+    """A file whose only question has letters of every kind, and half a character."""
+    file = tmp_path / "questions.jsonl"
+    file.write_text(json.dumps({"question": QUESTION, "answer": "é\ud800"}))
+    return file
+
+
+def spoken(raw: bytes, env: dict[str, str]) -> str:
+    """What a command printed, read in the encoding it was told to print."""
+    return raw.decode(env.get("PYTHONIOENCODING", "ascii").partition(":")[0])
+
+
+def run(env: dict[str, str], *args: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "ltf_lite", *map(str, args)]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **env}, timeout=300)
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
+    env, told = ENCODINGS[name], f"file={questions}"
+    (questions.parent / "p.jsonl").write_bytes(questions.read_bytes())
+    asked = run(env, "solve", *ASKED, told, "--problems", questions.parent / "p.jsonl")
+    assert asked.returncode == 0, asked.stderr
+    text = spoken(asked.stdout, env)
+    assert "solved" in text
+    assert not set(text) & {"\x1b", "\u202e", "\ud800"}
+    assert ("日本" in text) == (name == "utf-8")
+    for verb in ("solve", "search"):
+        wrong = run(env, verb, "reference", "日本\u202e", "--task-set", told)
+        assert wrong.returncode == 2
+        assert b"Traceback" not in wrong.stderr
+        assert spoken(wrong.stderr, env).startswith("ltf: reference: ")
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_json_is_json_in_every_encoding(questions, name):
+    env, told = ENCODINGS[name], f"file={questions}"
+    (questions.parent / "p.jsonl").write_bytes(questions.read_bytes())
+    asked = run(env, "solve", *ASKED, told, "--json", "--problems", questions.parent / "p.jsonl")
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["problem"]["text"] == QUESTION.replace("\ud800", "\ufffd")
+
+
+def test_what_is_not_utf_8_on_the_command_line_is_a_sentence():
+    command = [sys.executable, "-m", "ltf_lite", "solve", "countdown", b"5 6\xff -> 11"]
+    done = subprocess.run(command, capture_output=True, timeout=100)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"ltf: ")
+    assert b"Traceback" not in done.stderr
+    done.stderr.decode()
+
+
+def test_what_is_no_number_is_null_and_half_a_character_is_replaced():
+    data = {"a": math.nan, "b": [math.inf, -math.inf, 1.5], "c\ud800": ("\ud83d\ude00", "é\udfff")}
+    told = as_json(data)
+    assert told.isascii()
+    assert json.loads(told) == {"a": None, "b": [None, None, 1.5], "c\ufffd": ["😀", "é\ufffd"]}
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "infinity", "1e999", "NaN"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["solve", "countdown", "5 6 -> 11", "--temperature"],
+        ["report", "nowhere", "--per-hour"],
+        ["report", "nowhere", "--per-kwh"],
+        ["report", "nowhere", "--per-kwh", "1", "--watts"],
+    ],
+)
+def test_a_number_on_the_command_line_is_finite(option, number, capsys):
+    *rest, last = option
+    assert main([*rest, f"{last}={number}"]) == 2
+    assert capsys.readouterr().err.startswith("ltf: ")
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "nan", "1e999", "1.0e+999", "9" * 400])
+@pytest.mark.parametrize("way", ["cot", "self-consistency", "tot", "rap"])
+def test_a_number_of_a_setting_is_finite(way, number, capsys):
+    asked = ["solve", "countdown", "5 6 -> 11", "--reasoner", way]
+    assert main([*asked, "--set", f"temperature={number}"]) == 2
+    assert f"{way}: temperature: " in capsys.readouterr().err
+
+
+def test_text_is_shown_by_signs():
+    assert signs("a\x1b[31mb\x00\x7f\r\n\tc") == "a␛[31mb␀␡ \n\tc"
+    assert signs("\u202e\u2066\u200b\ufeff\ud800\x85\u2028é😀") == "\ufffd" * 5 + "  é😀"
+    assert printable("a\tb\nc\x1b\u202e" + "x" * 500).startswith("a b c␛\ufffdxxx")
+    assert len(printable("x" * 500)) == 401
+    assert escape("<\x1b&'\u202e") == "&lt;␛&amp;&#x27;\ufffd"
+
+
+def test_notes_of_progress_are_text(capsys):
+    with bar("work [/x]", 1) as advance:
+        advance(note="[/bold] \x1b[31m\u202e")
+    say("read \x07")
+    said = capsys.readouterr().err
+    assert "[/bold] ␛[31m\ufffd" in said
+    assert "read ␇" in said
+
+
+def lines(raw: bytes) -> list:
+    import io
+
+    return list(json_lines(io.BytesIO(raw)))
+
+
+def test_a_line_ends_with_a_line_feed_alone():
+    raw = '\ufeff{"a": "1\u2028\u2029\x852\x0b"}\r\n\n{"b": 3}'.replace("\x0b", "").encode()
+    first, blank, last = lines(raw)
+    assert first.data == {"a": "1\u2028\u2029\x852"}
+    assert (blank.wrong, last.number, last.data) == ("is blank", 3, {"b": 3})
+    assert "twice" in lines(b'{"a": 1, "a": 2}')[0].wrong
+    assert lines(b'{"a": "\\ud800", "\\ud83d\\ude00": ["\\udc00"]}')[0].data == {
+        "a": "\ufffd",
+        "😀": ["\ufffd"],
+    }
+    deep = b"[" * 900 + b'"\\ud800"' + b"]" * 900
+    assert lines(deep)[0].number == 1
