@@ -14,6 +14,7 @@ from ltf_lite.app.cli.common import (
     UsageError,
     Verb,
     add_json,
+    path,
     print_json,
     settings,
     tell,
@@ -43,7 +44,7 @@ def add(verbs: Any) -> None:
     _add_target(verb)
     verb.add_argument(
         "--problems",
-        type=Path,
+        type=path,
         help="a file of problems, - for stdin: a line is "
         '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
+from ltf_lite.core.places import place
 from ltf_lite.core.text import signs
 
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
@@ -81,6 +83,11 @@ def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     return found
 
 
+def path(text: str) -> Path:
+    """Reads an argument that is a path; `~` in it is the home folder."""
+    return place(text)
+
+
 def whole(what: str, low: int, high: int) -> Callable[[str], int]:
     """Reads an argument that is a whole number within bounds."""
 
@@ -103,6 +110,7 @@ __all__ = [
     "Verb",
     "add_json",
     "complain",
+    "path",
     "print_json",
     "settings",
     "tell",
