@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
@@ -16,7 +16,14 @@ from ltf_lite.core.text import signs
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
 
 
-class Verb(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what was typed by signs."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(signs(message))
+
+
+class Verb(Parser):
     """A command. `names` says at the end of its help what there is to choose from.
 
     It is called only when the help is read: to look for plugins takes a moment.
@@ -106,6 +113,7 @@ __all__ = [
     "FAILED",
     "MODEL",
     "USAGE",
+    "Parser",
     "UsageError",
     "Verb",
     "add_json",
