@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -325,6 +326,40 @@ def test_a_base_that_cannot_be_exported_is_refused_before_the_search(tmp_path, s
     result = ltf("train", preset, "--out", tmp_path / "run")
     one_sentence(result, 1, "no-such-model")
     assert all(path.name in (".lock", ".work") for path in (tmp_path / "run").iterdir())
+
+
+def test_paths_may_begin_in_the_home_folder(small_run, tmp_path):
+    home = {**os.environ, "HOME": str(small_run.parent), "USERPROFILE": str(small_run.parent)}
+    assert "Single pass:" in ltf("report", "~/small", env=home).stdout
+    one_sentence(ltf("solve", "countdown", "--problems", "~/no.jsonl", env=home), 2,
+                 f"{small_run.parent}/no.jsonl")  # fmt: skip
+    one_sentence(ltf("train", "tiny", "--out=~/small", env=home, cwd=tmp_path), 1, "another")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_of_problems_is_what_verify_reads(tmp_path, questions):
+    """A byte order mark, and line ends of Unicode within a string."""
+    file = tmp_path / "p.jsonl"
+    rows = ['"5 6 -> 11"', json.dumps({"numbers": [5, 6], "target": 11, "by": "a\u2028\x85b"},
+                                      ensure_ascii=False)]  # fmt: skip
+    file.write_text("\ufeff" + "\r\n".join(rows), encoding="utf-8")
+    asked = ["solve", "countdown", "--problems", file, "--reasoner", "dfs", "--json"]
+    told = [json.loads(line) for line in ltf(*asked).stdout.splitlines()]
+    assert [each["verdict"]["correct"] for each in told] == [True, True]
+    text = json.dumps({"question": "Who\u2028 is\x85 it?", "answer": "I"}, ensure_ascii=False)
+    questions.write_text(f"\ufeff{text}\n" + questions.read_text(), encoding="utf-8")
+    line = json.dumps({"problem": "Who\u2028 is\x85 it?", "text": "Answer: I"})
+    verdict = ltf("verify", "reference", "--task-set", f"file={questions}", input=line)
+    assert json.loads(verdict.stdout)["correct"]
+    questions.write_text('{"question": "a", "question": "b", "answer": "c"}\n')
+    told = ltf(
+        "verify",
+        "reference",
+        "--task-set",
+        f"file={questions}",
+        input='{"problem": "b", "text": ""}',
+    )
+    assert "line 1 is not JSON: the key 'question' is given twice" in told.stdout
 
 
 def test_report_of_a_run_and_of_none(small_run, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
@@ -10,13 +12,24 @@ import sys
 
 import pytest
 
+from ltf_lite import presets
+from ltf_lite.app.answer.ask import way_of
 from ltf_lite.app.cli.main import main
+from ltf_lite.app.web import cards
+from ltf_lite.app.web.words import speaker
 from ltf_lite.core.json_text import as_json, json_lines
 from ltf_lite.core.progress import bar, say
 from ltf_lite.core.text import escape, printable, signs
+from ltf_lite.reasoners import solve
+from ltf_lite.report.page import _page
+from ltf_lite.report.sections import Section
+from ltf_lite.report.tables.base import Table, as_markdown, cell, csv_text
+from ltf_lite.report.tree.svg import tree_svg
+from ltf_lite.report.tree.text import show
+from ltf_lite.tasks import get_task
+from tests.fake_engine import FakeEngine
 
 ENCODINGS = {
-    "ascii": {"PYTHONIOENCODING": "ascii"},
     "strict": {"PYTHONIOENCODING": "ascii:strict"},
     "cp1252": {"PYTHONIOENCODING": "cp1252"},
     "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -54,14 +67,13 @@ def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
     assert "solved" in text
     assert not set(text) & {"\x1b", "\u202e", "\ud800"}
     assert ("日本" in text) == (name == "utf-8")
-    for verb in ("solve", "search"):
-        wrong = run(env, verb, "reference", "日本\u202e", "--task-set", told)
-        assert wrong.returncode == 2
-        assert b"Traceback" not in wrong.stderr
-        assert spoken(wrong.stderr, env).startswith("ltf: reference: ")
+    wrong = run(env, "search", "reference", "日本\u202e", "--task-set", told)
+    assert wrong.returncode == 2
+    assert b"Traceback" not in wrong.stderr
+    assert spoken(wrong.stderr, env).startswith("ltf: reference: ")
 
 
-@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("name", ["strict", "utf-8"])
 def test_json_is_json_in_every_encoding(questions, name):
     env, told = ENCODINGS[name], f"file={questions}"
     (questions.parent / "p.jsonl").write_bytes(questions.read_bytes())
@@ -107,7 +119,7 @@ def test_a_number_on_the_command_line_is_finite(option, number, capsys):
 def test_a_number_of_a_setting_is_finite(way, number, capsys):
     asked = ["solve", "countdown", "5 6 -> 11", "--reasoner", way]
     assert main([*asked, "--set", f"temperature={number}"]) == 2
-    assert f"{way}: temperature: " in capsys.readouterr().err
+    assert "temperature: " in capsys.readouterr().err
 
 
 def test_text_is_shown_by_signs():
@@ -128,8 +140,6 @@ def test_notes_of_progress_are_text(capsys):
 
 
 def lines(raw: bytes) -> list:
-    import io
-
     return list(json_lines(io.BytesIO(raw)))
 
 
@@ -145,3 +155,81 @@ def test_a_line_ends_with_a_line_feed_alone():
     }
     deep = b"[" * 900 + b'"\\ud800"' + b"]" * 900
     assert lines(deep)[0].number == 1
+
+
+# -- what a model wrote ------------------------------------------------------------------------
+
+WRITTEN = "\x1b[2J\u202e\u2066 [/bold] :smile: \x00\nAnswer: [/x]\x1b]0;t\x07 \ud800\u200b\n"
+ACTS = {"\x00", "\x07", "\x1b", "\u202e", "\u2066", "\u200b", "\ud800"}
+
+
+@pytest.fixture
+def solution(questions):
+    """A question that was answered with everything that acts on a terminal or a page."""
+    task = get_task("reference", file=str(questions))
+    way = way_of("cot")
+    engine = FakeEngine(lambda prompt, rng: WRITTEN)
+    (found,) = solve(way.reasoner, [task._read()[0]], task, engine)
+    assert found.attempts[0].text
+    return found, way.reasoner, task
+
+
+def test_a_search_shows_what_a_model_wrote_as_text(solution, capsys):
+    found, reasoner, _ = solution
+    show(lambda watch: found, reasoner, found.problem.text)
+    said = capsys.readouterr().out
+    assert not ACTS & set(said)
+    for words in ("[/bold] :smile:", "[/x]", "␛[2J", "[/red]"):
+        assert words in said
+
+
+def test_a_page_shows_it_as_text(solution):
+    found, _, task = solution
+    verdict, lines = found.attempts[0].verdict, WRITTEN.split("\n")
+    reason = cards.reason(verdict, lines, task, speaker("en"))
+    pages = [
+        cards.grid(["a"], [[WRITTEN]]),
+        cards.step_line(WRITTEN, "fatal", speaker("en")),
+        cards.notice(WRITTEN + reason),
+        tree_svg(found.tree, None, title=WRITTEN),
+        as_markdown(Table("t", "t", ("a",), [(cell(WRITTEN),)])),
+        _page(presets.load("tiny"), [Section("s", WRITTEN, WRITTEN, WRITTEN, tables=[
+            Table("t", WRITTEN, (WRITTEN,), [(cell(WRITTEN),)], WRITTEN)])]),
+    ]  # fmt: skip
+    for page in pages:
+        assert not ACTS & set(page)
+        assert "␛[2J" in page or "␛]0;t␇" in page
+        page.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        (" =1", "' =1"),
+        ("+1-cmd|' /C calc'!A0", "'+1-cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "' =1"),
+        ("a\x00b\x1b", "a␀b␛"),
+        ("+1.5 [-0.3, +2.7]", "+1.5 [-0.3, +2.7]"),
+        ("-12.5 %", "-12.5 %"),
+        ("– ", "– "),
+        (-1.5, "-1.5"),
+        (None, ""),
+        ("plain = text", "plain = text"),
+    ],
+)
+def test_a_cell_of_a_csv_is_no_formula(value, shown):
+    assert next(csv.reader(io.StringIO(csv_text([[value, "x"]]), newline=""))) == [shown, "x"]
+
+
+def test_what_was_typed_wrongly_is_shown_by_signs(capsys):
+    for arguments in (["train", "a", "\x1b[31m"], ["solve", "countdown", "--seed=\x1b[31m"]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert "[31m" in said
+        assert "\x1b" not in said

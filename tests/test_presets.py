@@ -19,11 +19,12 @@ from ltf_lite.app.cli.main import main
 from ltf_lite.core import machine
 from ltf_lite.core.manifest import Card
 from ltf_lite.pipeline import RunError
+from ltf_lite.pipeline.abilities import heldout_file
 from ltf_lite.pipeline.needs import needs, preview
 from ltf_lite.pipeline.train import check
 from ltf_lite.presets.schema import RetentionSection
 from ltf_lite.reasoners import REASONERS, get_reasoner
-from ltf_lite.tasks import TaskError
+from ltf_lite.tasks import TaskError, get_task
 from tests.conftest import SMALL
 
 FILES = {name: file.resolve() for name, file in presets.available().items()}
@@ -303,6 +304,75 @@ def test_presets_are_looked_for_here_then_in_the_package(tmp_path, monkeypatch):
     own = tmp_path / "presets" / "tiny.yaml"
     own.write_text(FILES["tiny"].read_text())
     assert presets.find("tiny").resolve() == own
+
+
+FOREIGN = {
+    "compose": "version: '3'\nname: x\nservices:\n  model:\n    image: y\n",
+    "list": "- name: a\n- name: b\n",
+    "template": "{{ if .Values.x }}\nkind: Pod\n",
+    "training": "task: classify\nmodel: bert\nevaluation: f1\n",
+    "noise": "\x00\xff",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_the_yaml_of_another_program_hides_nothing(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "presets" / "folder.yaml").mkdir(parents=True)
+    for stem in ("tiny", name):
+        (tmp_path / "presets" / f"{stem}.yaml").write_text(FOREIGN[name])
+    assert presets.find("tiny") == FILES["tiny"]
+    assert main(["presets"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == list(FILES)
+    for stem in ("tiny", name, "folder"):
+        assert f"presets/{stem}.yaml is no preset and is left out" in err
+    assert main(["presets", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == list(FILES)
+    assert main(["train", name, "--dry-run"]) == 2
+    assert f"presets/{name}.yaml is no preset: one has the sections" in capsys.readouterr().err
+
+
+def test_ones_own_preset_stands_in_for_one_of_ours_and_that_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "presets").mkdir()
+    own = tmp_path / "presets" / "tiny.yaml"
+    own.write_text(FILES["tiny"].read_text().replace("about: ", "about: my own, "))
+    assert main(["train", "tiny", "--dry-run"]) == 0
+    assert "presets/tiny.yaml is taken, not the preset tiny that came with ltf" in (
+        capsys.readouterr().err
+    )
+    assert main(["presets"]) == 0
+    assert "my own" in capsys.readouterr().out
+    # One that was meant, and is wrong, is named; it hides no other.
+    own.write_text(own.read_text().replace("tuning:", "tunning:"))
+    (tmp_path / "presets" / "json.yaml").write_text(json.dumps({**SMALL, "seed": -1}))
+    assert main(["train", "tiny", "--dry-run"]) == 2
+    assert "tunning" in capsys.readouterr().err
+    assert main(["presets"]) == 0
+    out, err = capsys.readouterr()
+    assert {line.split()[0] for line in out.splitlines()} == {*FILES} - {"tiny"}
+    assert "presets/tiny.yaml: there is no setting 'tunning'" in err
+    assert "presets/json.yaml: seed" in err
+
+
+def test_a_preset_and_what_it_names_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "P.YAML").write_text(FILES["tiny"].read_text())
+    assert presets.load("~/P.YAML").name == "tiny"
+    with pytest.raises(presets.PresetError, match="no preset file ~nobody-here/p"):
+        presets.load("~nobody-here/p.yaml")
+    (tmp_path / "q.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    (tmp_path / "text.txt").write_text("a text of some words\n")
+    data = changed("task", {"name": "reference", "file": "~/q.jsonl"})
+    data |= {name: [{"name": "cot"}] for name in ("search", "evaluation")}
+    preset = presets.parse({**data, "retention": {"heldout": "~/text.txt"}}, "here")
+    assert len(preset.task._read()) == 1
+    assert heldout_file(preset) == tmp_path / "text.txt"
+    (tmp_path / "r.csv").write_text("Puzzles\n1 1 4 6\n")
+    with pytest.raises(TaskError, match="has 1 puzzles"):
+        get_task("game24", ranked="~/r.csv").problems("test", 1, 0)
 
 
 def test_an_unknown_preset_names_the_nearest():

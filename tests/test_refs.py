@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,56 @@ def test_the_home_folder_may_be_written_as_a_tilde(folder, tmp_path, monkeypatch
 )
 def test_a_path_that_is_missing_is_no_name_on_the_hub(missing):
     assert repr(missing) in sentence(missing)
+
+
+def hub_cache(root: Path, **files: bytes) -> Path:
+    """A snapshot of the Hub's cache: links into `blobs`, where each file goes by its hash."""
+    snapshot = root / "models--some--model" / "snapshots" / "0a1b"
+    snapshot.mkdir(parents=True)
+    (root / "models--some--model" / "blobs").mkdir()
+    for k, (name, content) in enumerate(files.items()):
+        (root / "models--some--model" / "blobs" / f"{k}abc").write_bytes(content)
+        (snapshot / name).symlink_to(f"../../blobs/{k}abc")
+    return snapshot
+
+
+def test_a_folder_with_one_gguf_file_is_that_file_whatever_its_name(base_gguf, tmp_path):
+    whole = base_gguf.read_bytes()
+    ollama = tmp_path / "blobs"
+    ollama.mkdir()
+    (ollama / "sha256-12ab").write_bytes(whole)
+    (ollama / "sha256-34cd").write_text("{}")  # Ollama's configuration of a model
+    (ollama / ".hidden.gguf").write_bytes(whole)
+    os.mkfifo(ollama / "pipe.gguf")
+    (ollama / "gone.gguf").symlink_to("nowhere")
+    snapshot = hub_cache(tmp_path, **{"README.md": b"# x", "Model.GGUF": whole})
+    for folder, name in ((ollama, "sha256-12ab"), (snapshot, "Model.GGUF")):
+        assert resolve(folder) == ModelRef(str(folder), "gguf", str(folder / name))
+    engine = open_engine(snapshot)
+    assert isinstance(engine, LlamaCppEngine)
+    engine.close()
+    (snapshot / "other").write_bytes(b"GGUF....")
+    assert "holds 2 GGUF files: name one of them (Model.GGUF, other)" in sentence(snapshot)
+
+
+def test_a_snapshot_of_the_hub_s_cache_is_a_model_folder(folder, tmp_path):
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    snapshot = hub_cache(tmp_path, **files)
+    assert resolve(snapshot).kind == "folder"
+    assert isinstance(open_engine(snapshot), TorchEngine)
+
+
+def test_what_is_no_model_is_named_for_what_it_is(run, folder, tmp_path):
+    assert "a folder without a model" in sentence(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert "neither a file nor a folder" in sentence(tmp_path / "pipe")
+    assert "'~nobody-here/m.gguf'" in sentence("~nobody-here/m.gguf")
+    shutil.copytree(folder, run.model)
+    assert model_path(run.path) == str(run.model)
+    run.gguf.mkdir()
+    (run.gguf / "m.gguf").write_bytes(b"GGUF....")
+    with pytest.raises(EngineError, match=f"is a run: name its folder '{run.model}'"):
+        model_path(run.path)
 
 
 def test_a_run_is_its_tuned_model(run, folder):

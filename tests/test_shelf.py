@@ -82,11 +82,28 @@ def test_no_run_but_those_in_the_folder(runs, run):
 def test_what_was_given_at_the_start_may_be_chosen(runs, tmp_path):
     extra = tmp_path / "extra"
     extra.mkdir()
-    (extra / "x.gguf").write_bytes(b"1")
+    (extra / "x.gguf").write_bytes(b"GGUF1")
     given = (str(tmp_path / "secret.gguf"), str(extra), "http://127.0.0.1:1/v1")
     names = list(Shelf(tmp_path / "none", given).models())
     assert names == [given[0], str(extra / "x.gguf"), given[2], TINY_BASE]
     assert Shelf(tmp_path / "none", given).model(given[0]).opens == given[0]
+
+
+def test_gguf_files_of_a_folder_that_was_given_are_told_by_their_first_bytes(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    extra, blobs = tmp_path / "extra", tmp_path / "blobs"
+    for folder in (extra, blobs):
+        folder.mkdir()
+    (blobs / "12ab").write_bytes(b"GGUF1")
+    (extra / "A.GGUF").write_bytes(b"GGUF1")
+    (extra / "sha256-34cd").write_bytes(b"GGUF1")
+    (extra / "notes.gguf").write_bytes(b"notes")
+    (extra / "z.gguf").symlink_to("../blobs/12ab")  # as the Hub's cache has it
+    assert missing(["~/extra"]) is None
+    names = list(Shelf(tmp_path / "none", ("~/extra",)).models())
+    assert names == [*(str(extra / n) for n in ("A.GGUF", "sha256-34cd", "z.gguf")), TINY_BASE]
+    assert "without a model" in missing([str(tmp_path)])
 
 
 def test_a_run_given_at_the_start_is_taken_with_its_files(runs, tmp_path):

@@ -21,7 +21,7 @@ from ltf_lite.engines.base import (
 )
 from ltf_lite.engines.dialect import Dialect
 from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
-from ltf_lite.engines.refs import TINY_BASE, ModelRef, model_path, resolve
+from ltf_lite.engines.refs import TINY_BASE, ModelRef, gguf_files, model_path, resolve
 
 
 def open_engine(
@@ -56,6 +56,7 @@ __all__ = [
     "Stopped",
     "Usage",
     "cut",
+    "gguf_files",
     "model_path",
     "open_engine",
     "resolve",

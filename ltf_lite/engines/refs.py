@@ -7,17 +7,20 @@ else is a name on the Hugging Face Hub.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.places import open_regular, place
 from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.plugin import ENGINES
 
 TINY_BASE = "tiny-base"
 MAGIC = b"GGUF"
+NAMED = 5  # files in a sentence
 # What a reference can be, besides the name of an engine.
 KINDS = {
     "folder": "a model folder",
@@ -56,11 +59,13 @@ def resolve(model: str | Path) -> ModelRef:
     engine, colon, rest = given.partition(":")
     if colon and engine in ENGINES.names():
         return _named(given, engine, rest)
-    path = Path(given).expanduser()
+    path = place(given)
     if path.is_dir():
         return _folder(given, path)
     if path.is_file():
         return _file(given, path)
+    if path.exists():
+        raise EngineError(f"{given!r} is no model: it is neither a file nor a folder")
     if given.lower().endswith(".gguf"):
         raise EngineError(f"there is no GGUF file {given!r}: is the path right?")
     if _looks_like_path(given):
@@ -75,6 +80,11 @@ def resolve(model: str | Path) -> ModelRef:
 def model_path(model: str | Path) -> str:
     """The folder or hub name of a base that transformers can load; raises EngineError."""
     ref = resolve(model)
+    if ref.run and ref.kind != "folder":
+        raise EngineError(
+            f"a base must be a model folder, and {ref.given!r} is a run: name its folder "
+            f"{str(ref.run.model)!r}"
+        )
     if ref.kind not in ("folder", "hub"):
         what = KINDS.get(ref.kind, f"for the engine {ref.kind}")
         raise EngineError(
@@ -103,8 +113,7 @@ def _looks_like_path(text: str) -> bool:
 
 def _file(given: str, path: Path) -> ModelRef:
     try:
-        with open(path, "rb") as file:
-            magic = file.read(len(MAGIC))
+        magic = _first_bytes(path)
     except OSError as error:
         raise EngineError(f"cannot read the model file {given!r}: {error.strerror}") from error
     if magic != MAGIC and path.suffix.lower() != ".gguf":
@@ -112,6 +121,24 @@ def _file(given: str, path: Path) -> ModelRef:
             f"{given!r} is no model: a file must be GGUF, and this one begins with {magic!r}"
         )
     return ModelRef(given, "gguf", str(path))
+
+
+def _first_bytes(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(len(MAGIC))
+
+
+def gguf_files(folder: Path) -> list[Path]:
+    """The GGUF files of a folder, told by their first bytes, wherever links lead; hidden ones not.
+
+    Other programs name them as they like: `.GGUF`, `sha256-…`, a link into a cache.
+    """
+    found = []
+    for path in sorted(folder.iterdir()):
+        with suppress(OSError):
+            if not path.name.startswith(".") and _first_bytes(path) == MAGIC:
+                found.append(path)
+    return found
 
 
 def _folder(given: str, path: Path) -> ModelRef:
@@ -124,12 +151,29 @@ def _folder(given: str, path: Path) -> ModelRef:
         raise EngineError(
             f"{given!r} is a LoRA adapter, not a whole model: name the run's folder, or its model/"
         )
-    return ModelRef(given, "folder", str(path))  # what it lacks is said where it is opened
+    return _of_another(given, path)
+
+
+def _of_another(given: str, path: Path) -> ModelRef:
+    """A folder that is neither a model's nor ours: the GGUF file in it, where there is one."""
+    try:
+        files = gguf_files(path)
+    except OSError as error:
+        raise EngineError(f"cannot read the folder {given!r}: {error.strerror}") from error
+    if len(files) == 1:
+        return ModelRef(given, "gguf", str(files[0]))
+    if files:
+        names = ", ".join(file.name for file in files[:NAMED])
+        raise EngineError(f"{given!r} holds {len(files)} GGUF files: name one of them ({names})")
+    raise EngineError(
+        f"{given!r} is a folder without a model: there is no config.json, no GGUF file and no run "
+        "in it"
+    )
 
 
 def _tuned(given: str, run: RunFolder) -> ModelRef:
     """The tuned model of a run: its smallest GGUF file, else its merged weights."""
-    found = [file for file in run.gguf.glob("*.gguf") if not file.name.startswith(".")]
+    found = gguf_files(run.gguf) if run.gguf.is_dir() else []
     if found:
         smallest = min(found, key=lambda file: (file.stat().st_size, file.name))
         return ModelRef(given, "gguf", str(smallest), run)

@@ -1,6 +1,16 @@
 """Presets: one YAML file that says a whole run."""
 
-from ltf_lite.presets.loading import FOLDERS, PresetError, available, find, load, parse, reasoner
+from ltf_lite.presets.loading import (
+    FOLDERS,
+    PresetError,
+    available,
+    find,
+    foreign,
+    in_place_of,
+    load,
+    parse,
+    reasoner,
+)
 from ltf_lite.presets.schema import Preset
 
 __all__ = [
@@ -9,6 +19,8 @@ __all__ = [
     "PresetError",
     "available",
     "find",
+    "foreign",
+    "in_place_of",
     "load",
     "parse",
     "reasoner",

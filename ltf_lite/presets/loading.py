@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,22 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ltf_lite.core.errors import USAGE, LtfError
+from ltf_lite.core.places import open_regular, place
 from ltf_lite.core.validation import sentence
-from ltf_lite.core.yaml_text import YamlError, read_yaml
+from ltf_lite.core.yaml_text import BYTES, YamlError, read_yaml
 from ltf_lite.presets.schema import AnyReasoner, Preset
 from ltf_lite.reasoners import Reasoner
 
 _HERE = Path(__file__).resolve()
 # The folder one works in, what came with the installed package, the checkout's.
 FOLDERS = (Path("presets"), _HERE.parent / "files", _HERE.parents[2] / "presets")
+ENDINGS = (".yaml", ".yml")  # a name with one is a path
+SECTIONS = [name for name, field in Preset.model_fields.items() if field.is_required()]
+MOST = len(SECTIONS) // 2 + 1
+# A word before a colon, at the beginning of a line or of what stands in braces.
+_SECTION = re.compile(
+    rf"""(?:^|[{{,])[ \t]*["']?({"|".join(SECTIONS)})["']?[ \t]*:""", re.MULTILINE
+)
 
 
 class PresetError(LtfError, ValueError):
@@ -45,25 +54,56 @@ def reasoner(data: Any, where: str) -> Reasoner:
 
 def find(name: str) -> Path:
     """The file of a preset: a path to a YAML file, or a name in presets/; raises PresetError."""
-    if name.endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
+    if name.lower().endswith(ENDINGS):
+        file = place(name)
+        if not file.exists():
             raise PresetError(f"there is no preset file {name}")
-        return Path(name)
+        return file  # what is no file is named where it is read
     files = available()
     if name in files:
         return files[name]
+    if (file := FOLDERS[0] / f"{name}.yaml") in foreign():
+        raise PresetError(f"{file} is no preset: one has the sections {', '.join(SECTIONS)}")
     near = get_close_matches(name, files, 1, 0.4)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(files) or 'none'}"
     raise PresetError(f"there is no preset {name!r}; {hint}")
 
 
 def available() -> dict[str, Path]:
-    """Name → file of every preset in the folders presets are looked for in."""
+    """Name → file of every preset in the folders presets are looked for in.
+
+    In the folder one works in, the YAML of other programs is no preset and hides none.
+    """
     found: dict[str, Path] = {}
     for folder in FOLDERS:
         for file in sorted(folder.glob("*.yaml"), key=lambda file: file.stem):
-            found.setdefault(file.stem, file)
+            if folder != FOLDERS[0] or is_preset(file):
+                found.setdefault(file.stem, file)
     return found
+
+
+def foreign() -> list[Path]:
+    """The YAML files of the folder one works in that are no presets."""
+    return [file for file in sorted(FOLDERS[0].glob("*.yaml")) if not is_preset(file)]
+
+
+def in_place_of(name: str) -> Path | None:
+    """The preset that came with ltf_lite and that one's own of the same name stands in for."""
+    if available().get(name, Path()).parent != FOLDERS[0]:
+        return None
+    shipped = [folder / f"{name}.yaml" for folder in FOLDERS[1:]]
+    other = next((file for file in shipped if file.is_file()), None)
+    return None if other is None or other.samefile(FOLDERS[0] / other.name) else other
+
+
+def is_preset(file: Path) -> bool:
+    """Whether a file is meant as a preset, right or wrong: it names most of a preset's sections."""
+    try:
+        with open_regular(file) as stream:
+            text = stream.read(BYTES).decode("utf-8", "replace")
+    except OSError:
+        return False
+    return len({found[1] for found in _SECTION.finditer(text)}) >= MOST
 
 
 def load(name: str) -> Preset:

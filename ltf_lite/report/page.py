@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from numbers import Number
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,6 +13,7 @@ from markupsafe import Markup
 from ltf_lite.core.files import write_text
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Manifest
+from ltf_lite.core.text import signs
 from ltf_lite.evaluation.cost import Price
 from ltf_lite.presets import Preset
 from ltf_lite.report.figures.drawing import as_svg
@@ -42,12 +44,20 @@ def write(folder: RunFolder, manifest: Manifest, preset: Preset, price: Price = 
 def _page(preset: Preset, parts: Iterable[Section]) -> str:
     """The page; whatever a model or a preset wrote is escaped, only pictures are markup."""
     house = Environment(
-        loader=PackageLoader("ltf_lite", "report"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("ltf_lite", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_seen,
     )
     house.tests["number"] = lambda value: isinstance(value, Number)
     house.filters["svg"] = _svg
     page = house.get_template("page.html")
     return page.render(title=preset.name, about=preset.about, sections=list(parts))
+
+
+def _seen(value: Any) -> Any:
+    """What a text says, with signs for what acts unseen; markup of ours stays."""
+    return signs(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _svg(picture: Picture) -> Markup:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.text import printable
 from ltf_lite.evaluation.types import AskedPath, Record, read_record
 from ltf_lite.harvest.browse import counts, failures, marked, saving_step
 from ltf_lite.harvest.store import Row
@@ -15,7 +16,6 @@ from ltf_lite.report.figures.drawing import WORDS
 from ltf_lite.report.kinds import ordered, word_of
 from ltf_lite.report.results import sorted_files
 from ltf_lite.report.tables.base import Cell, Table, cell
-from ltf_lite.report.tree.text import printable
 from ltf_lite.tasks import Problem, Task
 
 EACH = 3  # paths of a kind, and problems of an outcome

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ltf_lite.core.progress import duration
+from ltf_lite.core.text import signs
 from ltf_lite.evaluation.sweep import Average, Gain, SweepRow, SweepTable
-from ltf_lite.report.tables.base import NONE
+from ltf_lite.report.tables.base import NONE, csv_text
 
 ABOUT = (
     "The base and rows of one seed: Wilson's 95 % interval over the test problems. Rows of two "
@@ -29,15 +28,13 @@ def as_csv(found: SweepTable) -> str:
     columns = ["cell", *found.settings, "seeds"]
     for name in found.abilities:
         columns += [name, f"{name} low", f"{name} high", f"{name} kept"]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*columns, "valid_steps", "tuning_seconds", "below", "failed"])
+    lines: list[list[Any]] = [[*columns, "valid_steps", "tuning_seconds", "below", "failed"]]
     for row in found.rows:
         line: list[Any] = [row.cell, *_settings(row.settings, found, ""), len(row.seeds)]
         for name in found.abilities:
             line += _numbers(row.abilities.get(name))
-        writer.writerow([*line, row.valid_steps, row.tuning_seconds, _below(row), _failed(row)])
-    return out.getvalue()
+        lines.append([*line, row.valid_steps, row.tuning_seconds, _below(row), _failed(row)])
+    return csv_text(lines)
 
 
 def _numbers(found: Average | None) -> list[float | None]:
@@ -93,7 +90,10 @@ def _without_blanks(head: list[str], body: list[list[str]]) -> tuple[list[str], 
 
 def padded(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """A Markdown table whose columns, but the last, are as wide as their widest cell."""
-    lines = [list(head), *([cell.replace("|", "/") for cell in row] for row in body)]
+    lines = [
+        list(head),
+        *([signs(" ".join(cell.split())).replace("|", "/") for cell in row] for row in body),
+    ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head) - 1)] + [3]
     lines.insert(1, ["-" * width for width in widths])
     return "".join(

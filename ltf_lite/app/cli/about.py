@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.app.cli.common import DONE, add_json, print_json, tell, whole
+from ltf_lite.app.cli.common import DONE, FAILED, add_json, complain, path, print_json, tell, whole
 
 
 def add(verbs: Any) -> None:
@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
         metavar="MODEL",
         help="more models: GGUF files, run or model folders, servers",
     )
-    verb.add_argument("--runs", type=Path, default=Path("runs"), help="where the runs are")
+    verb.add_argument("--runs", type=path, default=Path("runs"), help="where the runs are")
     verb.add_argument("--language", choices=("en", "ja"), default="en")
     verb.add_argument(
         "--port",
@@ -54,13 +54,22 @@ def app(args: argparse.Namespace) -> int:
 
 def list_presets(args: argparse.Namespace) -> int:
     from ltf_lite import presets
+    from ltf_lite.core.progress import say
 
-    found = [presets.load(str(file)) for file in presets.available().values()]
+    found = {}
+    for name, file in presets.available().items():
+        try:
+            found[name] = presets.load(str(file))
+        except presets.PresetError as error:  # one that is wrong hides no other
+            complain(error, FAILED)
     if args.json:
-        print_json([preset.model_dump(mode="json") for preset in found])
-    else:
-        for preset in found:
-            tell(f"{preset.name:<24} {preset.about}")
+        print_json([preset.model_dump(mode="json") for preset in found.values()])
+        return DONE
+    for name, preset in found.items():
+        own = " (your own, in place of the one that came with ltf)"
+        tell(f"{name:<24} {preset.about}{own if presets.in_place_of(name) else ''}")
+    for file in presets.foreign():
+        say(f"{file} is no preset and is left out")
     return DONE
 
 

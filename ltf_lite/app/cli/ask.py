@@ -16,6 +16,7 @@ from ltf_lite.app.cli.common import (
     Verb,
     add_json,
     complain,
+    path,
     print_json,
     settings,
     tell,
@@ -47,7 +48,7 @@ def add(verbs: Any) -> None:
     _add_target(verb)
     verb.add_argument(
         "--problems",
-        type=Path,
+        type=path,
         help="a file of problems, - for stdin: a line is "
         '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
     )

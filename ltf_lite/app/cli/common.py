@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
+from ltf_lite.core.places import place
 from ltf_lite.core.text import signs
 
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
 
 
-class Verb(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what was typed by signs."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(signs(message))
+
+
+class Verb(Parser):
     """A command. `names` says at the end of its help what there is to choose from.
 
     It is called only when the help is read: to look for plugins takes a moment.
@@ -81,6 +90,11 @@ def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
     return found
 
 
+def path(text: str) -> Path:
+    """Reads an argument that is a path; `~` in it is the home folder."""
+    return place(text)
+
+
 def whole(what: str, low: int, high: int) -> Callable[[str], int]:
     """Reads an argument that is a whole number within bounds."""
 
@@ -99,10 +113,12 @@ __all__ = [
     "FAILED",
     "MODEL",
     "USAGE",
+    "Parser",
     "UsageError",
     "Verb",
     "add_json",
     "complain",
+    "path",
     "print_json",
     "settings",
     "tell",

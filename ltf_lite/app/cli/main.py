@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ltf_lite import __version__
 from ltf_lite.app.cli import about, ask, runs
-from ltf_lite.app.cli.common import DONE, FAILED, USAGE, Verb, complain
+from ltf_lite.app.cli.common import DONE, FAILED, USAGE, Parser, Verb, complain
 from ltf_lite.core.errors import LtfError, sentence
 from ltf_lite.core.text import speak_any
 from ltf_lite.core.threads import wait_briefly
@@ -52,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> tuple[argparse.ArgumentParser, list[str]]:
     """The parser of all commands, and their names."""
-    top = argparse.ArgumentParser(
-        prog="ltf", description="Search once, tune on what search found, answer at once."
-    )
+    top = Parser(prog="ltf", description="Search once, tune on what search found, answer at once.")
     top.add_argument("--version", action="version", version=f"ltf_lite {__version__}")
     verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Verb)
     for group in (runs, ask, about):

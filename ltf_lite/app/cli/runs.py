@@ -15,6 +15,7 @@ from ltf_lite.app.cli.common import (
     UsageError,
     add_json,
     complain,
+    path,
     print_json,
     tell,
     whole,
@@ -38,7 +39,7 @@ def add(verbs: Any) -> None:
 def _add_train(verbs: Any) -> None:
     verb = verbs.add_parser("train", help="search, harvest, tune, evaluate and export a preset")
     verb.add_argument("preset", help=PRESET)
-    verb.add_argument("--out", type=Path, help="the run's folder (default: runs/<preset>)")
+    verb.add_argument("--out", type=path, help="the run's folder (default: runs/<preset>)")
     verb.add_argument(
         "--force-new",
         action="store_true",
@@ -75,14 +76,14 @@ def _add_sweep(verbs: Any) -> None:
         type=whole("the count of seeds", 1, 1000),
         help="seeds of each (default: the preset's sweep.seeds, else 1)",
     )
-    verb.add_argument("--out", type=Path, help="the sweep's folder (default: runs/<preset>.sweep)")
+    verb.add_argument("--out", type=path, help="the sweep's folder (default: runs/<preset>.sweep)")
     add_json(verb)
     verb.set_defaults(run=sweep)
 
 
 def _add_report(verbs: Any) -> None:
     verb = verbs.add_parser("report", help="write the report of a run, and say what it came to")
-    verb.add_argument("folder", type=Path, help="the run's folder")
+    verb.add_argument("folder", type=path, help="the run's folder")
     verb.add_argument(
         "--per-hour",
         type=float,
@@ -101,7 +102,7 @@ def _add_report(verbs: Any) -> None:
 
 def _add_monitor(verbs: Any) -> None:
     verb = verbs.add_parser("monitor", help="measure a deployed model again: has it fallen?")
-    verb.add_argument("folder", type=Path, metavar="RUN", help="the folder of the run it came from")
+    verb.add_argument("folder", type=path, metavar="RUN", help="the folder of the run it came from")
     verb.add_argument("--model", required=True, help=MODEL)
     verb.add_argument(
         "--problems",
@@ -114,11 +115,11 @@ def _add_monitor(verbs: Any) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    from ltf_lite import pipeline, presets
+    from ltf_lite import pipeline
 
     if args.card and not args.dry_run:
         raise UsageError("--card is a question for --dry-run: give both")
-    preset = presets.load(args.preset)
+    preset = _preset(args.preset)
     if args.dry_run:
         return dry_run(preset, args)
     folder = args.out or Path("runs") / preset.name
@@ -128,6 +129,17 @@ def train(args: argparse.Namespace) -> int:
     else:
         tell(pipeline.closing(run))
     return BELOW if pipeline.below(run) else DONE
+
+
+def _preset(name: str) -> Preset:
+    """The preset of that name; it is said where one's own stands in for one of ours."""
+    from ltf_lite import presets
+    from ltf_lite.core.progress import say
+
+    preset = presets.load(name)
+    if presets.in_place_of(name):
+        say(f"{presets.find(name)} is taken, not the preset {name} that came with ltf.")
+    return preset
 
 
 def dry_run(preset: Preset, args: argparse.Namespace) -> int:
@@ -140,12 +152,11 @@ def dry_run(preset: Preset, args: argparse.Namespace) -> int:
 
 
 def sweep(args: argparse.Namespace) -> int:
-    from ltf_lite import presets
     from ltf_lite.pipeline.sweep.grid import grid, grids
     from ltf_lite.pipeline.sweep.sweep import sweep as run_sweep
     from ltf_lite.report.sweep import as_markdown
 
-    preset = presets.load(args.preset)
+    preset = _preset(args.preset)
     folder = args.out or Path("runs") / f"{preset.name}.sweep"
     named = {} if args.set else grids(preset)
     seeds = args.seeds or (preset.sweep.seeds if preset.sweep else 1)

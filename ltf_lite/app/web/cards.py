@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from matplotlib.figure import Figure
 
 from ltf_lite.app.answer.live import Snapshot, ratio
 from ltf_lite.app.web.words import Say
+from ltf_lite.core.text import escape
 from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.tree.svg import tree_svg, tree_text
 from ltf_lite.tasks import Task, Verdict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -11,6 +10,7 @@ import gradio as gr
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.desk import Desk, answered, bounded, choice
 from ltf_lite.app.web.words import Say
+from ltf_lite.core.text import escape
 from ltf_lite.harvest import browse
 from ltf_lite.harvest.store import Row
 from ltf_lite.pipeline import Run

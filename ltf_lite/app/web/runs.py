@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from ltf_lite.app.web import cards, sections
 from ltf_lite.app.web.desk import Desk, answered, choice
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import duration
+from ltf_lite.core.text import escape
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.pipeline.run.state import RunState

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.words import Say
+from ltf_lite.core.text import escape
 from ltf_lite.pipeline import Run
 from ltf_lite.report.paths import Group
 from ltf_lite.report.sections import Picture, Section, sections

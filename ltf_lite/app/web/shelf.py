@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from ltf_lite.core.errors import LtfError, UsageError
 from ltf_lite.core.folder import RunFolder
-from ltf_lite.engines import TINY_BASE, EngineError, resolve
+from ltf_lite.core.places import place
+from ltf_lite.engines import TINY_BASE, EngineError, gguf_files, resolve
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.tasks import Task
@@ -57,11 +58,10 @@ class Shelf:
         """Name → model: tuned ones first, those of the latest run before others, then bases."""
         found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
         for given in self.given:
-            folder = Path(given)
+            folder = place(given)
             if RunFolder(folder).manifest.is_file():
                 found += self._of_run(folder)
-            elif folder.is_dir() and not (folder / "config.json").is_file():
-                files = _inside(folder, folder, "*.gguf")
+            elif files := _ggufs_of(folder):  # of a folder that was named, links are followed
                 found += [Model(str(file), str(file)) for file in files]
             else:
                 found.append(Model(given, given))
@@ -127,6 +127,16 @@ def _inside(root: Path, folder: Path, pattern: str) -> list[Path]:
     ]
 
 
+def _ggufs_of(folder: Path) -> list[Path]:
+    """The GGUF files of a folder that is no model folder."""
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return []
+    try:
+        return gguf_files(folder)
+    except OSError:
+        return []
+
+
 def _choose(found: dict[str, T], name: object, what: str) -> T:
     if isinstance(name, str) and name in found:
         return found[name]
@@ -137,8 +147,9 @@ def _choose(found: dict[str, T], name: object, what: str) -> T:
 def missing(given: Sequence[str]) -> str | None:
     """What is wrong with the first model given at start that can't be one; None if all can."""
     for name in given:
-        if RunFolder(Path(name)).manifest.is_file():
-            continue  # it may still be trained
+        folder = place(name)
+        if RunFolder(folder).manifest.is_file() or _ggufs_of(folder):
+            continue  # the run may still be trained; of several files one is chosen in the app
         try:
             resolve(name)
         except EngineError as error:

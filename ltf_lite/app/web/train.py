@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ltf_lite.app.web.desk import Desk, answered, choice
 from ltf_lite.app.web.runs import stages
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import Progress, duration
+from ltf_lite.core.text import escape
 from ltf_lite.pipeline.needs import needs as needs_of
 from ltf_lite.pipeline.needs import preview_text
 from ltf_lite.pipeline.run import jobs

@@ -8,7 +8,6 @@ import threading
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from math import log10
 from typing import Any, NamedTuple
 
@@ -19,8 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ltf_lite.core.text import escape, printable
 from ltf_lite.report.kinds import SUCCESS
-from ltf_lite.report.tree.text import printable
 
 WORDS: dict[str, str] = {
     "step": "training step",

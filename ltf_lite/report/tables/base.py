@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ltf_lite.core.text import signs
 from ltf_lite.evaluation.types import Rate
 
 NONE = "–"
+FORMULA = re.compile(r"\s*[=+\-@]")  # how a formula of a spreadsheet begins
+NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( %)?( \[[-+\d.,e %]*\])?")
 COLUMNS = ("table", "row", "column", "value", "low", "high", "shown")
 
 
@@ -80,7 +84,7 @@ def grid(head: Iterable[Any], body: Iterable[Iterable[Any]]) -> str:
 
 
 def _flat(each: Any) -> str:
-    return " ".join(str(each).split()).replace("|", "\\|")
+    return signs(" ".join(str(each).split())).replace("|", "\\|")
 
 
 def as_csv(tables: Sequence[Table]) -> str:
@@ -88,14 +92,33 @@ def as_csv(tables: Sequence[Table]) -> str:
 
     Rows count from 1; a title or a note stands in a row without number.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    return csv_text(_csv_rows(tables))
+
+
+def _csv_rows(tables: Sequence[Table]) -> Iterator[Sequence[Any]]:
+    yield COLUMNS
     for table in tables:
         for name, text in (("title", table.title), ("note", table.note)):
             if text:
-                writer.writerow((table.name, "", name, "", "", "", text))
+                yield table.name, "", name, "", "", "", text
         for number, row in enumerate(table.rows, 1):
             for column, (value, shown, low, high) in zip(table.head, row, strict=True):
-                writer.writerow((table.name, number, column, value, low, high, shown))
+                yield table.name, number, column, value, low, high, shown
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV that any program reads as it is meant.
+
+    Control characters and marks of direction become signs. An apostrophe stands before a text that
+    a spreadsheet would take for a formula; numbers, alone or with their interval, stay.
+    """
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([*map(_csv_cell, row)] for row in rows)
     return out.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None or isinstance(value, (int, float)):
+        return value
+    text = signs(str(value))
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text

@@ -6,16 +6,16 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
 from rich.console import Console
 
+from ltf_lite.core.text import escape, printable
 from ltf_lite.reasoners import Node, path_to
 from ltf_lite.report.kinds import word_of
 from ltf_lite.report.tree.layout import Shown, choose, place
-from ltf_lite.report.tree.text import plain, printable, render
+from ltf_lite.report.tree.text import plain, render
 from ltf_lite.tasks import Verdict
 from ltf_lite.tasks.contract import State
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ltf_lite.core.pace import paced
+from ltf_lite.core.text import printable, signs
 from ltf_lite.evaluation.naming import name_of
 from ltf_lite.reasoners import Node, Reasoner, Solution, Watch, path_to
 from ltf_lite.report.kinds import word_of
@@ -18,7 +19,6 @@ from ltf_lite.tasks.contract import State
 
 GOOD, BAD = "green", "red"
 WIDEST = 8  # children of a node that are shown; the best of them
-LONGEST = 400  # characters of a text that are shown
 
 
 def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: str) -> None:
@@ -32,7 +32,7 @@ def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: 
     else:
         solution = search(None)
         console.print(render(solution.tree, title, chosen_node(solution)), soft_wrap=True)
-    console.print(summary(solution, reasoner))
+    console.print(signs(summary(solution, reasoner)), markup=False, emoji=False)
 
 
 class _Console(Console):
@@ -84,7 +84,7 @@ def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:
         verdict = tree[chosen].verdict
         colour = GOOD if verdict is not None and verdict.correct else BAD
         marked = dict.fromkeys(path_to(tree, chosen), f"bold {colour}")
-    top = Tree(Text(title, style="bold"))
+    top = Tree(Text(printable(title), style="bold"))
     _grow(top, tree, children, marked)
     return top
 
@@ -103,12 +103,6 @@ def _grow(
             branches.append((child, branch.add(_label(tree[child], marked.get(child, "")))))
         if len(own) > WIDEST:
             branch.add(Text(f"… and {len(own) - WIDEST} more", style="dim"))
-
-
-def printable(text: str) -> str:
-    """What a model wrote, safe to show: no control characters, half characters or novels."""
-    cut = text[:LONGEST] + "…" if len(text) > LONGEST else text
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
 
 
 def _label(node: Node, style: str) -> Text:

@@ -8,11 +8,13 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from io import TextIOWrapper
 from itertools import combinations_with_replacement
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from ltf_lite.core.places import open_regular
 from ltf_lite.tasks.contract import Problem, Split, Task, TaskError, share
 from ltf_lite.tasks.numbers.game import NumbersGame, posed, typed, whole_number, whole_range
 from ltf_lite.tasks.numbers.rules import Rules
@@ -101,7 +103,7 @@ class Game24(NumbersGame):
     def _ranked_rows(self) -> list[tuple[int, ...]]:
         rows: dict[tuple[int, ...], None] = {}
         try:
-            with open(str(self.ranked), newline="", encoding="utf-8-sig") as file:
+            with TextIOWrapper(open_regular(str(self.ranked)), "utf-8-sig", newline="") as file:
                 for row in csv.reader(file):
                     for cell in row:
                         parts = cell.split()
