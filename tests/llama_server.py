@@ -22,11 +22,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(file: Path, port: int) -> Iterator[subprocess.Popen]:
-    """The server's process, ready to be asked for the model `base` at 127.0.0.1."""
+def serving(file: Path, port: int, alias: str | None = "base") -> Iterator[subprocess.Popen]:
+    """The server's process, ready to be asked for the model at 127.0.0.1.
+
+    It is called by its `alias`; without one, by the file's path.
+    """
     settings = {
         "model": file,
-        "model_alias": "base",
+        "model_alias": alias,
         "host": "127.0.0.1",
         "port": port,
         "n_ctx": CONTEXT,
@@ -37,6 +40,7 @@ def serving(file: Path, port: int) -> Iterator[subprocess.Popen]:
         "n_threads_batch": 1,
         "verbose": "false",
     }
+    settings = {key: value for key, value in settings.items() if value is not None}
     command = [sys.executable, "-m", "llama_cpp.server"]
     command += [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     # the server takes settings from the environment too, and they win

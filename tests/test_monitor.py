@@ -133,8 +133,17 @@ def test_a_server_that_cannot_score_is_measured_without_the_text(tmp_path):
     assert [row.ability for row in found.rows] == ABILITIES[:-1]
     assert "the held-out text is left out: the server at" in found.warnings[0]
     assert found.model == server.url
-    # asked in the dialect of the run's base, which a server can't tell
+    # asked in the dialect that the run's model learnt, whatever the server tells
     assert not any("Combine all the numbers" in request["prompt"] for request in server.seen)
+
+
+def test_a_model_is_measured_in_the_dialect_that_is_said(tmp_path):
+    folder, server = drawn(tmp_path / "run"), Server()
+    with server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monitor(Run.load(folder), server.url, 1, "zero_shot")
+        server.shutdown()
+    assert any("Combine all the numbers" in request["prompt"] for request in server.seen)
 
 
 def test_a_model_that_answers_nothing_is_called_broken_and_not_kept(tmp_path):

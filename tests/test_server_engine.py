@@ -38,7 +38,8 @@ def completion(text="yes", logprobs=(-0.5, -0.25), finish="stop", **logprob_fiel
 class Server(ThreadingHTTPServer):
     """Answers completion requests with what `answer` makes of (request, how many came before).
 
-    That is (status, headers, body) or DROP; `seen` are the requests.
+    That is (status, headers, body) or DROP; `seen` are the requests. `models` is its list, `pages`
+    what else it has.
     """
 
     daemon_threads = True
@@ -48,6 +49,9 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer: Callable = lambda body, count: (200, {}, completion())
         self.models: dict = {"data": [{"id": "m", "object": "model"}]}
+        self.pages: dict = {}  # path → JSON, or None for no such page
+        self.asked_for: list[str] = []  # paths
+        self.instead: Callable | None = None  # answers a request by itself
         self.seen: list[dict] = []
         self.at_once = self.most = 0
         self.lock = threading.Lock()
@@ -62,7 +66,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self.reply(200, {}, self.server.models)
+        self.server.asked_for.append(self.path)
+        known = {"/v1/models": self.server.models, **self.server.pages}
+        found = known.get(self.path)
+        self.reply(404 if found is None else 200, {}, found)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -72,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
             server.seen.append(body | {"authorization": self.headers["Authorization"]})
             server.at_once += 1
             server.most = max(server.most, server.at_once)
+        if server.instead is not None:
+            server.instead(self)
+            return
         reply = server.answer(body, count)
         with server.lock:
             server.at_once -= 1
@@ -81,7 +91,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(*reply)
 
     def reply(self, status, headers, body):
-        raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        raw = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        raw = raw.encode() if isinstance(raw, str) else raw
         kind = "text/html" if isinstance(body, str) else "application/json"
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": len(raw), **headers}.items():

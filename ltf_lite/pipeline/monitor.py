@@ -10,7 +10,8 @@ from math import isfinite
 
 from ltf_lite import __version__
 from ltf_lite.core.progress import say
-from ltf_lite.engines import Engine, EngineError, ModelRef, open_engine, resolve
+from ltf_lite.engines import Dialect, Engine, EngineError, ModelRef, open_engine, resolve
+from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation import history
 from ltf_lite.evaluation.fallen import SEED, Judged, Seen, judged, parts
 from ltf_lite.evaluation.heldout import paragraphs
@@ -54,10 +55,11 @@ class _Warnings:
         self.said.append(text)
 
 
-def monitor(run: Run, model: str, count: int | None) -> Monitored:
+def monitor(run: Run, model: str, count: int | None, dialect: str | None = None) -> Monitored:
     """Measure a model on the run's first `count` test problems (None: all), and keep it.
 
-    It is whatever `open_engine` opens. Raises RunError, HistoryError, EngineError.
+    It is whatever `open_engine` opens. Without a `dialect` it is asked in its own, behind a server
+    in the one that the run's model learnt. Raises RunError, HistoryError, EngineError.
     """
     if not run.at.problems("test").is_file():
         raise RunError(f"{run.folder} has no test problems yet: `ltf train` draws them first")
@@ -69,7 +71,7 @@ def monitor(run: Run, model: str, count: int | None) -> Monitored:
         )
     at, count = datetime.now(timezone.utc), count or run.preset.problems.test
     ref = resolve(model)
-    abilities = _measured(run, ref, count, warnings.warn)
+    abilities = _measured(run, ref, count, _asked(run, ref, dialect), warnings.warn)
     head = (at.isoformat(timespec="seconds"), _place(ref), __version__)
     now = [_measurement(head, ability) for ability in abilities]
     rows, level = judged(now, history.append(file, now))
@@ -98,12 +100,18 @@ def _place(ref: ModelRef) -> str:
     return os.path.abspath(ref.given) if here else ref.given.rstrip("/")
 
 
+def _asked(run: Run, ref: ModelRef, dialect: str | None) -> Dialect | None:
+    """The dialect to ask a model in, where that is not for the model to say."""
+    if dialect:
+        return dialect_of(dialect)
+    return learnt(run) if ref.kind == "server" else None
+
+
 def _measured(
-    run: Run, ref: ModelRef, count: int, warn: Callable[[str], None]
+    run: Run, ref: ModelRef, count: int, dialect: Dialect | None, warn: Callable[[str], None]
 ) -> tuple[Ability, ...]:
     set_threads(run)
-    # a server can't tell the dialect that its model was tuned in
-    engine = open_engine(ref, learnt(run) if ref.kind == "server" else None)
+    engine = open_engine(ref, dialect)
     try:
         text = heldout_file(run.preset)
         if text:

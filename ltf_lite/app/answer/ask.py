@@ -12,6 +12,7 @@ from ltf_lite import presets
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.plugins import nearest
 from ltf_lite.engines import Engine, open_engine
+from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.reasoners import (
     REASONERS,
     Choice,
@@ -153,13 +154,16 @@ def posed(task: Task, data: Any) -> Problem:
 
 
 @contextmanager
-def opened(model: str, way: Way, task: Task) -> Iterator[Engine | None]:
+def opened(model: str, way: Way, task: Task, dialect: str | None = None) -> Iterator[Engine | None]:
     """The engine that a way asks, closed afterwards; None where it asks none.
+
+    Without a `dialect` the model is asked in its own.
 
     Raises ReasonerError where the way can't work on the task, before anything is opened.
     """
     able(way.reasoner, task)
-    engine = open_engine(model) if way.reasoner.asks_model else None
+    spoken = dialect_of(dialect) if dialect else None
+    engine = open_engine(model, spoken) if way.reasoner.asks_model else None
     try:
         yield engine
     finally:
@@ -168,24 +172,35 @@ def opened(model: str, way: Way, task: Task) -> Iterator[Engine | None]:
 
 
 def ask(
-    lines: Sequence[Problem | str], task: Task, model: str, way: Way, seed: int = 0
+    lines: Sequence[Problem | str],
+    task: Task,
+    model: str,
+    way: Way,
+    seed: int = 0,
+    dialect: str | None = None,
 ) -> Iterator[Answer]:
     """One answer for each line, in order; a line that is no problem gets its sentence back."""
     problems = [line for line in lines if isinstance(line, Problem)]
     if not problems:
         yield from (Answer(error=str(line)) for line in lines)
         return
-    with opened(model, way, task) as engine:
+    with opened(model, way, task, dialect) as engine:
         found = answers(problems, task, way, engine, seed)
         for line in lines:
             yield next(found) if isinstance(line, Problem) else Answer(error=line)
 
 
 def search(
-    problem: Problem, task: Task, model: str, way: Way, seed: int = 0, watch: Watch | None = None
+    problem: Problem,
+    task: Task,
+    model: str,
+    way: Way,
+    seed: int = 0,
+    dialect: str | None = None,
+    watch: Watch | None = None,
 ) -> Solution:
     """One problem searched, the whole tree kept; raises what `opened` and the engine raise."""
-    with opened(model, way, task) as engine:
+    with opened(model, way, task, dialect) as engine:
         (solution,) = solve(way.reasoner, [problem], task, engine, seed, watch, written(engine))
         return solution
 

@@ -14,6 +14,7 @@ from ltf_lite.app.cli.common import (
     MODEL,
     UsageError,
     Verb,
+    add_dialect,
     add_json,
     complain,
     path,
@@ -53,6 +54,7 @@ def add(verbs: Any) -> None:
         '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
     )
     verb.add_argument("--model", default="tiny-base", help=MODEL)
+    add_dialect(verb)
     verb.add_argument(
         "--reasoner",
         default="single-pass",
@@ -73,6 +75,7 @@ def add(verbs: Any) -> None:
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
     verb.add_argument("--model", default="tiny-base", help=MODEL)
+    add_dialect(verb)
     _add_set(verb)
     add_json(verb)
     verb.names = lambda: f"{_tasks()}\n{_reasoners()}"
@@ -160,7 +163,7 @@ def solve(args: argparse.Namespace) -> int:
     many = args.problems is not None
     lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
     asked = 0
-    for answer in ask(lines, task, args.model, way, args.seed):
+    for answer in ask(lines, task, args.model, way, args.seed, args.dialect):
         print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
     if lines and not asked:
@@ -185,7 +188,7 @@ def search(args: argparse.Namespace) -> int:
     way = asking.way_of(args.reasoner, settings(args.set))
     task = _task(args)
     problem = _problem(args, task)
-    asked = problem, task, args.model, way, args.seed
+    asked = problem, task, args.model, way, args.seed, args.dialect
     if args.json:
         print_json(asking.search(*asked).as_dict())
     else:

@@ -57,6 +57,24 @@ def add_json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print JSON for a machine to read")
 
 
+def add_dialect(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--dialect",
+        type=_dialect,
+        metavar="NAME",
+        help="the words in which the model is asked: compact, few_shot or zero_shot (default: "
+        "what the model says that it learnt)",
+    )
+
+
+def _dialect(name: str) -> str:
+    from ltf_lite.engines.dialect import NAMES
+
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"there is no {name!r} (there are {', '.join(NAMES)})")
+    return name
+
+
 def print_json(data: Any) -> None:
     print(as_json(data), flush=True)
 
@@ -116,6 +134,7 @@ __all__ = [
     "Parser",
     "UsageError",
     "Verb",
+    "add_dialect",
     "add_json",
     "complain",
     "path",

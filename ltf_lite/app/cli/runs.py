@@ -13,6 +13,7 @@ from ltf_lite.app.cli.common import (
     FAILED,
     MODEL,
     UsageError,
+    add_dialect,
     add_json,
     complain,
     path,
@@ -104,6 +105,7 @@ def _add_monitor(verbs: Any) -> None:
     verb = verbs.add_parser("monitor", help="measure a deployed model again: has it fallen?")
     verb.add_argument("folder", type=path, metavar="RUN", help="the folder of the run it came from")
     verb.add_argument("--model", required=True, help=MODEL)
+    add_dialect(verb)
     verb.add_argument(
         "--problems",
         type=whole("the count of problems", 1, 10**9 - 1),
@@ -201,6 +203,7 @@ def monitor(args: argparse.Namespace) -> int:
     from ltf_lite.pipeline.monitor import as_text
     from ltf_lite.pipeline.monitor import monitor as measure_again
 
-    found = measure_again(pipeline.Run.load(args.folder), args.model, args.problems)
+    run = pipeline.Run.load(args.folder)
+    found = measure_again(run, args.model, args.problems, args.dialect)
     print_json(asdict(found)) if args.json else tell(as_text(found))
     return BELOW if found.fallen else DONE

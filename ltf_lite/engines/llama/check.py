@@ -64,6 +64,18 @@ def check_gguf(path: str | Path) -> None:
         )
 
 
+def metadata(path: str | Path, key: str) -> str | None:
+    """The text under a key of a GGUF file, which is not loaded; None where there is none."""
+    try:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            return _Walk(data).value(key.encode()) if data[:4] == b"GGUF" else None
+    except Exception:  # what is wrong with the file is told by who opens it
+        return None
+
+
 class _Walk:
     """A walk over a file's header; reading past the end raises struct.error."""
 
@@ -94,6 +106,16 @@ class _Walk:
                 self.at += count * _size(inner)
         else:
             self.at += _size(kind)
+
+    def value(self, wanted: bytes) -> str | None:
+        """The text under a key."""
+        self.at += 12  # the format's version, the count of tensors
+        for _ in range(self.number("Q")):
+            key, kind = self.text(), self.number("I")
+            if key == wanted and kind == T.STRING:
+                return self.text().decode("utf-8", "replace")
+            self.skip(kind)
+        return None
 
     def end(self) -> int:
         """Where the last tensor ends, bytes."""

@@ -1,9 +1,8 @@
-"""What the server engine says to an OpenAI-compatible server, and what it makes of the errors."""
+"""A completions server as the engine asks it: many requests at once, from a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -11,17 +10,19 @@ from concurrent.futures import wait
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import openai
+import httpx
 
 from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.server import answers
+from ltf_lite.engines.server.connection import Connection, Refused
 
 T = TypeVar("T")
 U = TypeVar("U")
+Answer = TypeVar("Answer", bound=answers.Part)
 
-RETRIES = 5  # of a request that met a busy, failing or absent server; 0.5 s, then twice as long …
+RETRIES = 5  # of a request that met a busy, failing or absent server
 LOOK = 0.05  # seconds between looks at what came meanwhile
-WORDS = 200  # characters of what the server said
-AGAIN = "the same command goes on where it stopped"
+LISTED = 1 << 20  # bytes that the list of models, or what is said of one, may have
 # Every kind of server samples by defaults of its own, some by the model's; these switch them off.
 PLAIN = {"top_k": 1 << 30, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
 
@@ -32,7 +33,8 @@ def endpoint(url: str) -> str:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
         good = False
     if not good:
         shown = re.sub(r"[^/]*@", "…@", url)
@@ -49,22 +51,17 @@ def endpoint(url: str) -> str:
 
 
 class Client:
-    """Asks a server, many requests at once, from a thread of its own; raises EngineError.
+    """Asks a server from a thread of its own, so that it works where an event loop already runs.
 
-    So it works in a thread that already runs an event loop. Busy, failing and absent servers are
-    asked again, with growing pauses.
+    Raises EngineError.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self.url, self._timeout = url, timeout
-        self._key = os.environ.get("LTF_API_KEY") or os.environ.get("OPENAI_API_KEY") or ""
-        self._key = self._key.strip()
+        self.url = url
         self._plain: dict[str, float] = dict(PLAIN)
+        self._connection = Connection(url, timeout)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._serve, daemon=True).start()
-        self._openai = openai.AsyncOpenAI(
-            base_url=url, api_key=self._key or "none", timeout=timeout, max_retries=RETRIES
-        )
 
     def _serve(self) -> None:
         self._loop.run_forever()
@@ -72,7 +69,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections and end the thread; to be called once."""
-        self.run(self._openai.close())
+        self.run(self._connection.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def run(self, work: Coroutine[Any, Any, T], look: Callable[[], None] | None = None) -> T:
@@ -88,70 +85,45 @@ class Client:
         finally:
             waiting.cancel()
 
-    async def models(self) -> list[str]:
-        """The names of the models that the server has."""
+    def models(self) -> list[answers.Card]:
+        """The models that the server has; raises EngineError."""
         # whoever starts with a server that is not there should not wait long to hear it
-        answer = await self._asked(self._openai.with_options(max_retries=1).models.list())
-        return [str(model.id) for model in getattr(answer, "data", None) or []]
+        data = self.run(self._connection.ask("/models", LISTED, 1))
+        return self._right(answers.read, answers.Models, data).data
 
-    async def complete(self, model: str, prompt: str, **wanted: Any) -> Any:
-        """The server's answer to one request for one completion."""
-        wanted |= {"model": model, "prompt": prompt, "logprobs": 1}
-        create, plain = self._openai.completions.create, self._plain
+    def props(self) -> Any:
+        """What llama-server says of itself, as JSON; None from a server that has no such page."""
+        place = urlsplit(self.url)._replace(path="/props").geturl()
         try:
-            answer = await self._asked(create(**wanted, extra_body=plain))
-        except EngineError as refusal:
+            return self.run(self._connection.ask(place, LISTED, 0))
+        except Refused:
+            return None
+
+    async def complete(
+        self, model: str, prompt: str, tokens: int, echo: bool = False, **wanted: Any
+    ) -> answers.Completed:
+        """The server's answer to one request for one completion of at most so many tokens."""
+        wanted |= {"model": model, "prompt": prompt, "max_tokens": tokens, "logprobs": 1}
+        if echo:
+            wanted["echo"] = True
+        most, plain = answers.most_bytes(tokens, prompt, echo), self._plain
+        try:
+            data = await self._connection.ask("/completions", most, RETRIES, wanted | plain)
+        except Refused as refusal:
             if not any(name in str(refusal) for name in plain):
                 raise
             self._plain = {}  # a server that takes no settings beyond OpenAI's own has no others
-            answer = await self._asked(create(**wanted))
-        if not getattr(answer, "choices", None):
-            raise EngineError(
-                f"what answers at {self.url} is no completions server: its answer holds no "
-                "completion (is the address right?)"
-            )
-        return answer
+            data = await self._connection.ask("/completions", most, RETRIES, wanted)
+        return self._right(answers.completed, data, tokens, prompt, echo)
 
-    async def _asked(self, request: Awaitable[T]) -> T:
+    def _right(self, read: Callable[..., Answer], *data: Any) -> Answer:
         try:
-            return await request
-        except openai.OpenAIError as error:
-            # not chained: the error's own text may repeat what the server said of the key
-            said = self._sentence(error)
-        except ValueError:
-            said = f"the server at {self.url} answered with broken JSON (is the address right?)"
-        raise EngineError(said)
-
-    def _sentence(self, error: openai.OpenAIError) -> str:
-        if isinstance(error, openai.APITimeoutError):
-            return (
-                f"the server at {self.url} did not answer within {self._timeout:g} seconds (give "
-                f"it less to do at once; {AGAIN})"
-            )
-        if isinstance(error, openai.APIConnectionError):
-            return f"the server at {self.url} cannot be reached (start it; {AGAIN})"
-        if not isinstance(error, openai.APIStatusError):
-            return f"the server at {self.url} answered with what is no completion"
-        code = error.status_code
-        if code in (401, 403):
-            return (
-                f"the server at {self.url} refuses the API key (HTTP {code}; put the right one "
-                "into the environment as LTF_API_KEY)"
-            )
-        if code == 429 or code >= 500:
-            said = self._words(error)
-            return f"the server at {self.url} keeps failing (HTTP {code}{said}; {AGAIN})"
-        return f"the server at {self.url} refuses the request (HTTP {code}{self._words(error)})"
-
-    def _words(self, error: openai.APIStatusError) -> str:
-        """What the server said, on one line, without the key."""
-        said = error.body
-        while isinstance(said, dict):
-            said = next((said[k] for k in ("error", "message", "detail") if said.get(k)), "")
-        text = " ".join(str(said or "").split())
-        if self._key:
-            text = text.replace(self._key, "…")
-        return f": {text[:WORDS]}" if text else ""
+            return read(*data)
+        except answers.WrongAnswer as error:
+            raise Refused(
+                f"the server at {self.url} answers wrongly: {error} (is the address right, and "
+                "does it serve completions?)"
+            ) from None
 
 
 async def gather(ask: Callable[[T], Awaitable[U]], jobs: Sequence[T], concurrency: int) -> list[U]:

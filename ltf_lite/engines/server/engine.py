@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,10 @@ from ltf_lite.engines.base import (
     prompt_seeds,
 )
 from ltf_lite.engines.dialect import Dialect
+from ltf_lite.engines.server.answers import Card, Choice, Completed, whole
 from ltf_lite.engines.server.client import Client, endpoint, gather
+from ltf_lite.engines.server.connection import Refused
+from ltf_lite.engines.server.told import spoken
 
 TIMEOUT = 600.0  # seconds; servers that answer one request at a time let the others wait
 AGREE = 0.2  # nats by which a token's log p may differ between two requests
@@ -32,9 +34,8 @@ class ServerEngine:
     """Generates and scores with vLLM, llama-server, SGLang, llama-cpp-python's server and the like.
 
     One request a sample, `concurrency` at once, so nothing depends on the server's `n`. `model` may
-    be left out where the server has one only. A server does not say what its model speaks: without
-    a `dialect` it is asked few-shot. The API key comes from the environment: LTF_API_KEY, else
-    OPENAI_API_KEY. Raises EngineError.
+    be left out where the server has one only, `dialect` where the server tells it (`told`). The API
+    key comes from the environment: LTF_API_KEY, else OPENAI_API_KEY. Raises EngineError.
 
     What servers do differently: stop strings are cut off by the server, so `beyond` is always
     empty; `logprob` is None where the server gives none; `tokens` is what the server counts
@@ -57,12 +58,14 @@ class ServerEngine:
         if concurrency < 1:
             raise EngineError(f"concurrency must be at least 1, not {concurrency}")
         self.url = endpoint(url)
-        self.dialect, self.concurrency = dialect or Dialect(), concurrency
+        self.concurrency = concurrency
         self.usage = counted()
         self.listener: Listener | None = None
         self._client: Client | None = Client(self.url, timeout)
         try:
-            self.model = model or self._only_model()
+            cards = self._cards(model, dialect)
+            self.model = model or self._only(cards)
+            self.dialect = dialect or spoken(self._client, self.model, cards)
         except BaseException:
             self.close()
             raise
@@ -85,8 +88,19 @@ class ServerEngine:
             raise EngineError(f"the engine of {self.name!r} is closed")
         return self._client
 
-    def _only_model(self) -> str:
-        names = self._server.run(self._server.models())
+    def _cards(self, model: str | None, dialect: Dialect | None) -> list[Card]:
+        """The models that the server lists, asked only where something has to be found out."""
+        if model and dialect:
+            return []
+        try:
+            return self._server.models()
+        except Refused:  # a server of a named model need not have a list
+            if model:
+                return []
+            raise
+
+    def _only(self, cards: Sequence[Card]) -> str:
+        names = [card.id for card in cards]
         if len(names) == 1:
             return names[0]
         if not names:
@@ -109,7 +123,7 @@ class ServerEngine:
         server = self._server
         own = prompt_seeds(prompts, sampling, seeds)
         asked = [
-            (prompt, request_seed(seed, i))
+            (whole(prompt), request_seed(seed, i))
             for prompt, seed in zip(prompts, own, strict=True)
             for i in range(sampling.n)
         ]
@@ -121,14 +135,14 @@ class ServerEngine:
             answer = await server.complete(
                 self.model,
                 prompt,
-                max_tokens=sampling.max_tokens,
+                sampling.max_tokens,
                 seed=seed,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 stop=list(sampling.stop) or None,
             )
             completion = heard[place] = _completion(answer)
-            return _used(answer, "prompt_tokens") or 0, completion
+            return _read(answer), completion
 
         def tell() -> None:
             if self.listener is not None:
@@ -158,13 +172,13 @@ class ServerEngine:
         continuation's. Raises EngineError, and Stopped.
         """
         server = self._server
-        pairs = list(zip(prompts, continuations, strict=True))
+        pairs = list(zip(map(whole, prompts), map(whole, continuations), strict=True))
 
         async def ask(pair: Pair) -> tuple[int, Score]:
             if not pair[1]:
                 return 0, Score(0.0, 0)
             answer = await self._echo(server, pair[0] + pair[1])
-            return _used(answer, "prompt_tokens") or 0, self._score(answer, *pair)
+            return _read(answer), self._score(answer.choices[0], *pair)
 
         with self.usage.call():
             look = (lambda: check(self.listener)) if self.listener else None
@@ -175,12 +189,13 @@ class ServerEngine:
         self.usage.tokens_in += sum(tokens for tokens, _ in done)
         return [score for _, score in done]
 
-    async def _echo(self, server: Client, text: str) -> Any:
+    async def _echo(self, server: Client, text: str) -> Completed:
         # some servers take 0 tokens to mean "no limit"
-        answer = await server.complete(self.model, text, max_tokens=1, temperature=0.0, echo=True)
+        answer = await server.complete(self.model, text, 1, echo=True, temperature=0.0)
         choice = answer.choices[0]
-        tokens = choice.logprobs and choice.logprobs.tokens
-        if not choice.text.startswith(text) or len(tokens or []) != len(_logprobs(choice) or [0]):
+        tokens, offsets = choice.logprobs.tokens, choice.logprobs.text_offset
+        lengths = {len(tokens), len(offsets or tokens), len(_logprobs(choice))}
+        if not choice.text.startswith(text) or not tokens or len(lengths) > 1:
             raise self._cannot("it does not echo the prompt with log-probabilities")
         return answer
 
@@ -190,29 +205,29 @@ class ServerEngine:
         llama-cpp-python's server does so with models that have no BOS token, and leaves the last
         token out. What comes next has to have the same log p with the echo as without.
         """
-        plain = await server.complete(self.model, prompt, max_tokens=1, temperature=0.0)
-        alone = _logprobs(plain.choices[0]) or []
+        plain = await server.complete(self.model, prompt, 1, temperature=0.0)
+        alone = _logprobs(plain.choices[0])
         choice = (await self._echo(server, prompt)).choices[0]
-        begins, logprobs = _begins(choice, prompt), _logprobs(choice) or []
+        begins, logprobs = _begins(choice, prompt), _logprobs(choice)
         echoed = [p for at, p in zip(begins, logprobs, strict=True) if at >= len(prompt)]
         if alone:
             if not echoed or not abs(alone[0] - echoed[0]) < AGREE:
                 raise self._cannot("the log-probabilities it echoes are not those of the tokens")
             self._echoes = True
 
-    def _score(self, answer: Any, prompt: str, continuation: str) -> Score:
-        choice, whole = answer.choices[0], prompt + continuation
-        begins, logprobs = _begins(choice, whole), _logprobs(choice) or []
+    def _score(self, choice: Choice, prompt: str, continuation: str) -> Score:
+        text = prompt + continuation
+        begins, logprobs = _begins(choice, text), _logprobs(choice)
         ends = [*begins[1:], math.inf]
         own = [
             i
             for i, (begin, end) in enumerate(zip(begins, ends, strict=True))
-            if (begin >= len(prompt) or end > len(prompt)) and begin < len(whole)
+            if (begin >= len(prompt) or end > len(prompt)) and begin < len(text)
         ]
-        text = "".join(choice.logprobs.tokens[i] for i in own)
+        read = "".join(choice.logprobs.tokens[i] for i in own)
         total = sum(logprobs[i] for i in own)
         # parts of a character that is several tokens have no text of their own to compare
-        if math.isnan(total) or (whole.isascii() and not text.endswith(continuation)):
+        if math.isnan(total) or (text.isascii() and not read.endswith(continuation)):
             raise self._cannot("its log-probabilities do not cover the text")
         return Score(total, len(own))
 
@@ -228,37 +243,29 @@ def request_seed(seed: int, sample: int) -> int:
     return int(np.random.SeedSequence([seed, sample]).generate_state(1)[0]) >> 1
 
 
-def _completion(answer: Any) -> Completion:
+def _completion(answer: Completed) -> Completion:
     choice = answer.choices[0]
-    logprobs = _logprobs(choice)
-    tokens = _used(answer, "completion_tokens")
+    logprobs = choice.logprobs.values()
+    tokens = answer.usage.completion_tokens
+    total = None if logprobs is None else float(sum(logprobs))
     return Completion(
-        text=choice.text or "",
+        text=choice.text,
         tokens=len(logprobs or []) if tokens is None else tokens,
-        logprob=None if logprobs is None else float(sum(logprobs)),
+        logprob=None if total is None or math.isnan(total) else total,
         finished=choice.finish_reason == "stop",
     )
 
 
-def _used(answer: Any, kind: str) -> int | None:
-    return getattr(answer.usage, kind, None)
+def _read(answer: Completed) -> int:
+    """The tokens of the prompt, as the server counts them."""
+    return answer.usage.prompt_tokens or 0
 
 
-def _logprobs(choice: Any) -> list[float] | None:
-    """Log p of each token, nan where there is none; None where the server gives none at all."""
-    found = choice.logprobs
-    if found is None:
-        return None
-    values = found.token_logprobs
-    if values is None:  # llama-server answers in the shape of chat completions
-        content = (found.model_extra or {}).get("content")
-        if content is None:
-            return None
-        values = [token.get("logprob") for token in content]
-    return [math.nan if value is None else float(value) for value in values]
+def _logprobs(choice: Choice) -> list[float]:
+    return choice.logprobs.values() or []
 
 
-def _begins(choice: Any, text: str) -> list[int]:
+def _begins(choice: Choice, text: str) -> list[int]:
     """Where each echoed token begins, characters from the text's beginning.
 
     A BOS token that is listed has its own name for text and lies before the beginning.
