@@ -22,6 +22,7 @@ from ltf_lite.engines.base import (
     prompt_seeds,
 )
 from ltf_lite.engines.dialect import Dialect, spoken
+from ltf_lite.engines.torch.apart import Apart, whole_score
 from ltf_lite.engines.torch.header import (
     MIN_SHARED,
     Header,
@@ -30,6 +31,7 @@ from ltf_lite.engines.torch.header import (
     shared_length,
 )
 from ltf_lite.engines.torch.loading import load, precision
+from ltf_lite.engines.torch.probe import Ways, ways
 from ltf_lite.engines.torch.rows import Rows, distinct, pack
 from ltf_lite.engines.torch.sampling import Ending, Sample, choose, log_p, uniforms
 from ltf_lite.engines.torch.unsloth import TupleRows, is_patched
@@ -66,6 +68,8 @@ class TorchEngine:
         self._pad: int = (pads or [0])[0]
         self._header = Header()
         self._ordinary, self._patched = can_share(model), is_patched(model)
+        known = self._ordinary or self._patched
+        self._ways = Ways(True, True) if known else ways(model, name)
 
     @classmethod
     def open(
@@ -198,8 +202,11 @@ class TorchEngine:
                 self.batch = len(part) // 2
         return answers
 
-    def _prefill(self, prompts, header: KeysAndValues | None) -> tuple[Rows, torch.Tensor]:
+    def _prefill(self, prompts, header: KeysAndValues | None) -> tuple[Rows | Apart, torch.Tensor]:
         """The rows of these prompts, equal ones computed once, and the logits that follow each."""
+        if not self._ways.padded:
+            apart = Apart(self.model, prompts)
+            return apart, apart.logits()
         different, which = distinct(prompts)
         rows = TupleRows(self.model) if self._patched else Rows(self.model, header, self._ordinary)
         logits = rows.feed(*pack(different, self._pad, self.model.device), 1)[:, -1]
@@ -270,11 +277,16 @@ class TorchEngine:
 
         The prompts' last logits give the first tokens, a second pass all others.
         """
+        if not self._ways.tails:
+            sums = [whole_score(self.model, *job) for job in jobs]
+            check_numbers(sums, self.name)
+            return sums
         tails = [tail for _, tail in jobs]
         rows, logits = self._prefill([prompt for prompt, _ in jobs], header)
         device = logits.device
         first = torch.tensor([t[0] if t else self._pad for t in tails], device=device)
         sums = [p if t else 0.0 for t, p in zip(tails, log_p(logits, first).tolist(), strict=True)]
+        assert isinstance(rows, Rows)
         width = max(map(len, tails)) - 1
         if width < 1:
             check_numbers(sums, self.name)

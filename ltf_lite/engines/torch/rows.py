@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, LinearAttentionCacheLayerMixin
 
 from ltf_lite.engines.torch.header import KeysAndValues, attending
 
@@ -59,6 +60,14 @@ def new_cache(model) -> Any:
     return cache
 
 
+def _select(layer: Any, index: Any) -> None:
+    """Keep these rows of a cache's layer; one may hold keys and values, a recurrent state, both."""
+    if isinstance(layer, LinearAttentionCacheLayerMixin):
+        LinearAttentionCacheLayerMixin.reorder_cache(layer, index)
+    if isinstance(layer, DynamicLayer):
+        layer.batch_select_indices(index)
+
+
 def pack(
     rows: Sequence[Sequence[int]], pad: int, device, left: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,6 +98,8 @@ class Rows:
     def __init__(self, model, header: KeysAndValues | None, ordinary: bool) -> None:
         self.model, self.header, self.ordinary = model, header, ordinary
         self.cache = new_cache(model)
+        wanted = inspect.signature(model.forward).parameters
+        self.cache_name = "cache_params" if "cache_params" in wanted else "past_key_values"
         self.mask: torch.Tensor | None = None
 
     def feed(self, ids: torch.Tensor, mask: torch.Tensor, keep: int) -> torch.Tensor:
@@ -111,9 +122,9 @@ class Rows:
         return self.model(
             ids,
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,
+            **{self.cache_name: self.cache},
             **seen,
         ).logits
 
@@ -128,5 +139,6 @@ class Rows:
         if list(rows) == list(range(len(self.mask))):
             return
         index = torch.tensor(rows, device=self.mask.device)
-        self.cache.batch_select_indices(index)
+        for layer in self.cache.layers:
+            _select(layer, index)
         self.mask = self.mask[index]
