@@ -181,7 +181,7 @@ def test_nothing_can_be_uploaded(served):
     )  # fmt: skip
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request)
-    assert error.value.code == 413
+    assert error.value.code == 404
 
 
 def test_the_server_listens_on_this_machine_alone(served):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -20,15 +21,16 @@ from starlette.routing import Route
 from ltf_lite.app.answer.pool import Pool
 from ltf_lite.app.web import compare, failures, runs, train
 from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
 
 HERE = "127.0.0.1"
-UPLOAD = "1kb"  # gradio takes uploads at an address of its own; no part of the app wants one
 QUEUE = 64  # requests that may wait
 # A page elsewhere may name this address as its own and have a browser here talk to the app.
 ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
+NO_FUNCTION = (KeyError, FnIndexInferError)  # what gradio raises for one that it does not have
 STATIC = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
 # A report is one file with its styles and pictures in it; no script of it runs, nothing is loaded.
 PAGE = {
@@ -126,7 +128,6 @@ def open_app(
             share=share,
             quiet=True,
             prevent_thread_lock=True,
-            max_file_size=UPLOAD,
             footer_links=[],
             head=head,
             ssr_mode=False,
@@ -136,7 +137,8 @@ def open_app(
             theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
             app_kwargs={
                 "routes": routes(desk.shelf),
-                "middleware": [] if open_to_others else [ONLY_HERE],
+                "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
+                "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
             },
         )
     except OSError as error:

@@ -162,11 +162,13 @@ def _run(desk: Desk):
         ticket = desk.tickets.of(who(request))
         try:
             form, kept = Form(*values), [gr.skip()] * 4
+            shown: tuple = (gr.skip(),) * 3
             problem, task = problem_of(desk, form), task_of(desk, form)
             sides = sides_of(desk, form, task)
             for single, search in live.compare(problem, task, *sides, desk.pool, ticket):
-                yield "", *_shown(single, search, form, problem, task, desk), *kept
-            yield *[gr.skip()] * 4, *_ended()
+                shown = _shown(single, search, form, problem, task, desk)
+                yield "", *shown, *kept
+            yield "", *shown, *_ended()  # the last is the result of who asks by the API
         finally:
             desk.tickets.end(who(request), ticket)
 

@@ -117,6 +117,14 @@ def streamed(
     return safe
 
 
+def tried(make: Callable[..., str], *args: Any, say: Say) -> str:
+    """A part of a page, or why it can't be shown: a broken file takes no other part along."""
+    try:
+        return make(*args)
+    except Exception as error:
+        return notice(sentence(error, say))
+
+
 def bounded(value: Any, name: str, low: int, high: int, say: Say) -> int:
     """A whole number within bounds from whatever the page sent; raises UsageError."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.web import cards
-from ltf_lite.app.web.desk import Desk, answered, bounded, choice
+from ltf_lite.app.web.desk import Desk, answered, bounded, choice, sentence, tried
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
 from ltf_lite.harvest import browse
@@ -74,7 +74,14 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
         if not names:
             return [*[gr.skip()] * 5, cards.notice(say("runs.none")), "", ""]
         name = run or names[0]
-        found = Run.load(desk.shelf.run(name))
+        chosen = gr.update(choices=names, value=name)
+        try:
+            return [chosen, *run_of(name, kind, reasoner, step, page)]
+        except Exception as error:  # another run can still be chosen
+            return [chosen, *[gr.skip()] * 4, cards.notice(sentence(error, say)), "", ""]
+
+    def run_of(name: Any, kind: Any, reasoner: Any, step: Any, page: Any) -> list[Any]:
+        say, found = desk.say, Run.load(desk.shelf.run(name))
         counted = browse.counts(found.at.harvest)
         picked = Picked(kind or ALL, reasoner or ALL, step or ALL)
         lists = [_choices(counted, picked, field, say) for field in Picked._fields]
@@ -90,9 +97,8 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
             gr.update(choices=choices, value=value)
             for choices, value in zip(lists, kept, strict=True)
         ]
-        kinds = kinds_of_run(found, say) if drawn else gr.skip()
-        chosen = gr.update(choices=names, value=name)
-        return [chosen, *updates, gr.update(value=page), "", kinds, shown]
+        kinds = tried(kinds_of_run, found, say, say=say) if drawn else gr.skip()
+        return [*updates, gr.update(value=page), "", kinds, shown]
 
     return show
 

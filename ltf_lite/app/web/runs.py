@@ -10,7 +10,7 @@ from urllib.parse import quote
 import gradio as gr
 
 from ltf_lite.app.web import cards, sections
-from ltf_lite.app.web.desk import Desk, answered, choice
+from ltf_lite.app.web.desk import Desk, answered, choice, tried
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import duration
 from ltf_lite.core.text import escape
@@ -52,10 +52,10 @@ def _show(desk: Desk) -> Callable[[Any], list[Any]]:
         return [
             gr.update(choices=names, value=name),
             "",
-            _report(desk, name),
-            stages(jobs.state(folder), desk.say),
-            _sections(folder, desk.say),
-            _files(desk, name),
+            tried(_report, desk, name, say=desk.say),
+            tried(_stages, folder, desk.say, say=desk.say),
+            tried(_sections, folder, desk.say, say=desk.say),
+            tried(_files, desk, name, say=desk.say),
         ]
 
     return show
@@ -68,6 +68,10 @@ def _sections(folder: Path, say: Say) -> str:
     if all(section.name != "headline" for section in found):
         waits = f'<p class="ltf-dim">{escape(say("runs.no_results"))}</p>'
     return waits + "".join(sections.html(section, say) for section in found)
+
+
+def _stages(folder: Path, say: Say) -> str:
+    return stages(jobs.state(folder), say)
 
 
 def stages(state: RunState, say: Say) -> str:

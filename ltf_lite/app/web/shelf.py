@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from ltf_lite.core.errors import LtfError, UsageError
+from ltf_lite.core.errors import UsageError
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.places import place
 from ltf_lite.engines import TINY_BASE, EngineError, gguf_files, resolve
@@ -113,7 +113,7 @@ def _tuned_on(folder: Path, changed: int) -> Task | None:
     """The task of a run, read once as long as its manifest stays the same; None if it has none."""
     try:
         return Run.load(folder).preset.task
-    except (LtfError, OSError, ValueError, KeyError):
+    except Exception:  # whatever is wrong with its files, the other runs are there
         return None
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from ltf_lite import presets
 from ltf_lite.app.web import cards
-from ltf_lite.app.web.desk import Desk, answered, choice
+from ltf_lite.app.web.desk import Desk, answered, choice, sentence
 from ltf_lite.app.web.runs import stages
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import Progress, duration
@@ -135,13 +135,24 @@ def _look(desk: Desk) -> Callable[[Any, str], list[Any]]:
             folder = _folder(desk, preset)
         except presets.PresetError:
             return [gr.skip()] * 3
-        state, curve = jobs.state(folder), jobs.curves(folder)
-        now = repr((preset, state, len(curve)))
-        if now == seen:
-            return [gr.skip()] * 3
-        return [now, _status(state, curve, desk.say), _log(state, desk.say)]
+        try:
+            return _seen(desk, preset, folder, seen)
+        except Exception as error:  # a file of the run is broken; the next look may find it whole
+            now = repr(error)
+            if now == seen:
+                return [gr.skip()] * 3
+            return [now, cards.notice(sentence(error, desk.say)), ""]
 
     return look
+
+
+def _seen(desk: Desk, preset: str, folder: Path, seen: str) -> list[Any]:
+    """What a look at a run's folder finds."""
+    state, curve = jobs.state(folder), jobs.curves(folder)
+    now = repr((preset, state, len(curve)))
+    if now == seen:
+        return [gr.skip()] * 3
+    return [now, _status(state, curve, desk.say), _log(state, desk.say)]
 
 
 def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
