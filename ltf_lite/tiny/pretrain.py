@@ -121,7 +121,7 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(out)
     tokenizer.build().save_pretrained(out)
-    (out / "ltf.json").write_text(json.dumps({"dialect": "compact"}) + "\n")
+    (out / "ltf.json").write_text(json.dumps({"dialect": "compact"}) + "\n", encoding="utf-8")
 
 
 def write_heldout(out: Path) -> None:
@@ -130,7 +130,8 @@ def write_heldout(out: Path) -> None:
     No walks: a model that is tuned to reach its target is meant to find aimless ones less likely.
     """
     found = islice(corpus.documents(HELDOUT_SEED, (0, 1, 1)), HELDOUT)
-    (out / "heldout.txt").write_text("\n".join(prompt + completion for prompt, completion in found))
+    text = "\n".join(prompt + completion for prompt, completion in found)
+    (out / "heldout.txt").write_text(text, encoding="utf-8")
 
 
 @dataclass
@@ -156,7 +157,7 @@ def checkpoint(out: Path, model, optimizer, at: Progress, loss: float) -> None:
     """A line in the log, the state to resume from, and the model as it is now."""
     line = {"step": at.step, "tokens": at.tokens, "seconds": round(at.seconds, 1), "loss": loss}
     text = json.dumps({**line, **probe(model)})
-    with (out / "pretrain.jsonl").open("a") as log:
+    with (out / "pretrain.jsonl").open("a", encoding="utf-8") as log:
         log.write(text + "\n")
     print(text, flush=True)
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **asdict(at)}
