@@ -134,7 +134,8 @@ def test_hundreds_of_open_streams_let_others_read(served, path):
     for _ in range(60):  # once they are gone there is room again
         time.sleep(0.5)
         with socket.create_connection((host, int(port)), 60) as one:
-            one.sendall(f"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            asked = f"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+            one.sendall(asked.encode())
             if one.recv(12) == b"HTTP/1.1 200":
                 return
     raise AssertionError("no stream was let in again")
@@ -146,7 +147,8 @@ const said = (name, ask) => tried.push(ask.then(a => [name, a.type, a.status], (
 const body = JSON.stringify({data: ["tiny", ""], session_hash: "s", fn_index: 0});
 for (const path of ["call/start", "queue/join", "upload"])
   for (const kind of ["text/plain", "application/json"])
-    said(path, fetch(at + "/gradio_api/" + path, {method: "POST", body, headers: {"Content-Type": kind}}));
+    said(path, fetch(at + "/gradio_api/" + path,
+                     {method: "POST", body, headers: {"Content-Type": kind}}));
 said("config", fetch(at + "/config"));
 Promise.all(tried).then(found => { document.title = JSON.stringify(found); });
 </script>"""
