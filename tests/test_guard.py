@@ -134,8 +134,8 @@ def test_hundreds_of_open_streams_let_others_read(served, path):
     for _ in range(60):  # once they are gone there is room again
         time.sleep(0.5)
         with socket.create_connection((host, int(port)), 60) as one:
-            asked = f"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
-            one.sendall(asked.encode())
+            ask = f"GET /gradio_api/heartbeat/x HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+            one.sendall(ask.encode())
             if one.recv(12) == b"HTTP/1.1 200":
                 return
     raise AssertionError("no stream was let in again")
