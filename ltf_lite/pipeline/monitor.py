@@ -57,10 +57,11 @@ class _Warnings:
 def monitor(run: Run, model: str, count: int | None) -> Monitored:
     """Measure a model on the run's first `count` test problems (None: all), and keep it.
 
-    It is whatever `open_engine` opens. Raises RunError, HistoryError, EngineError.
+    It is whatever `open_engine` opens. Raises RunError, BrokenFile, HistoryError, EngineError.
     """
     if not run.at.problems("test").is_file():
         raise RunError(f"{run.folder} has no test problems yet: `ltf train` draws them first")
+    run.check("problems")
     warnings, file = _Warnings(), run.at.history
     if aside := history.prepare(file):
         warnings.warn(

@@ -75,6 +75,7 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
             return [*[gr.skip()] * 5, cards.notice(say("runs.none")), "", ""]
         name = run or names[0]
         found = Run.load(desk.shelf.run(name))
+        found.check("search", "baseline", "evaluate")
         counted = browse.counts(found.at.harvest)
         picked = Picked(kind or ALL, reasoner or ALL, step or ALL)
         lists = [_choices(counted, picked, field, say) for field in Picked._fields]
