@@ -303,7 +303,8 @@ def test_json_of_another_shape_is_a_broken_file(copy, name, sealed):
         stage = next(stage for stage in STAGES if file.is_relative_to(copy / stage.folder))
         run = Run.load(copy)
         run.entry(stage.name).status = "running"
-        if stage.name not in ANEW:
+        empty = name.endswith("log.jsonl") and not (sealed or shape)  # as tuning once began one
+        if stage.name not in ANEW and not empty:
             assert file in list(unreadable(run, stage)), shape
 
 

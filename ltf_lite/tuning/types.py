@@ -108,6 +108,7 @@ class Tally:
     pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
 
 
+BEGINS = b'{"step"'  # a line of the log
 _lines = TypeAdapter(LogLine)
 
 
@@ -118,7 +119,9 @@ def read_log(path: Path) -> list[LogLine]:
     """
     if not path.is_file():
         return []
-    lines, newline, _ = path.read_bytes().rpartition(b"\n")
+    lines, newline, half = path.read_bytes().rpartition(b"\n")
+    if not half.startswith(BEGINS[: len(half)]):
+        raise BrokenFile(path)
     if not seals.unchanged(path, hash_bytes(lines + newline)):
         raise BrokenFile(path, CHANGED)
     try:
