@@ -260,7 +260,7 @@ def test_a_run_says_it_before_anything_else(tmp_path, capfd, monkeypatch):
     del run.stages["tune"]
     preflight.main(run)
     assert "tuning: about 1.4 GiB at its peak" in capfd.readouterr().err
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["manifest.json"]
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"manifest.json", ".hashes"}
 
 
 # ---- the dry run

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from typing import TypeGuard
 
 DONE, FAILED, USAGE = 0, 1, 2
 BELOW = 3  # done, but the model is below a floor or has lost an ability
 LONGEST = 300  # characters of another library's error that are shown
+# What libraries say that write without Python's own files: safetensors, tokenizers, pyarrow,
+# numpy, torch.
+FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|os error (28|122)|requested and \d+ written"
+    r"|PytorchStreamWriter failed writing|unexpected pos \d+ vs"
+)
 
 
 class LtfError(Exception):
@@ -24,14 +32,18 @@ class UsageError(LtfError, ValueError):
     code = USAGE
 
 
-def sentence(error: BaseException) -> str:
+def sentence(error: BaseException, place: object = None) -> str:
     """An exception in one line.
 
     Our own errors stay as they are. An error of the system is its reason and its file. Any other is
-    named by its type, with the way to see more.
+    named by its type, with the way to see more. `place` is where it wrote, for one that does not
+    tell.
     """
     if isinstance(error, LtfError):
         return str(error)
+    if disk_full(error):
+        where = getattr(error, "filename", None) or place
+        return f"the disk is full: make room for {where}" if where else "the disk is full"
     if of_system(error):
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}"
@@ -43,3 +55,10 @@ def sentence(error: BaseException) -> str:
 def of_system(error: BaseException) -> TypeGuard[OSError]:
     """Whether the system refused something, such as room on the disk."""
     return isinstance(error, OSError) and error.errno is not None
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether a disk, or what of it the system allows, had no room left, whoever tells it."""
+    if of_system(error):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return not isinstance(error, LtfError) and bool(FULL.search(str(error)))

@@ -1,6 +1,7 @@
 """Writing so that a kill at any instant leaves the old file or the new one, never half of one.
 
-What was broken by other means is told apart from what is whole, and set aside under another name.
+Each file's hash is written down before the file has its name. What was broken by other means is
+told apart from what is whole by that, and set aside under another name.
 """
 
 from __future__ import annotations
@@ -8,27 +9,33 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ltf_lite.core import seals
 from ltf_lite.core.errors import LtfError
+from ltf_lite.core.seals import hash_bytes, hash_file
 
 T = TypeVar("T")
 
 BROKEN = ".broken"
-PASSING = (".tmp", BROKEN)  # suffixes of files that are nobody's output
+HALF = ".tmp"
+PASSING = (HALF, BROKEN)  # suffixes of files that are nobody's output
+DAMAGED = "is truncated or damaged"
+CHANGED = "was changed since it was written"
 
 
 class BrokenFile(LtfError, ValueError):
-    """A file that is truncated or damaged, with a sentence that names it and the way out."""
+    """A file that is not what was written, with a sentence that names it and the way out."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, why: str = DAMAGED) -> None:
         super().__init__(
-            f"{path} is truncated or damaged: `ltf train` (for a sweep, `ltf sweep`) sets it aside "
-            "and does its work again"
+            f"{path} {why}: `ltf train` (for a sweep, `ltf sweep`) sets it aside and does its work "
+            "again"
         )
 
 
@@ -36,15 +43,46 @@ class ForeignFile(LtfError, ValueError):
     """A whole file that does not belong where it lies, with a sentence that names it."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write to a temporary name beside the file, flush to the disk, rename."""
+_before: Callable[[], object] | None = None
+
+
+def before_naming(call: Callable[[], object] | None) -> None:
+    """From now on, call this each time before a file of this process gets its name."""
+    global _before
+    _before = call
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write a file under; when the block ends well it is sealed and gets its own.
+
+    What is there under its own name stays until then, also where the block raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    half = path.with_name(path.name + HALF)
+    half.unlink(missing_ok=True)  # never written through a link
+    try:
+        yield half
+        with open(half, "rb+") as file:
+            os.fsync(file.fileno())
+        if _before is not None:
+            _before()
+        seals.seal(path.parent, {path.name: hash_file(half)})
+        os.replace(half, path)
+    except OSError as error:
+        half.unlink(missing_ok=True)  # a full disk has its room again
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+    except Exception:
+        half.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write to a temporary name beside the file, flush to the disk, seal, rename."""
+    with whole(path) as half:
+        half.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -55,18 +93,32 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def read_json(path: Path) -> Any:
-    """Raises BrokenFile where it holds no JSON."""
+def read_text(path: Path) -> str:
+    """A text that was written whole; raises BrokenFile where it is another by now."""
+    content = path.read_bytes()
+    if not seals.unchanged(path, hash_bytes(content)):
+        raise BrokenFile(path, CHANGED)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return content.decode("utf-8")
+    except ValueError:
+        raise BrokenFile(path) from None
+
+
+def read_json(path: Path) -> Any:
+    """Raises BrokenFile where it holds no JSON, or another than was written."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError):
         raise BrokenFile(path) from None
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Raises BrokenFile where a line is no JSON."""
+    """Raises BrokenFile where a line is no JSON, or another than was written."""
+    text = read_text(path)
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # at newlines alone: a text may hold other characters that end a line
+        return [json.loads(line) for line in text.removesuffix("\n").split("\n") if text]
     except (ValueError, RecursionError):
         raise BrokenFile(path) from None
 
@@ -107,6 +159,12 @@ def write_as(path: Path, value: Any) -> None:
     write_json(path, _adapter(type(value)).dump_python(value, mode="json"))
 
 
+def check(path: Path) -> None:
+    """Raises BrokenFile where a file of any kind is not what was written."""
+    if not seals.unchanged(path, hash_file(path)):
+        raise BrokenFile(path, CHANGED)
+
+
 def set_aside(path: Path) -> Path:
     """Rename a file or folder to NAME.broken beside it; earlier ones of that name stay."""
     aside, n = path.with_name(path.name + BROKEN), 1
@@ -126,17 +184,3 @@ def keep_broken(old: Path, new: Path) -> None:
 def hash_of(data: Any) -> str:
     """A short content hash of JSON data."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def hash_file(path: Path) -> str:
-    """A short hash of a file's content."""
-    digest = hashlib.sha256()
-    for block in _blocks(path):
-        digest.update(block)
-    return digest.hexdigest()[:16]
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            yield block

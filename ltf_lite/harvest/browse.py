@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ltf_lite.harvest.store import SCHEMA, Row, as_rows
+from ltf_lite.core.files import BrokenFile
+from ltf_lite.harvest.store import SCHEMA, Row, as_rows, read_shard
 from ltf_lite.tasks import Solver, Task
 
 GROUPS = ("label", "kind", "fatal_step")
@@ -58,8 +58,8 @@ def solved(folder: Path) -> dict[str, int]:
     """
     tables = [pa.schema([SCHEMA.field(name) for name in SOLVED]).empty_table()]
     for file in sorted(folder.glob("part-*.parquet")):
-        with suppress(OSError, KeyError, pa.ArrowException):
-            table = pq.ParquetFile(file).read(columns=[*SOLVED, "correct"])
+        with suppress(OSError, BrokenFile):
+            table = read_shard(file, [*SOLVED, "correct"])
             tables.append(table.filter(table["correct"]).select(list(SOLVED)))
     groups = pa.concat_tables(tables).group_by("label")
     counted = groups.aggregate([("problem_id", "count_distinct")]).to_pylist()
@@ -87,9 +87,8 @@ def failures(
     for shard in dict.fromkeys(place["shard"] for place in page):
         places = [place["row"] for place in page if place["shard"] == shard]
         try:
-            table = pq.ParquetFile(folder / shard).read()
-            rows += as_rows(table.select(SCHEMA.names).take(places).cast(SCHEMA))
-        except (OSError, KeyError, ValueError, pa.ArrowException):
+            rows += as_rows(read_shard(folder / shard).take(places), folder / shard)
+        except (OSError, BrokenFile):
             unreadable.append(shard)
     return rows, index.num_rows, unreadable
 
@@ -114,9 +113,8 @@ def _built(
     tables, unreadable = [placed.empty_table()], list[str]()
     for name, _, _ in shards:
         try:
-            table = pq.ParquetFile(folder / name).read(columns=list(COLUMNS))
-            table = table.select(list(COLUMNS)).cast(schema)
-        except (OSError, KeyError, pa.ArrowException):
+            table = read_shard(folder / name, COLUMNS)
+        except (OSError, BrokenFile):
             unreadable.append(name)
             continue
         rows = pa.array(np.arange(table.num_rows))

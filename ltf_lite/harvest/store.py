@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltf_lite.core.files import BrokenFile, ForeignFile
+from ltf_lite.core.files import BrokenFile, ForeignFile, check, whole
 from ltf_lite.reasoners import Reasoner, Solution
 from ltf_lite.tasks import Problem, Task
 
@@ -105,15 +104,9 @@ def rows_of(
 
 
 def write_shard(folder: Path, part: int, rows: Sequence[Row]) -> None:
-    """Write `part-NNNNN.parquet` under a temporary name, flush it to the disk, rename it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    final = shard(folder, part)
-    temporary = final.with_suffix(".tmp")
-    with open(temporary, "wb") as file:
-        pq.write_table(as_table(rows), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, final)
+    """Write `part-NNNNN.parquet`, as `whole` writes, with a checksum of each page."""
+    with whole(shard(folder, part)) as half:
+        pq.write_table(as_table(rows), half, compression="zstd", write_page_checksum=True)
 
 
 def as_table(rows: Sequence[Row]) -> pa.Table:
@@ -128,12 +121,16 @@ def _cell(row: Row, name: str) -> Any:
     return getattr(row, name)
 
 
-def as_rows(table: pa.Table) -> list[Row]:
-    """The rows of a table of the harvest's schema; raises ValueError where a problem is no JSON."""
+def as_rows(table: pa.Table, file: Path) -> list[Row]:
+    """The rows of a table of a shard; raises BrokenFile where they are not of the harvest."""
     rows = []
-    for told in table.to_pylist():
-        problem = Problem(told.pop("task"), told.pop("problem_id"), **json.loads(told["problem"]))
-        rows.append(Row(**{**told, "problem": problem}))
+    try:
+        for told in table.to_pylist():
+            id, text = told.pop("problem_id"), told.pop("problem")
+            problem = Problem(told.pop("task"), id, **json.loads(text))
+            rows.append(Row(**told, problem=problem))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BrokenFile(file) from None
     return rows
 
 
@@ -147,11 +144,11 @@ def read(
     """Every row of the harvest, a path that several reasoners found only once (the first).
 
     `reasoners` names those whose rows are read at all (None: every one's). Raises BrokenFile where
-    a shard can't be read, and ForeignFile where it is not of `task`.
+    a shard is not what was written, and ForeignFile where it is not of `task`.
     """
     seen: set[tuple[str, str]] = set()
     for file in sorted(folder.glob("part-*.parquet")):
-        for row in _rows(file):
+        for row in as_rows(read_shard(file), file):
             if task is not None and row.task != task:
                 raise ForeignFile(
                     f"{file} is of the task {row.task}, not {task}: it is of another run's "
@@ -165,10 +162,13 @@ def read(
                 yield row
 
 
-def _rows(file: Path) -> list[Row]:
+def read_shard(file: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """A shard, or some of its columns; raises BrokenFile where it is not what was written."""
+    check(file)
+    wanted = pa.schema([SCHEMA.field(name) for name in columns])
     try:
-        with pq.ParquetFile(file) as one:
-            return as_rows(one.read())
+        with pq.ParquetFile(file, page_checksum_verification=True) as one:
+            return one.read(list(columns)).select(list(columns)).cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
         raise BrokenFile(file) from None
     except OSError as error:

@@ -59,10 +59,12 @@ def monitor(run: Run, model: str, count: int | None, dialect: str | None = None)
     """Measure a model on the run's first `count` test problems (None: all), and keep it.
 
     It is whatever `open_engine` opens. Without a `dialect` it is asked in its own, behind a server
-    in the one that the run's model learnt. Raises RunError, HistoryError, EngineError.
+    in the one that the run's model learnt. Raises RunError, BrokenFile,
+    HistoryError, EngineError.
     """
     if not run.at.problems("test").is_file():
         raise RunError(f"{run.folder} has no test problems yet: `ltf train` draws them first")
+    run.check("problems")
     warnings, file = _Warnings(), run.at.history
     if aside := history.prepare(file):
         warnings.warn(

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ltf_lite.core.errors import of_system, sentence
+from ltf_lite.core.errors import disk_full, of_system, sentence
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.parent import die_with_parent
 from ltf_lite.core.progress import record_to
@@ -79,7 +79,7 @@ def _child(pipe: Connection, folder: Path, name: str, began: float) -> None:
     except Exception as error:
         if os.environ.get("LTF_DEBUG"):
             traceback.print_exc()
-        pipe.send(Ended({}, _why(error, name)))
+        pipe.send(Ended({}, _why(error, name, folder)))
 
 
 def _work(folder: Path, name: str, began: float) -> dict[str, Any]:
@@ -91,7 +91,8 @@ def _work(folder: Path, name: str, began: float) -> dict[str, Any]:
         return importlib.import_module(f"{STAGES}.{name}").main(run) or {}
 
 
-def _why(error: Exception, name: str) -> str:
+def _why(error: Exception, name: str, folder: Path) -> str:
     """One sentence for the user: which stage failed, and why."""
-    way = "; the same command goes on where it stopped" if of_system(error) else ""
-    return f"{name}: {sentence(error)}{way}"
+    machine = of_system(error) or disk_full(error)
+    way = "; the same command goes on where it stopped" if machine else ""
+    return f"{name}: {sentence(error, folder)}{way}"

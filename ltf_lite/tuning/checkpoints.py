@@ -8,9 +8,21 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ltf_lite.core.files import BROKEN, hash_of, keep_broken, read_as, write_as
+from ltf_lite.core import seals
+from ltf_lite.core.files import (
+    BROKEN,
+    hash_of,
+    keep_broken,
+    read_as,
+    read_json,
+    set_aside,
+    write_as,
+    write_json,
+)
 from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.progress import say
 from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.settings import Tuning, TuningError
@@ -18,6 +30,7 @@ from ltf_lite.tuning.settings import Tuning, TuningError
 PARTIAL = "partial"  # where a checkpoint is written before it gets its name
 TALLY = "tally.json"  # a checkpoint's last file
 BEST = "best.json"  # inside the kept adapter: which step it is and how it did
+SETTINGS = "adapter_config.json"  # peft's name
 KEPT = 2
 
 _RUN = RunFolder(Path())  # it names the files
@@ -88,11 +101,18 @@ def claim(
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; whatever is not complete, nor set aside, is deleted."""
+    """The newest complete checkpoint; whatever is not complete, nor set aside, is deleted.
+
+    One that is not what was written is set aside.
+    """
     complete = [path for path in named(folder) if (path / TALLY).exists()]
     for path in folder.iterdir() if folder.exists() else ():
         if path.is_dir() and path not in complete and path.suffix != BROKEN:
             shutil.rmtree(path)
+    while complete and (damaged := seals.damaged(complete[-1])):
+        broken = complete.pop()
+        aside = set_aside(broken)
+        say(f"  {broken / damaged[0]} is damaged: its checkpoint is set aside as {aside.name}")
     return complete[-1] if complete else None
 
 
@@ -102,8 +122,19 @@ def named(folder: Path) -> list[Path]:
     return [found[step] for step in sorted(filter(str.isdigit, found), key=int)]
 
 
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write a model's adapter as peft does, its settings always in the same order."""
+    # The embeddings are the base's; asked to decide, peft looks the base up on the Hub.
+    model.save_pretrained(folder, save_embedding_layers=False)
+    file = folder / SETTINGS
+    told = read_json(file)
+    if isinstance(told.get("target_modules"), list):  # a set, whose order changes by the process
+        write_json(file, told | {"target_modules": sorted(told["target_modules"])})
+
+
 def commit(written: Path, folder: Path) -> None:
-    """Give a written checkpoint its name, and delete all but the newest."""
+    """Seal a written checkpoint, give it its name, and delete all but the newest."""
+    seals.seal_all(written)
     os.replace(written, folder / written.name)
     for path in named(folder)[:-KEPT]:
         os.replace(path, folder / PARTIAL / path.name)  # half deleted, it must not look complete
@@ -111,11 +142,12 @@ def commit(written: Path, folder: Path) -> None:
 
 
 def swap(folder: Path, write: Callable[[Path], None]) -> None:
-    """Replace a directory by a newly written one; `settle` finishes a swap that was killed."""
+    """Replace a directory by a newly written one, sealed; `settle` finishes one that was killed."""
     new, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     write(new)
+    seals.seal_all(new)
     if folder.exists():
         keep_broken(folder, new)
         os.replace(folder, old)

@@ -23,8 +23,8 @@ from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.parts import Parts, Side, learning
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
-from ltf_lite.tuning.types import Best, Sides, TuningResult, rewind_log
-from ltf_lite.tuning.watch import Look, OnProgress, Tally, Validate, Watch, rate_share
+from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
+from ltf_lite.tuning.watch import Look, OnProgress, Validate, Watch, rate_share
 
 CLIP = 1.0
 
@@ -233,9 +233,7 @@ class UFTTrainer(Trainer):
         checkpoints.commit(written, self.folder.checkpoints)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        # The embeddings are the base's; asked to decide, peft looks the base up on the Hub.
-        model: Any = self.model
-        model.save_pretrained(output_dir, save_embedding_layers=False)
+        checkpoints.save_adapter(self.model, Path(output_dir or self.folder.checkpoints))
 
 
 def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+
+from ltf_lite.core import seals
+from ltf_lite.core.files import CHANGED, BrokenFile, write_text
+from ltf_lite.core.seals import hash_bytes
 
 
 @dataclass(frozen=True)
@@ -91,31 +94,56 @@ class TuningResult:
     dropped: Sides
 
 
+@dataclass
+class Tally:
+    """What a run counts; it lies in every checkpoint. Seconds are of training alone."""
+
+    seconds: float = 0.0
+    success_tokens: int = 0
+    failed_tokens: int = 0
+    learning: float = 0.0  # both: summed over the steps since the last validation
+    forgetting: float = 0.0
+    summed: int = 0
+    first: tuple[float, float] | None = None  # the losses of the first look
+    pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
+
+
+BEGINS = b'{"step"'  # a line of the log
 _lines = TypeAdapter(LogLine)
 
 
 def read_log(path: Path) -> list[LogLine]:
-    """The lines of a log; from one that was cut off by a kill on, they are left out."""
-    found: list[LogLine] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            found.append(_lines.validate_json(line))
-        except ValidationError:
-            break
-    return found
+    """The lines of a log, none where there is no log; half a line at its end is left out.
+
+    Raises BrokenFile where another line is no line of a log, or they are not what was written.
+    """
+    if not path.is_file():
+        return []
+    lines, newline, half = path.read_bytes().rpartition(b"\n")
+    if not half.startswith(BEGINS[: len(half)]):
+        raise BrokenFile(path)
+    if not seals.unchanged(path, hash_bytes(lines + newline)):
+        raise BrokenFile(path, CHANGED)
+    try:
+        return [_lines.validate_json(line) for line in lines.split(b"\n") if newline]
+    except ValidationError:
+        raise BrokenFile(path) from None
 
 
 def append_log(path: Path, line: LogLine) -> None:
-    with path.open("a", encoding="utf-8") as log:
-        log.write(_written(line))
+    _write_log(path, [*read_log(path), line])
 
 
 def rewind_log(path: Path, step: int) -> None:
     """Drop the lines after a step, and one that was cut off."""
-    kept = [_written(line) for line in read_log(path) if line.step <= step]
-    part = path.with_suffix(".tmp")
-    part.write_text("".join(kept), encoding="utf-8")
-    os.replace(part, path)
+    if kept := [line for line in read_log(path) if line.step <= step]:
+        _write_log(path, kept)
+    else:
+        path.unlink(missing_ok=True)  # no empty log is ever a whole one
+
+
+def _write_log(path: Path, lines: Sequence[LogLine]) -> None:
+    write_text(path, "".join(_written(line) for line in lines))
 
 
 def best_line(lines: Sequence[LogLine]) -> LogLine:

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,20 +50,6 @@ def rate_share(step: int, tuning: Tuning) -> float:
         return (step + 1) / tuning.warmup
     part = min(1.0, (step - tuning.warmup) / max(1, tuning.steps - tuning.warmup))
     return tuning.floor + (1 - tuning.floor) * 0.5 * (1 + math.cos(math.pi * part))
-
-
-@dataclass
-class Tally:
-    """What a run counts; it lies in every checkpoint. Seconds are of training alone."""
-
-    seconds: float = 0.0
-    success_tokens: int = 0
-    failed_tokens: int = 0
-    learning: float = 0.0  # both: summed over the steps since the last validation
-    forgetting: float = 0.0
-    summed: int = 0
-    first: tuple[float, float] | None = None  # the losses of the first look
-    pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
 
 
 class Watch(TrainerCallback):
@@ -147,7 +132,7 @@ def keep_if_best(folder: Path, model: Any, now: Best) -> None:
         return
 
     def write(new: Path) -> None:
-        model.save_pretrained(new, save_embedding_layers=False)
+        checkpoints.save_adapter(model, new)
         write_as(new / checkpoints.BEST, now)
 
     checkpoints.swap(folder, write)

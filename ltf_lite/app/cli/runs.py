@@ -178,10 +178,17 @@ def report(args: argparse.Namespace) -> int:
 
     price = _price(args)
     run = pipeline.Run.load(args.folder)
+    pipeline.summary(run)  # a file that can't be read is better named as that than as changed
+    run.check()
     if pipeline.missing(run) is None:
+        from ltf_lite.core.progress import say
+        from ltf_lite.pipeline.run.lock import UnwritableError
         from ltf_lite.pipeline.stages.report import rewrite
 
-        run = rewrite(args.folder, price)
+        try:
+            run = rewrite(args.folder, price)
+        except UnwritableError as error:
+            say(f"the report is not written anew: {error}")
     if args.json:
         print_json(asdict(pipeline.summary(run)))
     else:

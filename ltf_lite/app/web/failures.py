@@ -82,6 +82,7 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
 
     def run_of(name: Any, kind: Any, reasoner: Any, step: Any, page: Any) -> list[Any]:
         say, found = desk.say, Run.load(desk.shelf.run(name))
+        found.check("search", "baseline", "evaluate")
         counted = browse.counts(found.at.harvest)
         picked = Picked(kind or ALL, reasoner or ALL, step or ALL)
         lists = [_choices(counted, picked, field, say) for field in Picked._fields]

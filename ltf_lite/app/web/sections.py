@@ -15,7 +15,11 @@ LINES = ("right", "fatal", "after", "missing")  # states of a path's line in a c
 
 
 def of_run(run: Run, say: Say) -> list[Section]:
-    """Every section that the run has data for, its pictures in the app's language."""
+    """Every section that the run has data for, its pictures in the app's language.
+
+    Raises BrokenFile where a file is not what the run wrote.
+    """
+    run.check()
     return sections(run.at, run.manifest, run.preset, words=say.picture("figure"))
 
 

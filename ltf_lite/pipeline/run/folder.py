@@ -6,18 +6,30 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ltf_lite.core import machine
 from ltf_lite.core.errors import LtfError
-from ltf_lite.core.files import BROKEN, PASSING, BrokenFile, hash_file, hash_of, set_aside
+from ltf_lite.core.files import (
+    BROKEN,
+    CHANGED,
+    HALF,
+    PASSING,
+    BrokenFile,
+    hash_file,
+    hash_of,
+    set_aside,
+)
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Manifest, StageEntry, read_manifest, write_manifest
 from ltf_lite.core.progress import say
+from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.pipeline.graph import Stage
 from ltf_lite.presets import Preset, parse
 
+READ = (".json", ".jsonl", ".parquet")  # suffixes of what is read to show a run
 NO_RUN = "is no run: it has no manifest.json"
 
 
@@ -98,14 +110,33 @@ class Run:
             path.relative_to(self.folder).as_posix(): hash_file(path)
             for path in sorted((self.folder / stage.folder).rglob("*"))
             if path.suffix not in PASSING
+            and path.name != HASHES
             and path.is_file()
             and not path.is_relative_to(self.at.checkpoints)
         }
 
+    def check(self, *names: str) -> None:
+        """Raises BrokenFile where a file of these stages is not what it was when they were done.
+
+        Without names, of every stage. Of what is read to show a run, not of weights.
+        """
+        for stage in names or tuple(self.stages):
+            entry = self.entry(stage)
+            for name, known in entry.files.items() if entry.status == "done" else ():
+                file = self.folder / name
+                if file.suffix in READ and file.is_file() and _hash_now(file) != known:
+                    raise BrokenFile(file, CHANGED)
+
     def record(self, stage: Stage) -> None:
-        """Put what a stage has written into its entry: each file, and what others build on."""
-        entry = self.stages[stage.name]
-        entry.files = self.files(stage)
+        """Put what a stage has written into its entry: each file, and what others build on.
+
+        Raises RunError where a file is not what the stage wrote.
+        """
+        entry, files = self.stages[stage.name], self.files(stage)
+        for name, content in files.items():
+            if not unchanged(self.folder / name, content):
+                raise RunError(str(BrokenFile(self.folder / name, CHANGED)))
+        entry.files = files
         entry.output = hash_of(
             {name: content for name, content in entry.files.items() if _is_of(name, stage)}
         )
@@ -113,6 +144,17 @@ class Run:
 
 def _is_of(name: str, stage: Stage) -> bool:
     return any(Path(name).is_relative_to(output) for output in stage.outputs)
+
+
+def _hash_now(file: Path) -> str:
+    about = file.stat()
+    return _hash_of(file, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of(file: Path, changed: int, size: int) -> str:
+    """A file's hash, worked out once as long as nobody writes it: a page asks again and again."""
+    return hash_file(file)
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -164,9 +206,10 @@ def _part(preset: dict[str, Any], name: str) -> Any:
 def around(folder: Path) -> set[str]:
     """Names in a run's folder that belong to whoever works on it, not to the run."""
     at = RunFolder(folder)
-    rewritten = (at.pid, at.progress, at.spent)  # each may be half written
-    halves = {f"{file.name}.tmp" for file in rewritten}
-    return halves | {file.name for file in (*rewritten, at.lock, at.work, at.starting, at.log)}
+    rewritten = (at.pid, at.progress, at.spent)
+    halves = {f"{file.name}{HALF}" for file in (*rewritten, at.manifest)}  # of a kill
+    own = (*rewritten, at.lock, at.work, at.starting, at.log, at / HASHES)
+    return halves | {file.name for file in own}
 
 
 def _around(path: Path) -> bool:

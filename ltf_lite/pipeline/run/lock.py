@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,24 +11,57 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ltf_lite.core.errors import disk_full
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.hold import hold, is_held
-from ltf_lite.pipeline.run.folder import RunError
+from ltf_lite.core.seals import HASHES
+from ltf_lite.pipeline.run.folder import RunError, around
+
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class UnwritableError(RunError):
+    """The folder of a run that can't be written."""
 
 
 def make_writable(folder: Path) -> None:
-    """Make the folder of a run; raises RunError if it can't be written."""
+    """Make the folder of a run; raises UnwritableError where it can't be written as its own."""
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            raise UnwritableError(f"cannot write to {folder}: {place} is a link to nothing")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise UnwritableError(f"cannot write to {folder}: {reason(error)}") from error
+    refuse_links(folder)
+
+
+def reason(error: OSError) -> str:
+    """Why the system does not let write."""
+    return "the disk is full" if disk_full(error) else error.strerror or str(error)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises UnwritableError where a folder of a run, or a file that it writes on, is a link."""
+    kept = (*around(folder), HASHES)
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *(name for name in files if name in kept)):
+            link = Path(place, name)
+            if link.is_symlink():
+                raise UnwritableError(
+                    f"{link} is a link, and a run writes through none: put there what it leads to, "
+                    "or remove it"
+                )
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run directory; raises RunError if it can't be written or another process holds it."""
+    """Hold a run directory; raises RunError if it can't be written or another process holds it.
+
+    UnwritableError of these where it can't be written.
+    """
     make_writable(folder)
     lock = FileLock(RunFolder(folder).lock)
     try:

@@ -7,17 +7,35 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from ltf_lite.core.files import BROKEN, PASSING, BrokenFile, read_json, read_jsonl, set_aside
+from ltf_lite.core.files import (
+    BROKEN,
+    CHANGED,
+    DAMAGED,
+    PASSING,
+    BrokenFile,
+    hash_file,
+    read_as,
+    set_aside,
+)
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import say
+from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.engines import EngineError
+from ltf_lite.evaluation.types import read_abilities, read_record
+from ltf_lite.export.gguf.types import Parity
+from ltf_lite.harvest.sampling import Taken
+from ltf_lite.pipeline.abilities import Measured
 from ltf_lite.pipeline.graph import Stage
 from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.tuning.checkpoints import BEST, TALLY, Claim
+from ltf_lite.tuning.types import Best, Tally, TuningResult, read_log
 
 # Whose files are made one by one, so that those which are there need not be made again.
 SINGLY = ("baseline", "search", "evaluate")
 PARTIAL = (".new", ".partial")  # folders that a kill leaves half written; each is written anew
+RECORD = ".test.json"  # how the name of a record ends
 NAMED = 3  # missing files that are named in one line
 
 
@@ -57,7 +75,7 @@ def _tell_missing(names: list[str]) -> None:
 
 def _put_aside(run: Run, name: str) -> None:
     file = run.folder / name
-    why = "was changed since it was written" if is_whole(file) else "is truncated or damaged"
+    why = CHANGED if is_whole(file) else DAMAGED
     of_checkpoint = file.parent.parent == run.at.checkpoints
     aside = set_aside(file.parent if of_checkpoint else file)
     place = aside.relative_to(run.folder).as_posix()
@@ -85,12 +103,12 @@ def remove(path: Path) -> None:
 
 
 def unreadable(run: Run, stage: Stage) -> Iterator[Path]:
-    """The files of a stage that can't be read; of a checkpoint only the first."""
+    """The files of a stage that are not what it wrote; of a checkpoint only the first."""
     seen = set()
     for path in sorted((run.folder / stage.folder).rglob("*")):
         if _passing(path.relative_to(run.folder)) or path.parent in seen or not path.is_file():
             continue
-        if is_whole(path) or (path == run.at.tuning_log and _half_a_line(path)):
+        if _is_of(run, path):
             continue
         if path.is_relative_to(run.at.checkpoints):
             seen.add(path.parent)
@@ -100,17 +118,32 @@ def unreadable(run: Run, stage: Stage) -> Iterator[Path]:
 def _passing(path: Path) -> bool:
     """Whether a path leads to what is written anew whatever it holds."""
     suffixes = (*PASSING, *PARTIAL)
-    return any(Path(part).suffix in suffixes or part == "partial" for part in path.parts)
+    own = any(Path(part).suffix in suffixes or part == "partial" for part in path.parts)
+    return own or path.name == HASHES
 
 
-def _half_a_line(log: Path) -> bool:
-    """Whether only the last line is broken: a kill does that, and who goes on with it knows."""
-    try:
-        for line in log.read_text(encoding="utf-8").splitlines()[:-1]:
-            json.loads(line)
-    except ValueError:
+def _is_of(run: Run, path: Path) -> bool:
+    """Whether a file is one that the run wrote: what was sealed, and what its readers read."""
+    if path == run.at.tuning_log:
+        return _reads(read_log, path)  # which knows of half a line
+    if not (unchanged(path, hash_file(path)) and is_whole(path)):
         return False
-    return True
+    reader = _reader(run, path)
+    return reader is None or _reads(reader, path)
+
+
+def _reader(run: Run, path: Path) -> Callable[[Path], object] | None:
+    """What reads a file that only one kind of thing may be in."""
+    at, kinds = run.at, dict[Path, Any]()
+    kinds[at.parity], kinds[at.examples], kinds[at.tuning_run] = Parity, Taken, Claim
+    kinds[at.base_abilities], kinds[at.tuning_result] = Measured, TuningResult
+    if kind := kinds.get(path) or {BEST: Best, TALLY: Tally}.get(path.name):
+        return lambda file: read_as(file, kind)
+    if path.name.endswith(RECORD):
+        return read_record
+    if path in (at.elsewhere("base"), at.elsewhere("tuned")):
+        return read_abilities
+    return None
 
 
 def is_whole(path: Path) -> bool:
@@ -118,10 +151,12 @@ def is_whole(path: Path) -> bool:
 
     Raises OSError where it can't be read for reasons of the machine's.
     """
-    if path.suffix not in CHECKS:
-        return True
+    return path.suffix not in CHECKS or _reads(CHECKS[path.suffix], path)
+
+
+def _reads(reader: Callable[[Path], object], path: Path) -> bool:
     try:
-        CHECKS[path.suffix](path)
+        reader(path)
     except OSError as error:  # pyarrow's own have no number
         if error.errno is not None:
             raise
@@ -164,9 +199,18 @@ def _archive(path: Path) -> None:
             raise BrokenFile(path)
 
 
+def _json(path: Path) -> None:
+    json.loads(path.read_bytes())
+
+
+def _jsonl(path: Path) -> None:
+    for line in path.read_bytes().removesuffix(b"\n").split(b"\n"):
+        json.loads(line or b"0")
+
+
 CHECKS: dict[str, Callable[[Path], object]] = {
-    ".json": read_json,
-    ".jsonl": read_jsonl,
+    ".json": _json,
+    ".jsonl": _jsonl,
     ".parquet": _parquet,
     ".safetensors": _safetensors,
     ".gguf": _gguf,

@@ -1,7 +1,9 @@
-"""What a stage's process spends, told once a second, so that a kill loses no more than that.
+"""What a stage's process spends, told before each of its files has its name, and once a second.
 
-The file in the run's folder has the sums over all parts of a stage that was resumed. Whoever goes
-on with the run takes them over into the manifest, as often as it likes: they are the same sums.
+So a kill loses nothing that was spent on what is on the disk, and of what was spent on the rest no
+more than a second. The file in the run's folder has the sums over all parts of a stage that was
+resumed. Whoever goes on with the run takes them over into the manifest, as often as it likes: they
+are the same sums.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.core.files import BrokenFile, read_as
+from ltf_lite.core.files import BrokenFile, before_naming, hash_of, read_as
 from ltf_lite.core.manifest import Spent, StageEntry
 from ltf_lite.core.progress import replace_quietly
 from ltf_lite.engines import used
@@ -27,11 +29,19 @@ MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, bytes
 
 @dataclass(frozen=True)
 class Told:
-    """What a stage has spent on an input so far, as it lies in the run's folder."""
+    """What a stage has spent on an input so far, as it lies in the run's folder.
+
+    `content` is a hash of the rest, None where another program wrote it.
+    """
 
     stage: str
     input: str
     spent: Spent
+    content: str | None = None
+
+    @property
+    def hash(self) -> str:
+        return hash_of([self.stage, self.input, asdict(self.spent)])
 
 
 @contextmanager
@@ -46,16 +56,19 @@ def telling(file: Path, stage: str, entry: StageEntry, began: float) -> Iterator
     def tell() -> None:
         with lock:
             spent = added(entry, _spent(meter, time.monotonic() - began))
-            replace_quietly(file, asdict(Told(stage, entry.input, spent)))
+            told = Told(stage, entry.input, spent)
+            replace_quietly(file, asdict(replace(told, content=told.hash)))
 
     def keep_telling() -> None:
         while not over.wait(EVERY):
             tell()
 
     threading.Thread(target=keep_telling, daemon=True).start()
+    before_naming(tell)
     try:
         yield
     finally:
+        before_naming(None)
         over.set()
         tell()
 
@@ -66,7 +79,8 @@ def spent(file: Path, stage: str, wanted: str) -> Spent | None:
         found = read_as(file, Told)
     except (OSError, BrokenFile):
         return None
-    return found.spent if (found.stage, found.input) == (stage, wanted) else None
+    whole = found.content in (None, found.hash)
+    return found.spent if whole and (found.stage, found.input) == (stage, wanted) else None
 
 
 def take_over(entry: StageEntry, file: Path, stage: str) -> None:

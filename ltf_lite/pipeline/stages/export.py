@@ -5,14 +5,16 @@ A run whose parity fails is a failed run; its record says by how much either way
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.core.files import read_as, write_as, write_text
+from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
 from ltf_lite.engines import Dialect, open_engine, pretrained
 from ltf_lite.engines.dialect import spoken
@@ -68,18 +70,30 @@ def main(run: Run) -> dict[str, Any]:
 
 
 def _write(run: Run, advance: Advance) -> dict[str, Path]:
-    """The files by kind, f16 first; one that is already there is whole."""
+    """The files by kind, f16 first; one that is already there was found to be whole."""
     name, kinds = run.preset.name, run.preset.export.quantizations
     files = {kind: run.at.gguf / f"{name}.{kind}.gguf" for kind in ("f16", *kinds)}
     f16 = files["f16"]
     if not f16.is_file():
-        write_gguf(run.at.model, f16, "f16", name, {"ltf.task": run.preset.task.name})
+        with whole(f16) as half:
+            write_gguf(run.at.model, half, "f16", name, {"ltf.task": run.preset.task.name})
     advance(1, f16.name)
     for kind in kinds:
         if not files[kind].is_file():
-            quantize(f16, files[kind], kind)
+            with whole(files[kind]) as half:
+                _quantize(f16, half, kind)
         advance(1, files[kind].name)
     return files
+
+
+def _quantize(f16: Path, file: Path, kind: str) -> None:
+    """As `quantize`; llama.cpp does not say that a disk is full: raises OSError in its place."""
+    try:
+        quantize(f16, file, kind)
+    except ExportError as error:
+        if shutil.disk_usage(file.parent).free < f16.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file.parent)) from error
+        raise
 
 
 def _proved(run: Run, files: dict[str, Path], advance: Advance) -> Parity:

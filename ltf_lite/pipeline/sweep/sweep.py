@@ -19,6 +19,7 @@ from ltf_lite.core.files import BROKEN, BrokenFile, read_as, set_aside, write_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest
 from ltf_lite.core.progress import duration, say
+from ltf_lite.core.seals import HASHES
 from ltf_lite.evaluation.sweep import CellResult, Group, SweepTable, sweep_table
 from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.graph import STAGES
@@ -234,6 +235,9 @@ def _adopt(run: Run, shared: Run) -> None:
 
 
 def _link(source: str, target: str) -> None:
+    if Path(source).name == HASHES:  # it grows with what each of the runs writes
+        shutil.copy2(source, target)
+        return
     try:
         os.link(source, target)
     except OSError:  # a file system without hard links
