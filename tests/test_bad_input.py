@@ -19,6 +19,7 @@ from ltf_lite.core.files import (
 )
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import StageEntry, read_manifest
+from ltf_lite.core.seals import HASHES
 from ltf_lite.evaluation.retention import read_elsewhere
 from ltf_lite.evaluation.sweep import CellResult
 from ltf_lite.evaluation.types import SCHEMA, read_record
@@ -222,7 +223,7 @@ def test_a_new_adapter_keeps_what_was_set_aside_of_the_old(tmp_path):
     folder.mkdir()
     (folder / "best.json.broken").write_text("{")
     swap(folder, lambda new: new.mkdir())
-    assert [path.name for path in folder.iterdir()] == ["best.json.broken"]
+    assert {path.name for path in folder.iterdir()} == {"best.json.broken", HASHES}
 
 
 # ---- the manifest

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ltf_lite.core.files import hash_file, read_json, write_json
 from ltf_lite.core.folder import RunFolder
 from tests.app_server import BROWSERS, ROOT, App, app
 from tests.conftest import SMALL
@@ -59,19 +60,28 @@ def served(small_run: Path, tmp_path_factory):
 def _below(run: Path) -> None:
     """Make of a finished run one whose kept checkpoint lost more than its preset allows."""
     own = RunFolder(run)
-    found, result = json.loads(own.manifest.read_text()), json.loads(own.tuning_result.read_text())
+    found, result = read_json(own.manifest), read_json(own.tuning_result)
     found["preset"]["retention"] = {**found["preset"].get("retention", {}), "single_pass": 0.9}
     result["validation"]["kept"]["single_pass"] = 0.42
-    own.manifest.write_text(json.dumps(found))
-    own.tuning_result.write_text(json.dumps(result))
+    write_json(own.manifest, found)
+    _replace(own, "tune", own.tuning_result, result)
 
 
 def _of_old(run: Path) -> None:
     """Make of a finished run one that another ltf_lite wrote."""
-    file = next(RunFolder(run).evaluation("base").glob("*.test.json"))
-    record = json.loads(file.read_text())
+    own = RunFolder(run)
+    file = next(own.evaluation("base").glob("*.test.json"))
+    record = read_json(file)
     del record["schema"]
-    file.write_text(json.dumps(record))
+    _replace(own, "baseline", file, record)
+
+
+def _replace(own: RunFolder, stage: str, file: Path, data: dict) -> None:
+    """Write a file of a run's stage as if the stage had written it so."""
+    write_json(file, data)
+    found = read_json(own.manifest)
+    found["stages"][stage]["files"][file.relative_to(own.path).as_posix()] = hash_file(file)
+    write_json(own.manifest, found)
 
 
 @pytest.fixture

@@ -93,34 +93,30 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def read_text(path: Path) -> str:
-    """A text that was written whole; raises BrokenFile where it is another by now."""
-    content = path.read_bytes()
-    if not seals.unchanged(path, hash_bytes(content)):
-        raise BrokenFile(path, CHANGED)
-    try:
-        return content.decode("utf-8")
-    except ValueError:
-        raise BrokenFile(path) from None
-
-
 def read_json(path: Path) -> Any:
     """Raises BrokenFile where it holds no JSON, or another than was written."""
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise BrokenFile(path) from None
+    return _read(path, json.loads)
 
 
 def read_jsonl(path: Path) -> list[Any]:
     """Raises BrokenFile where a line is no JSON, or another than was written."""
-    text = read_text(path)
-    try:
+
+    def rows(text: str) -> list[Any]:
         # at newlines alone: a text may hold other characters that end a line
         return [json.loads(line) for line in text.removesuffix("\n").split("\n") if text]
+
+    return _read(path, rows)
+
+
+def _read(path: Path, parse: Callable[[str], T]) -> T:
+    content = path.read_bytes()
+    try:
+        found = parse(content.decode("utf-8"))
     except (ValueError, RecursionError):
         raise BrokenFile(path) from None
+    if not seals.unchanged(path, hash_bytes(content)):
+        raise BrokenFile(path, CHANGED)
+    return found
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}

@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.core.files import BrokenFile, before_naming, hash_of, read_as
+from pydantic import TypeAdapter, ValidationError
+
+from ltf_lite.core.files import before_naming, hash_of
 from ltf_lite.core.manifest import Spent, StageEntry
 from ltf_lite.core.progress import replace_quietly
 from ltf_lite.engines import used
@@ -76,8 +78,8 @@ def telling(file: Path, stage: str, entry: StageEntry, began: float) -> Iterator
 def spent(file: Path, stage: str, wanted: str) -> Spent | None:
     """What is told of a stage with this input; None where it is of another, or not whole."""
     try:
-        found = read_as(file, Told)
-    except (OSError, BrokenFile):
+        found = TypeAdapter(Told).validate_json(file.read_bytes())
+    except (OSError, ValidationError):
         return None
     whole = found.content in (None, found.hash)
     return found.spent if whole and (found.stage, found.input) == (stage, wanted) else None
