@@ -146,3 +146,10 @@ def test_a_version_of_the_format_is_llama_cpp_s_to_judge(version, words, tmp_pat
     file.write_bytes(content[:4] + version.to_bytes(4, "little") + content[8:])
     with pytest.raises(EngineError, match=words):
         LlamaCppEngine(file)
+
+
+@pytest.mark.parametrize("pre", ["llama-bpe", None])
+def test_a_file_that_does_not_name_its_pre_tokenizer_is_warned_of(tmp_path, capsys, pre):
+    LlamaCppEngine(of(tmp_path, "llama", {"pre": pre})).close()
+    said = capsys.readouterr().err
+    assert ("does not name its pre-tokenizer" in said) == (pre is None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     BitsAndBytesConfig,
     BloomConfig,
     BloomForCausalLM,
@@ -608,3 +610,28 @@ def test_a_model_that_unsloth_replaced_answers_as_before(tmp_path, monkeypatch):
         same(engine.generate(prompts, how), right)
     found = engine.score(prompts, tails)
     assert [s.logprob for s in found] == pytest.approx([s.logprob for s in scores], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["compact", "few_shot"])
+def test_what_a_tokenizer_puts_behind_a_text_is_not_asked(engine, tmp_path, name):
+    folder = tmp_path / "appends"
+    shutil.copytree(model_path("tiny-base"), folder)
+    state = json.loads((folder / "tokenizer.json").read_text())
+    end = {"SpecialToken": {"id": engine.tokenizer.eos_token, "type_id": 0}}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, end],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {
+            engine.tokenizer.eos_token: {
+                "id": engine.tokenizer.eos_token,
+                "ids": [engine.tokenizer.eos_token_id],
+                "tokens": [engine.tokenizer.eos_token],
+            }
+        },
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(state | {"post_processor": template}))
+    appends = AutoTokenizer.from_pretrained(folder)
+    assert appends(PROMPTS[0])["input_ids"][-1] == engine.tokenizer.eos_token_id
+    bare = [appends(prompt, add_special_tokens=False)["input_ids"] for prompt in PROMPTS]
+    assert Dialect(name).encode(appends, PROMPTS) == bare

@@ -5,6 +5,7 @@ Either is also recorded in a small file, for whoever watches from another proces
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -61,9 +62,10 @@ def record_to(file: Path | None) -> None:
 def recorded(file: Path) -> Progress | None:
     """The progress that is recorded in a file; None where there is none, or half of one."""
     try:
-        return TypeAdapter(Progress).validate_json(file.read_bytes())
+        found = TypeAdapter(Progress).validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
+    return found if math.isfinite(found.at) and math.isfinite(found.left or 0) else None
 
 
 def forget(file: Path) -> None:

@@ -33,10 +33,24 @@ class Dialect:
     begins: bool = True
 
     def encode(self, tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
-        """The token ids of prompts under a transformers tokenizer."""
+        """The token ids of prompts under a transformers tokenizer.
+
+        What it puts behind a text, such as its end token, is left out: a model goes on from there.
+        """
         if not prompts:
             return []
-        return tokenizer(list(prompts), add_special_tokens=self.begins)["input_ids"]
+        ids = tokenizer(list(prompts), add_special_tokens=self.begins)["input_ids"]
+        behind = _behind(tokenizer) if self.begins else 0
+        return [row[: len(row) - behind] for row in ids] if behind else ids
+
+
+def _behind(tokenizer: Any) -> int:
+    """How many tokens a tokenizer puts behind a text."""
+    bare, full = (tokenizer("1", add_special_tokens=own)["input_ids"] for own in (False, True))
+    for before in range(len(full) - len(bare) + 1):
+        if full[before : before + len(bare)] == bare:
+            return len(full) - before - len(bare)
+    return 0
 
 
 def dialect(name: str, where: str = "") -> Dialect:

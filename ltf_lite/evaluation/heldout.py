@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltf_lite.core.errors import LtfError
+from ltf_lite.core.places import open_regular
 from ltf_lite.engines import Engine
 
 NAME = "heldout.txt"  # of the text that comes with a model, in its directory
@@ -41,7 +42,8 @@ def paragraphs(file: Path) -> list[Paragraph]:
     given. A paragraph with nothing to score is left out.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with open_regular(file) as stream:
+            text = stream.read().decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise HeldoutError(f"cannot read the held-out text {file}: {reason}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ltf_lite.tuning.parts import Parts
 
 Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+Decay = Annotated[float, Field(ge=0, lt=1)]  # of a running mean
 Credit = Literal["whole", "fatal_step", "decision"]
 LINEAR: tuple[str, ...] = get_args(Linear)
 WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
@@ -53,7 +54,7 @@ class Tuning(Plugin):
     warmup: int = Field(50, ge=0)
     floor: float = Field(0.02, ge=0, le=1)
     weight_decay: float = Field(0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     rank: int = Field(32, gt=0)
     lora_alpha: float = Field(64, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)

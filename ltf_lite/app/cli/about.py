@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.app.cli.common import DONE, FAILED, add_json, complain, path, print_json, tell, whole
+from ltf_lite.core.network import no_proxy_here
 
 
 def add(verbs: Any) -> None:
@@ -46,7 +47,8 @@ def add(verbs: Any) -> None:
 
 def app(args: argparse.Namespace) -> int:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from ltf_lite.app.web.app import open_app
+    with no_proxy_here(args.share):  # gradio asks itself as it starts, and reads this on import
+        from ltf_lite.app.web.app import open_app
 
     open_app(args.runs, tuple(args.models), args.host, args.port, args.share, args.language)
     return DONE

@@ -25,6 +25,7 @@ from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
+from ltf_lite.core.network import no_proxy_here
 
 HERE = "127.0.0.1"
 QUEUE = 64  # requests that may wait
@@ -122,25 +123,26 @@ def open_app(
     gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
     head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
     try:
-        _, address, public = page.launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            quiet=True,
-            prevent_thread_lock=True,
-            footer_links=[],
-            head=head,
-            ssr_mode=False,
-            pwa=False,
-            enable_monitoring=False,
-            css=_text("style.css"),
-            theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
-            app_kwargs={
-                "routes": routes(desk.shelf),
-                "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
-                "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
-            },
-        )
+        with no_proxy_here(share):
+            _, address, public = page.launch(
+                server_name=host,
+                server_port=port,
+                share=share,
+                quiet=True,
+                prevent_thread_lock=True,
+                footer_links=[],
+                head=head,
+                ssr_mode=False,
+                pwa=False,
+                enable_monitoring=False,
+                css=_text("style.css"),
+                theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
+                app_kwargs={
+                    "routes": routes(desk.shelf),
+                    "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
+                    "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
+                },
+            )
     except OSError as error:
         raise UsageError(f"the app can't listen on {host}:{port or '7860..'}: {error}") from error
     reach = "whoever can reach it" if open_to_others else "this machine alone"

@@ -18,6 +18,7 @@ from ltf_lite.app.web.asked import (
 )
 from ltf_lite.app.web.desk import Desk, choice
 from ltf_lite.app.web.words import Say
+from ltf_lite.core.text import signs
 from ltf_lite.tasks import TASKS, Problem
 
 EXAMPLE = 60  # characters of an example on its button
@@ -76,7 +77,7 @@ def _examples(say: Say, known: list[Problem], fields: list[Any]) -> None:
     with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
         for problem in known:
             title = title_of_task(problem.task, say)
-            text = say("example", task=title, problem=problem.text[:EXAMPLE])
+            text = say("example", task=title, problem=signs(problem.text[:EXAMPLE]))
             gr.Button(text, size="sm").click(
                 lambda *these: these,
                 [gr.State(problem.task), gr.State(problem.text)],

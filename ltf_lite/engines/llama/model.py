@@ -11,12 +11,14 @@ from typing import Any
 import llama_cpp as lc
 
 from ltf_lite.core.errors import LONGEST
+from ltf_lite.core.progress import say
 from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.llama.check import check_gguf
 from ltf_lite.engines.llama.trial import survive
 
 ERROR = 4  # ggml's log level
 LOADING = "error loading model: "
+PRE = "tokenizer.ggml.pre"
 EMBEDS = re.compile("bert|embed")  # in the names of architectures that look both ways
 
 _errors: list[str] = []  # what llama.cpp complained of while it loaded a file
@@ -48,6 +50,11 @@ def load(path: str | Path) -> Any:
         lc.llama_model_free(model)
         raise EngineError(
             f"the GGUF file {str(path)!r} {why}: give one of a model that goes on with a text"
+        )
+    if metadata(model, "tokenizer.ggml.model") == "gpt2" and not metadata(model, PRE):
+        say(
+            f"the GGUF file {str(path)!r} does not name its pre-tokenizer ({PRE}): llama.cpp takes "
+            "its default, and other tokens than the model learnt are likely; convert it again"
         )
     return model
 

@@ -99,7 +99,7 @@ def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
                 stderr=log,
                 start_new_session=True,
                 creationflags=sum(getattr(subprocess, flag, 0) for flag in apart),
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
             )
     except OSError as error:
         raise RunError(f"cannot start {folder.name}: {error.strerror or error}") from error
