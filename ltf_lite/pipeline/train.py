@@ -13,6 +13,7 @@ from typing import Any
 
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration, forget, say
+from ltf_lite.core.seals import HASHES
 from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.process import in_process
@@ -83,6 +84,7 @@ def _preflight(run: Run) -> None:
     except RunError:
         if not run.stages:
             run.at.manifest.unlink()
+            (run.folder / HASHES).unlink(missing_ok=True)
         raise
 
 
