@@ -336,3 +336,12 @@ def test_an_unknown_dialect_in_a_file_is_one_sentence(folder, tmp_path):
     engine = open_engine(file, dialect("compact"))  # who says how to ask, may
     assert engine.dialect.name == "compact"
     engine.close()
+
+
+def test_a_run_that_is_not_there_is_no_name_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for given in ("runs/tiny", "mine/tiny"):
+        with pytest.raises(EngineError, match="there is no model"):
+            resolve(given)
+    assert resolve("somebody/model").kind == "hub"

@@ -18,6 +18,7 @@ from ltf_lite.core.places import open_regular, place
 from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.plugin import ENGINES
 
+RUNS = "runs"  # where `ltf train` puts them
 TINY_BASE = "tiny-base"
 MAGIC = b"GGUF"
 NAMED = 5  # files in a sentence
@@ -108,7 +109,9 @@ def _named(given: str, engine: str, rest: str) -> ModelRef:
 
 def _looks_like_path(text: str) -> bool:
     """Whether a text that names nothing here was meant as a path, not as a name on the Hub."""
-    return text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text
+    folder, slash, _ = text.partition("/")
+    here = bool(slash) and (folder == RUNS or Path(folder).is_dir())
+    return here or text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text
 
 
 def _file(given: str, path: Path) -> ModelRef:
