@@ -149,6 +149,7 @@ def test_a_run_outlives_its_starter_and_is_watched_stopped_and_resumed():
         ".work",
         ".starting",
         "train.log",
+        ".hashes",
     }
     assert not start().working  # nothing is left to do
     assert f"[8/8] {STAGES[-1].title}: done before" in jobs.state(RUN).log

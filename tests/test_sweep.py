@@ -17,6 +17,7 @@ import yaml
 
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.seals import HASHES
 from ltf_lite.evaluation.sweep import CellResult, Group, sweep_table
 from ltf_lite.evaluation.types import Cost, Rate, Result, Scored, read_record
 from ltf_lite.pipeline import Run, RunError
@@ -256,7 +257,7 @@ def swept(file, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, di
 def stamps(folder: Path) -> dict[Path, int]:
     """When each file that is not to be made again was written."""
     patterns = ("shared/harvest/*", "shared/evaluation/*/*", "cells/*/*/result.json")
-    files = [file for pattern in patterns for file in folder.glob(pattern)]
+    files = [file for pattern in patterns for file in folder.glob(pattern) if file.name != HASHES]
     return {path: path.stat().st_mtime_ns for path in files}
 
 
@@ -267,7 +268,7 @@ def test_search_and_base_are_shared_and_what_is_done_is_not_done_again(swept):
     assert len(finished) == 1 + 4  # the harvest; three reasoners, and what is not tuned on
     assert finished.items() <= stamps(folder).items()
     cell = folder / "cells" / GOOD / "seed-0"
-    for part in folder.glob("shared/harvest/*"):
+    for part in folder.glob("shared/harvest/*.parquet"):
         assert part.stat().st_nlink == 3  # the harvests of both cells are this file
     stages = ["problems", "baseline", "search", "tune", "merge", "evaluate"]
     assert list(Run.load(cell).stages) == stages
