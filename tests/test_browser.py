@@ -245,8 +245,8 @@ def test_a_run_below_a_floor_says_so_loudly(page):
 def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
     tab(page, "runs")
     choose(page, "run", "old")
-    page.locator("#runs-notice [role=alert]", has_text=".test.json").wait_for()
-    assert "Something failed" not in page.locator("#runs-notice").inner_text()
+    page.locator("#runs-sections [role=alert]", has_text=".test.json").wait_for()
+    assert "Something failed" not in page.locator("#runs-sections").inner_text()
 
 
 def test_the_report_opens_from_the_run(page, served):

@@ -325,10 +325,10 @@ def test_what_is_told_of_spending_in_another_shape_stops_nothing(tmp_path, small
 
 def test_spending_that_rotted_is_not_taken_over(tmp_path):
     file = tmp_path / "spent.json"
-    with spending.telling(file, "tune", StageEntry(input="a", tokens_out=7), time.monotonic()):
+    with spending.telling(file, "tune", StageEntry(input="a", seconds=700.0), time.monotonic()):
         pass
-    assert spending.spent(file, "tune", "a").tokens_out == 7
-    file.write_text(file.read_text().replace('"tokens_out": 7', '"tokens_out": 5'))
+    assert spending.spent(file, "tune", "a").seconds >= 700
+    file.write_text(file.read_text().replace('"seconds": 70', '"seconds": 50', 1))
     assert spending.spent(file, "tune", "a") is None
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ltf_lite.core import seals
 from ltf_lite.core.files import (
@@ -24,8 +24,10 @@ from ltf_lite.core.files import (
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.progress import say
 from ltf_lite.engines import Dialect
-from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.settings import Tuning, TuningError
+
+if TYPE_CHECKING:
+    from ltf_lite.harvest.example import Example
 
 PARTIAL = "partial"  # where a checkpoint is written before it gets its name
 TALLY = "tally.json"  # a checkpoint's last file

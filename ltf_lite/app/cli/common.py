@@ -34,7 +34,8 @@ class Verb(Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """What a command acts on may stand before its options, after them or between them."""
-        if self._mixed:  # the standard library asks this parser again for each half
+        # The standard library asks this parser again for each half, and loses what "--" divides.
+        if self._mixed or "--" in (args or ()):
             return super().parse_known_args(args, namespace)
         self._mixed = True
         try:

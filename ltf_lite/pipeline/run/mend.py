@@ -25,7 +25,6 @@ from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.engines import EngineError
 from ltf_lite.evaluation.types import read_abilities, read_record
 from ltf_lite.export.gguf.types import Parity
-from ltf_lite.harvest.sampling import Taken
 from ltf_lite.pipeline.abilities import Measured
 from ltf_lite.pipeline.graph import Stage
 from ltf_lite.pipeline.run.folder import Run
@@ -134,6 +133,8 @@ def _is_of(run: Run, path: Path) -> bool:
 
 def _reader(run: Run, path: Path) -> Callable[[Path], object] | None:
     """What reads a file that only one kind of thing may be in."""
+    from ltf_lite.harvest.sampling import Taken  # pyarrow with it, which the app starts without
+
     at, kinds = run.at, dict[Path, Any]()
     kinds[at.parity], kinds[at.examples], kinds[at.tuning_run] = Parity, Taken, Claim
     kinds[at.base_abilities], kinds[at.tuning_result] = Measured, TuningResult
