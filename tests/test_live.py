@@ -349,9 +349,9 @@ def test_the_single_pass_comes_first_and_neither_pays_for_the_other(models, monk
 def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
     real = pool.open_engine
 
-    def slow(model):
+    def slow(*model):
         time.sleep(1.5)
-        return real(model)
+        return real(*model)
 
     monkeypatch.setattr(pool, "open_engine", slow)
     own = Pool()
@@ -367,9 +367,9 @@ def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
 def test_stopped_while_it_loads_it_ends_within_a_second(monkeypatch):
     opened = []
 
-    def slow(model):
+    def slow(*model):
         time.sleep(2)
-        opened.append(engines.open_engine(model))
+        opened.append(engines.open_engine(*model))
         return opened[-1]
 
     monkeypatch.setattr(pool, "open_engine", slow)

@@ -17,6 +17,7 @@ from ltf_lite.app.answer.ask import way_of
 from ltf_lite.app.cli.main import main
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.words import speaker
+from ltf_lite.core.files import write_json, write_jsonl
 from ltf_lite.core.json_text import as_json, json_lines
 from ltf_lite.core.progress import bar, say
 from ltf_lite.core.text import escape, printable, signs
@@ -96,6 +97,18 @@ def test_what_is_no_number_is_null_and_half_a_character_is_replaced():
     told = as_json(data)
     assert told.isascii()
     assert json.loads(told) == {"a": None, "b": [None, None, 1.5], "c\ufffd": ["😀", "é\ufffd"]}
+
+
+def test_no_file_of_ours_holds_what_is_no_number(tmp_path):
+    file = tmp_path / "x.json"
+    for write in (write_json, write_jsonl):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write(file, [math.nan])
+    assert list(tmp_path.iterdir()) == []
+    for name in (b"NaN", b"Infinity", b"-Infinity"):
+        assert (
+            lines(b'{"a": ' + name + b"}")[0].wrong == f"is not JSON: {name.decode()} is no number"
+        )
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "infinity", "1e999", "NaN"])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import ltf_lite
-from ltf_lite.engines import Dialect, EngineError, Sampling, open_engine
+from ltf_lite.app.web.app import open_app
+from ltf_lite.engines import TINY_BASE, Dialect, EngineError, Sampling, open_engine
 from ltf_lite.engines.dialect import DEFAULT, tell
 from ltf_lite.engines.llama.check import metadata
 from tests.conftest import ltf
@@ -84,11 +85,29 @@ def test_where_nobody_says_it_one_line_says_how_to(named_otherwise):
         assert ltf_lite.ask(model, "countdown", PROBLEM).text == json.loads(said.stdout)["text"]
 
 
-@pytest.mark.parametrize("verb", [("solve", "countdown"), ("search", "countdown"), ("monitor",)])
+@pytest.mark.parametrize(
+    "verb", [("solve", "countdown"), ("search", "countdown"), ("monitor",), ("app",)]
+)
 def test_a_dialect_that_there_is_not_is_wrong_usage(verb):
     result = ltf(*verb, PROBLEM, "--model", "tiny-base", "--dialect", "klingon")
     assert result.returncode == 2
     assert "compact, few_shot, zero_shot" in result.stderr
+
+
+def test_the_app_asks_what_it_was_given_in_the_dialect_that_it_was_told(server, monkeypatch):
+    desks = []
+
+    def built(desk):
+        desks.append(desk)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ltf_lite.app.web.app.build", built)
+    with pytest.raises(KeyboardInterrupt):
+        open_app(Path("runs"), (f"{server.url}#m",), dialect="zero_shot")
+    for model, spoken in ((f"{server.url}#m", "zero_shot"), (TINY_BASE, "compact")):
+        with desks[0].pool.borrow(model) as engine:
+            assert engine.dialect.name == spoken
+    desks[0].pool.close()
 
 
 def test_the_file_that_llama_server_names_says_it(server, base_gguf, capfd):

@@ -93,6 +93,11 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < DIGITS else math.inf
 
 
+def _no_number(name: str) -> Any:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is no number")
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; of a key that is given twice nobody knows which value is meant."""
     found = dict(pairs)
@@ -103,4 +108,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_decode = json.JSONDecoder(parse_int=_whole, object_pairs_hook=_once).decode
+_decode = json.JSONDecoder(
+    parse_int=_whole, parse_constant=_no_number, object_pairs_hook=_once
+).decode

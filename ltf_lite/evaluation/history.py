@@ -81,7 +81,7 @@ def append(file: Path, measurements: Iterable[Measurement]) -> list[Measurement 
     with _named(file), _writing(file) as history:
         for measurement in measurements:
             found.append(_first(history, measurement))
-            row = measurement._replace(each=json.dumps(measurement.each))
+            row = measurement._replace(each=json.dumps(measurement.each, allow_nan=False))
             marks = ", ".join("?" * len(row))
             history.execute(f"INSERT INTO measurements ({COLUMNS}) VALUES ({marks})", row)
     return found

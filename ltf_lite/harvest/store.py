@@ -117,7 +117,7 @@ def _cell(row: Row, name: str) -> Any:
     if name == "problem_id":
         return row.problem.id
     if name == "problem":
-        return json.dumps({"text": row.problem.text, "data": row.problem.data})
+        return json.dumps({"text": row.problem.text, "data": row.problem.data}, allow_nan=False)
     return getattr(row, name)
 
 

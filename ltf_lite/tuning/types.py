@@ -152,4 +152,4 @@ def best_line(lines: Sequence[LogLine]) -> LogLine:
 
 
 def _written(line: LogLine) -> str:
-    return json.dumps(_lines.dump_python(line, mode="json")) + "\n"
+    return json.dumps(_lines.dump_python(line, mode="json"), allow_nan=False) + "\n"

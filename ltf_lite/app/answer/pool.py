@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from ltf_lite.engines import Engine, EngineError, Sampling, Stopped, open_engine
+from ltf_lite.engines import Dialect, Engine, EngineError, Sampling, Stopped, open_engine
 
 LOOK = 0.1  # seconds between looks at whether who waits for a model still wants it
 
@@ -23,11 +23,11 @@ class Pool:
 
     Only one is in use at a time, whatever the model: two would share the cores, and the seconds of
     each would tell of the other. Where one more is wanted, the one that was not used for longest is
-    closed.
+    closed. `dialects` has those that are asked in another dialect than the one they tell.
     """
 
-    def __init__(self, most: int = 2) -> None:
-        self._most = most
+    def __init__(self, most: int = 2, dialects: Mapping[str, Dialect] | None = None) -> None:
+        self._most, self._dialects = most, dialects or {}
         self._changed = threading.Condition()
         self._idle: dict[str, Engine] = {}  # the one used last comes last
         self._busy: set[str] = set()  # opening, or asked
@@ -50,7 +50,7 @@ class Pool:
         try:
             if engine is None:
                 loading()
-                engine = _opened(model)
+                engine = _opened(model, self._dialects.get(model))
             yield engine
             whole = True
         except (EngineError, Stopped):
@@ -93,9 +93,9 @@ class Pool:
         self._idle.pop(next(iter(self._idle))).close()
 
 
-def _opened(model: str) -> Engine:
+def _opened(model: str, dialect: Dialect | None) -> Engine:
     """An engine that has answered once: the first time takes longer, and is part of loading."""
-    engine = open_engine(model)
+    engine = open_engine(model, dialect)
     try:
         engine.generate(["1"], Sampling(max_tokens=2))
     except BaseException:

@@ -8,7 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.app.cli.common import DONE, FAILED, add_json, complain, path, print_json, tell, whole
+from ltf_lite.app.cli.common import (
+    DONE,
+    FAILED,
+    add_dialect,
+    add_json,
+    complain,
+    path,
+    print_json,
+    tell,
+    whole,
+)
 from ltf_lite.core.network import no_proxy_here
 
 
@@ -21,6 +31,7 @@ def add(verbs: Any) -> None:
         metavar="MODEL",
         help="more models: GGUF files, run or model folders, servers",
     )
+    add_dialect(verb)
     verb.add_argument("--runs", type=path, default=Path("runs"), help="where the runs are")
     verb.add_argument("--language", choices=("en", "ja"), default="en")
     verb.add_argument(
@@ -50,7 +61,8 @@ def app(args: argparse.Namespace) -> int:
     with no_proxy_here(args.share):  # gradio asks itself as it starts, and reads this on import
         from ltf_lite.app.web.app import open_app
 
-    open_app(args.runs, tuple(args.models), args.host, args.port, args.share, args.language)
+    where = args.host, args.port, args.share
+    open_app(args.runs, tuple(args.models), *where, args.language, args.dialect)
     return DONE
 
 

@@ -26,6 +26,7 @@ from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.network import no_proxy_here
+from ltf_lite.engines.dialect import dialect as dialect_of
 
 HERE = "127.0.0.1"
 QUEUE = 64  # requests that may wait
@@ -110,15 +111,19 @@ def open_app(
     port: int | None = None,
     share: bool = False,
     language: str = "en",
+    dialect: str | None = None,
 ) -> None:
     """Serve the app until it is interrupted; raises UsageError for what can't be served.
 
-    Without a `port` the first free one from 7860 on is taken.
+    Without a `port` the first free one from 7860 on is taken. The `given` models are asked in the
+    `dialect`, without one in what they tell.
     """
     if lost := missing(given):
         raise UsageError(lost)
     open_to_others = host != HERE or share
-    desk = Desk(Shelf(folder, given), Pool(), speaker(language))
+    shelf = Shelf(folder, given)
+    asked = {model.opens: dialect_of(dialect) for model in shelf.named()} if dialect else {}
+    desk = Desk(shelf, Pool(dialects=asked), speaker(language))
     page = build(desk)
     gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
     head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
@@ -138,7 +143,7 @@ def open_app(
                 css=_text("style.css"),
                 theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
                 app_kwargs={
-                    "routes": routes(desk.shelf),
+                    "routes": routes(shelf),
                     "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
                     "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
                 },

@@ -57,6 +57,14 @@ class Shelf:
     def models(self) -> dict[str, Model]:
         """Name → model: tuned ones first, those of the latest run before others, then bases."""
         found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
+        found += self.named()
+        found.sort(key=lambda model: not model.tuned)
+        found.append(Model(TINY_BASE, TINY_BASE))
+        return {model.name: model for model in found}
+
+    def named(self) -> list[Model]:
+        """What was named when the app was started; every model of a run or of a folder of files."""
+        found = []
         for given in self.given:
             folder = place(given)
             if RunFolder(folder).manifest.is_file():
@@ -65,9 +73,7 @@ class Shelf:
                 found += [Model(str(file), str(file)) for file in files]
             else:
                 found.append(Model(given, given))
-        found.sort(key=lambda model: not model.tuned)
-        found.append(Model(TINY_BASE, TINY_BASE))
-        return {model.name: model for model in found}
+        return found
 
     def model(self, name: str) -> Model:
         """The model of that name; raises UsageError if there is none."""

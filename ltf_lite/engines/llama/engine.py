@@ -18,6 +18,7 @@ from ltf_lite.engines.base import (
     Sampling,
     Score,
     check,
+    check_numbers,
     counted,
     cut,
     prompt_seeds,
@@ -232,6 +233,7 @@ class LlamaCppEngine:
             for head, tail in pairs:
                 self._check(len(head), len(tail))
             scores = [s for wave in self._waves(pairs) for s in _score(llama, wave)]
+        check_numbers(scores, self.name)
         self.usage.tokens_in += sum(len(head) + len(tail) for head, tail in pairs)
         return [Score(value, len(tail)) for value, (_, tail) in zip(scores, pairs, strict=True)]
 
@@ -281,8 +283,7 @@ def _completion(run: _Run, sampling: Sampling) -> Completion:
 
 def _score(llama: LlamaContext, wave: list[Pair]) -> list[float]:
     """The score of each pair, no more pairs than sequences."""
-    scores = [0.0] * len(wave)
-    entries, wanted = [], []
+    scores, entries, wanted = [0.0] * len(wave), [], []
     for slot, (head, tail) in enumerate(wave):
         if tail:
             logits = llama.decode(llama.begin(slot, head))
