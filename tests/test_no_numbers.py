@@ -77,3 +77,18 @@ def test_numbers_that_are_large_are_numbers(whole, tmp_path):
     engine = open_engine(model)
     assert engine.generate(["1 + 2"], Sampling(max_tokens=4))[0][0].tokens
     engine.close()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_a_token_that_can_never_come_has_no_score(value, whole, tmp_path):
+    """One of the two signs gives a logit of minus infinity, beside which all others are finite."""
+    file = write_gguf(whole, tmp_path / "m.gguf", "f32")
+    engine = open_engine(file)
+    (token,) = engine._llama.encode("3", False)
+    engine.close()
+    found = next(t for t in GGUFReader(file, "r+").tensors if t.name == "token_embd.weight")
+    found.data[token, 3] = value
+    engine = open_engine(file)
+    with pytest.raises(EngineError, match="no numbers"):
+        engine.score(["1 + 2"], ["3"])
+    engine.close()
