@@ -56,9 +56,9 @@ def stage_table(stages: Mapping[str, StageEntry]) -> Table | None:
         HEAD,
         [*rows, (cell("whole run"), *_stage(whole))],
         "Each stage is a process of its own. The whole run's time, calls, tokens and energy are "
-        "sums, its peak the highest. Energy, where the machine reports it, is the whole device's. A "
-        "stage that was killed and resumed counts all that made its files; of what the kill cut off, "
-        "the last second may be missing.",
+        "sums, its peak the highest. Energy, where the machine reports it, is the whole device's. "
+        "A stage that was killed and resumed counts all that made its files; of what the kill cut "
+        "off, the last second may be missing.",
     )
     return without_empty(table)
 
