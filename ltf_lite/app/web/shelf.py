@@ -64,7 +64,7 @@ class Shelf:
 
     def named(self) -> list[Model]:
         """What was named when the app was started; every model of a run or of a folder of files."""
-        found = []
+        found: list[Model] = []
         for given in self.given:
             folder = place(given)
             if RunFolder(folder).manifest.is_file():
