@@ -226,6 +226,8 @@ def test_a_run_shows_its_report_and_its_models(page, served):
     assert len(names) > 8
     shown = page.locator("#runs-sections section").evaluate_all("all => all.map(e => e.id)")
     assert shown == [f"runs-{name}" for name in names]
+    summaries = page.locator("#tab-runs summary").all_inner_texts()
+    assert all(text.strip() for text in summaries), summaries
     page.locator("#runs-failed_paths summary").first.click()
     page.locator("#runs-failed_paths .ltf-fatal").first.wait_for()
     with page.expect_download() as download:

@@ -17,6 +17,7 @@ WORDS = {
     "too_long": "a problem may have {most} characters at most",
     "no_task": "there is no such task here; there are {tasks}",
     "no_way": "there is no such search here; there are {ways}",
+    "as_table": "As a table",
     "refresh": "Refresh",
     "stop": "Stop",
     # Compare

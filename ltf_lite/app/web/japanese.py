@@ -12,6 +12,7 @@ WORDS = {
     "too_long": "問題は {most} 文字までです",
     "no_task": "そのタスクはありません。選べるのは {tasks} です",
     "no_way": "その探索はありません。選べるのは {ways} です",
+    "as_table": "表",
     "refresh": "更新",
     "stop": "停止",
     # 比較

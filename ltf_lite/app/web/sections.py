@@ -30,7 +30,7 @@ def html(section: Section, say: Say) -> str:
     pictures = "".join(_picture(each, say) for each in section.pictures)
     shown = f'<div class="ltf-two">{pictures}</div>' if pictures else ""
     folded = bool(section.pictures) or section.name == "manifest"
-    tables = "".join(_table(each, folded) for each in section.tables)
+    tables = "".join(_table(each, folded, say) for each in section.tables)
     groups = "".join(_group(each, say) for each in section.groups)
     return (
         f'<section id="runs-{escape(section.name)}"><h3>{escape(title)}</h3>'
@@ -43,12 +43,12 @@ def _picture(picture: Picture, say: Say) -> str:
     return cards.part(label, cards.figure(picture.figure, label))
 
 
-def _table(table: Table, folded: bool) -> str:
+def _table(table: Table, folded: bool, say: Say) -> str:
     rows = [[each.shown for each in row] for row in table.rows]
     note = f'<p class="ltf-dim">{escape(table.note)}</p>' if table.note else ""
     body = cards.grid(table.head, rows) + note
     if folded or len(rows) > LONG:
-        return cards.folded(table.title, body)
+        return cards.folded(table.title or say("as_table"), body)
     return f"<h4>{escape(table.title)}</h4>{body}" if table.title else body
 
 
