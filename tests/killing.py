@@ -14,7 +14,11 @@ from pathlib import Path
 import psutil
 
 from ltf_lite.core.files import hash_file
+from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest
+from ltf_lite.evaluation.types import read_record
+from ltf_lite.harvest.store import read_shard
+from ltf_lite.pipeline.run import spending
 
 PATIENCE = 600.0  # seconds for a stage to begin, or a process to end
 LOOK = 0.02  # seconds between two looks
@@ -40,8 +44,12 @@ KINDS = tuple(
 
 @dataclass(frozen=True)
 class Killed:
-    """What a kill met: the stage that was at work, None if none was, and how the head ended."""
+    """What a kill met: the stage that was at work, None if none was, and how the head ended.
 
+    `sent` is False where the run had ended before.
+    """
+
+    sent: bool
     stage: str | None
     code: int
     said: str
@@ -63,14 +71,15 @@ def kill_during(command: list[str], folder: Path, stage: str, delay: float, kill
     until(lambda: process.poll() is not None or begun(folder, stage))
     if process.poll() is None:
         time.sleep(delay)
-    met = at_work(folder) if process.poll() is None else None
-    for pid in targets(process.pid, kill.whom) if process.poll() is None else ():
+    sent = process.poll() is None
+    met = at_work(folder) if sent else None
+    for pid in targets(process.pid, kill.whom) if sent else ():
         try:
             os.kill(pid, kill.signal)
         except ProcessLookupError:  # it ended by itself
             continue
     _, said = process.communicate(timeout=PATIENCE)
-    return Killed(met, process.returncode, said)
+    return Killed(sent, met, process.returncode, said)
 
 
 def targets(head: int, whom: str) -> Iterator[int]:
@@ -124,3 +133,30 @@ def made(folder: Path) -> dict[str, str]:
         *folder.glob("gguf/*.gguf"),
     ]
     return {file.relative_to(folder).as_posix(): hash_file(file) for file in sorted(files)}
+
+
+def untold(folder: Path) -> dict[str, tuple[int, int]]:
+    """Stages whose files hold more generated tokens than the run has on its account: (held, told).
+
+    Of trees nothing is counted: their paths share tokens.
+    """
+    if not RunFolder(folder).manifest.is_file():
+        return {}
+    found = {}
+    for name, entry in read_manifest(folder).stages.items():
+        spent = spending.spent(RunFolder(folder).spent, name, entry.input)
+        told, held = (spent or entry).tokens_out, tokens_of(RunFolder(folder), name)
+        if told < held:
+            found[name] = held, told
+    return found
+
+
+def tokens_of(at: RunFolder, stage: str) -> int:
+    """The tokens that the files of a stage say were generated for them."""
+    if stage == "search":
+        tables = [read_shard(file, ("tokens", "reasoner")) for file in at.harvest.glob("*.parquet")]
+        rows = [row for table in tables for row in table.to_pylist()]
+        return sum(row["tokens"] for row in rows if row["reasoner"] == "cot")
+    model = {"baseline": "base", "evaluate": "tuned"}.get(stage)
+    files = at.evaluation(model).rglob("*.test.json") if model else ()
+    return sum(read_record(file).tokens_out for file in files)
