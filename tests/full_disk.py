@@ -72,7 +72,7 @@ def results(folder: Path, stage: Stage) -> dict[str, str]:
 
 def main(run: str, preset: str, name: str) -> None:
     stage = stage_of(name)
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", place]
         subprocess.run(mount, check=True)
         copy, ballast = before(Path(run), stage, Path(place, "run")), Path(place, "ballast")

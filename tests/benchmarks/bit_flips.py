@@ -24,9 +24,14 @@ def main(count: int = 300, seed: int = 0) -> int:
         preset.write_text(yaml.safe_dump(SMALL))
         made = ltf("train", preset, "--out", folder)
         assert made.returncode == 0, made.stderr
-        run = half_finished(folder)
-        files = len(list(used(run)))
-        found = flips(run, random.Random(seed), -(-count // files))
+        return campaign(folder, count, seed)
+
+
+def campaign(folder: Path, count: int, seed: int) -> int:
+    """Turn bits of a finished run over, which is spoilt by it, and print the table."""
+    run = half_finished(folder)
+    files = len(list(used(run)))
+    found = flips(run, random.Random(seed), -(-count // files))
     print(f"{'kind of file':<42}{'tried':>8}{'used':>8}")
     for kind, n in sorted(found.tried.items()):
         print(f"{kind:<42}{n:>8}{len(found.unnoticed.get(kind, ())):>8}")
