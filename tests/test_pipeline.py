@@ -8,8 +8,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +27,7 @@ from ltf_lite.report.results import headline, results
 from ltf_lite.tasks import Problem, get_task
 from ltf_lite.tuning.types import read_log
 from tests.conftest import SMALL, ltf, one_sentence
+from tests.killing import KINDS, kill_during, made, train, untold
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
 
@@ -172,26 +171,10 @@ def test_the_manifest_gives_back_an_equal_preset_with_equal_labels(small_run, sm
         assert labels[0] == labels[1]
 
 
-def kill_during(command: list[str], folder: Path, stage: str, delay: float) -> None:
-    """SIGKILL the command some time after a stage has begun (or let it end if it is too quick)."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            status = read_manifest(folder).stages[stage].status
-        except (OSError, KeyError):
-            status = None
-        if status is not None:
-            time.sleep(delay)
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_path):
+def test_killed_in_every_stage_and_way_it_ends_the_same(small_run, small_preset, tmp_path):
+    """`python -m tests.benchmarks.kills` kills at random instants, and more often."""
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "ltf_lite", "train", str(small_preset), "--out", str(folder)]
+    command = train(small_preset, folder)
     kills = [
         ("problems", 0.1),
         ("baseline", 4.0),
@@ -204,8 +187,9 @@ def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_pat
         ("export", 4.0),
         ("report", 0.3),
     ]
-    for stage, delay in kills:
-        kill_during(command, folder, stage, delay)
+    for (stage, delay), kind in zip(kills, (KINDS[0], *KINDS), strict=True):
+        kill_during(command, folder, stage, delay, kind)
+        assert not untold(folder)
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == 0, result.stderr
     found = [
@@ -218,6 +202,8 @@ def test_killed_in_every_stage_it_ends_the_same(small_run, small_preset, tmp_pat
     assert found[0] == found[1]
     assert [line.step for line in read_log(folder / "tuning/log.jsonl")] == [10, 20, 30]
     assert rates(folder) == rates(small_run)
+    assert made(folder) == made(small_run)
+    assert len(made(folder)) >= 8
 
 
 def test_two_processes_on_one_run_are_refused(small_run, small_preset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.files import read_as, read_json, write_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Spent, StageEntry, read_manifest
 from ltf_lite.evaluation.types import read_record
@@ -173,6 +174,40 @@ def test_a_part_that_was_killed_adds_up_with_the_next(tmp_path):
     ]
     assert after.seconds > before.seconds > 1.0
     assert after.peak_bytes >= before.peak_bytes > 1e6
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from ltf_lite.core import files
+from ltf_lite.core.manifest import StageEntry
+from ltf_lite.engines import Sampling, open_engine
+from ltf_lite.pipeline.run import spending
+spending.EVERY = 1e6  # nothing is told because time went by
+place, real, left = Path(sys.argv[1]), os.replace, int(sys.argv[2])
+def replace(source, target):
+    real(source, target)
+    if target == place / f"part-{left}.json":
+        os.kill(os.getpid(), signal.SIGKILL)
+files.os.replace = replace
+with spending.telling(place / "spent.json", "search", StageEntry(input="a"), time.monotonic()):
+    engine = open_engine("tiny-base")
+    for part in range(left + 1):
+        engine.generate(["Use 1, 2 and 3 to make 6"], Sampling(max_tokens=8))
+        files.write_json(place / f"part-{part}.json", engine.usage.tokens_out)
+"""
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_every_file_that_a_kill_left_has_its_tokens_told(tmp_path, left):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(left)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    parts = sorted(tmp_path.glob("part-*.json"))
+    assert len(parts) == left + 1
+    held = read_json(parts[-1])
+    assert held > 0
+    assert spending.spent(tmp_path / SPENT, "search", "a").tokens_out == held
 
 
 def test_a_run_goes_on_with_what_a_kill_left_told(tmp_path):

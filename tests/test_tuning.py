@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from ltf_lite.core import seals
-from ltf_lite.core.files import read_as
+from ltf_lite.core.files import read_as, read_json
 from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
 from ltf_lite.tiny import tokenizer
@@ -386,6 +386,31 @@ def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
     assert first.tokens == second.tokens
     names = sorted(p.name for p in killed.iterdir() if p.name != seals.HASHES)
     assert names == ["adapter", "checkpoints", "log.jsonl", "result.json", "run.json"]
+
+
+SAVED = """
+import sys
+from ltf_lite.tuning.checkpoints import save_adapter
+from ltf_lite.tuning.loading import load_for_tuning
+from tests import test_tuning as t
+model, _ = load_for_tuning(sys.argv[1], t.SETTINGS)
+save_adapter(model, t.Path(sys.argv[2]))
+"""
+
+
+def test_an_adapter_is_the_same_in_every_process(base, tmp_path):
+    """Which modules it changes is a set to peft, whose order changes with the hash seed."""
+    for seed in ("1", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", SAVED, str(base), str(tmp_path / seed)]
+        subprocess.run(command, check=True, env=environment)
+    told = [tmp_path / seed / "adapter_config.json" for seed in ("1", "2")]
+    modules = read_json(told[0])["target_modules"]
+    assert len(modules) > 2
+    assert modules == sorted(modules)
+    assert told[0].read_bytes() == told[1].read_bytes()
+    weights_ = [tmp_path / seed / "adapter_model.safetensors" for seed in ("1", "2")]
+    assert weights_[0].read_bytes() == weights_[1].read_bytes()
 
 
 def test_the_kept_adapter_loads_onto_the_base(base, tmp_path):

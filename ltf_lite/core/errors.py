@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeGuard
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -62,3 +66,14 @@ def disk_full(error: BaseException) -> bool:
     if of_system(error):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return not isinstance(error, LtfError) and bool(FULL.search(str(error)))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a full disk that another library tells of inside be told with what was being written."""
+    try:
+        yield
+    except Exception as error:
+        if not disk_full(error) or getattr(error, "filename", None):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error

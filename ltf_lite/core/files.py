@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ltf_lite.core import seals
-from ltf_lite.core.errors import LtfError
+from ltf_lite.core.errors import LtfError, naming
 from ltf_lite.core.seals import hash_bytes, hash_file
 
 T = TypeVar("T")
@@ -62,7 +62,8 @@ def whole(path: Path) -> Iterator[Path]:
     half = path.with_name(path.name + HALF)
     half.unlink(missing_ok=True)  # never written through a link
     try:
-        yield half
+        with naming(path):
+            yield half
         with open(half, "rb+") as file:
             os.fsync(file.fileno())
         if _before is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ltf_lite.core import seals
+from ltf_lite.core.errors import naming
 from ltf_lite.core.files import (
     BROKEN,
     hash_of,
@@ -148,7 +149,8 @@ def swap(folder: Path, write: Callable[[Path], None]) -> None:
     new, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    write(new)
+    with naming(folder):
+        write(new)
     seals.seal_all(new)
     if folder.exists():
         keep_broken(folder, new)

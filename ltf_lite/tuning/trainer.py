@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
+from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.engines import Dialect
 from ltf_lite.engines.torch.unsloth import is_patched
@@ -227,8 +228,9 @@ class UFTTrainer(Trainer):
         return str(self.folder.checkpoints / checkpoints.PARTIAL)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         written = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        with naming(self.folder.checkpoints / written.name):
+            super()._save_checkpoint(model, trial)
         write_as(written / checkpoints.TALLY, self.tally)
         checkpoints.commit(written, self.folder.checkpoints)
 

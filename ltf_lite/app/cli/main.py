@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ltf_lite import __version__
 from ltf_lite.app.cli import about, ask, runs
 from ltf_lite.app.cli.common import DONE, FAILED, USAGE, Parser, Verb, complain
-from ltf_lite.core.errors import LtfError, sentence
+from ltf_lite.core.errors import LtfError, disk_full, of_system, sentence
 from ltf_lite.core.text import speak_any
 from ltf_lite.core.threads import wait_briefly
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         top.print_help(sys.stderr)
         return USAGE
     args = top.parse_args(given)
+    resumed = "; the same command goes on where it stopped" if args.command in RESUMED else ""
     try:
         return args.run(args)
     except LtfError as error:
@@ -42,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        resumed = "; the same command goes on where it stopped" if args.command in RESUMED else ""
         return complain(f"stopped{resumed}", FAILED)
     except Exception as error:
         if os.environ.get("LTF_DEBUG"):
             raise
-        return complain(f"{args.command}: {sentence(error)}", FAILED)
+        way = resumed if of_system(error) or disk_full(error) else ""
+        return complain(f"{args.command}: {sentence(error)}{way}", FAILED)
 
 
 def parser() -> tuple[argparse.ArgumentParser, list[str]]:

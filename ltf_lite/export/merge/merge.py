@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from ltf_lite.core.errors import naming
 from ltf_lite.core.files import keep_broken
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.dialect import tell
@@ -70,9 +71,10 @@ def merge(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        moved, dtype = write_weights(base_dir, adapter, load_in_4bit, partial)
-        write_rest(base_dir, tokenizer, dtype, partial)
-        tell(partial, learn)
+        with naming(out_dir):
+            moved, dtype = write_weights(base_dir, adapter, load_in_4bit, partial)
+            write_rest(base_dir, tokenizer, dtype, partial)
+            tell(partial, learn)
         rounded = difference(logits(streamed(partial), rows), wanted)
         if not rounded <= ROUNDING:  # true for NaN too
             raise ExportError(f"saving the merged model in 16 bits moved logits by {rounded:.3g}")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
 from ltf_lite.engines import Dialect, open_engine, pretrained
@@ -202,7 +203,8 @@ def _greedy(run: Run, f16: Path) -> GreedyParity:
         return greedy_parity(run.at.model, f16, prompts, room, bits)
     f32 = f16.with_name(".parity.f32.gguf")
     try:
-        write_gguf(run.at.model, f32, "f32", run.preset.name)
+        with naming(f32):
+            write_gguf(run.at.model, f32, "f32", run.preset.name)
         return greedy_parity(run.at.model, f32, prompts, room, bits)
     finally:
         f32.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
+from ltf_lite.core.files import whole
 from ltf_lite.evaluation.naming import short_name, title_of
 from ltf_lite.evaluation.types import Rate, Result
 from ltf_lite.reasoners.choice import ORACLE
@@ -28,9 +28,8 @@ def short_label(row: Result) -> str:
 
 def write_png(figure: Figure, file: Path) -> None:
     """Write a figure as a PNG on white, 150 pixels an inch."""
-    part = file.with_suffix(".tmp")
-    figure.savefig(part, format="png", dpi=150, bbox_inches="tight", facecolor="white")
-    os.replace(part, file)
+    with whole(file) as half:
+        figure.savefig(half, format="png", dpi=150, bbox_inches="tight", facecolor="white")
 
 
 def headline_figure(results: Sequence[Result]) -> Figure:
