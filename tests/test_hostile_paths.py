@@ -6,12 +6,10 @@ from tests.benchmarks.hostile_paths import campaign
 
 
 def test_hostile_texts_are_judged_line_by_line_as_a_second_verifier_does(tmp_path):
-    found = campaign(150, 1, tmp_path)
-    assert {name: kinds.total() for name, (kinds, _) in found.items()} == {
-        "countdown": 150,
-        "game24": 150,
-        "reference": 150,
-    }
-    for kinds, wrong in found.values():
+    names = []
+    for name, kinds, wrong in campaign(150, 1, tmp_path):
+        names.append(name)
         assert not wrong
+        assert kinds.total() == 150
         assert {"right", "bad_input"} <= set(kinds)  # of both there are some
+    assert names == ["countdown", "game24", "reference"]

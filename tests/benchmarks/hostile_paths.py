@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,8 @@ def free(folder: Path) -> Task:
     return get_task("reference", file=str(file))
 
 
-def campaign(count: int, seed: int, folder: Path) -> dict[str, tuple[Counter[str], list[str]]]:
-    """Name of each task → what became of `count` texts, and those that fared wrong."""
-    found = {}
+def campaign(count: int, seed: int, folder: Path) -> Iterator[tuple[str, Counter[str], list[str]]]:
+    """Name of each task, what became of `count` texts of it, and those that fared wrong."""
     for name in ("countdown", "game24", "reference"):
         task: Any = free(folder) if name == "reference" else get_task(name)
         rng = random.Random(f"{name} {seed}")
@@ -130,24 +129,18 @@ def campaign(count: int, seed: int, folder: Path) -> dict[str, tuple[Counter[str
 
         write = free_text if name == "reference" else game
         problems = task.problems("train", 40, seed)
-        found[name] = tried(task, problems, write, right, count, rng)
-    return found
+        yield name, *tried(task, problems, write, right, count, rng)
 
 
 def main(count: int = 40_000, seed: int = 0) -> int:
-    began = time.monotonic()
+    began, total, failed = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as place:
-        found = campaign(count, seed, Path(place))
-    failed = 0
-    for name, (kinds, wrong) in found.items():
-        failed += len(wrong)
-        told = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
-        print(
-            f"{name}: {kinds.total()} texts, {len(wrong)} wrong; right {told}".replace("None ", "")
-        )
-        for each in wrong[:20]:
-            print(each[:400])
-    total = sum(kinds.total() for kinds, _ in found.values())
+        for name, kinds, wrong in campaign(count, seed, Path(place)):
+            total, failed = total + kinds.total(), failed + len(wrong)
+            told = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
+            print(f"{name}: {kinds.total()} texts, {len(wrong)} wrong; {told}", flush=True)
+            for each in wrong[:20]:
+                print(each[:400])
     print(f"{total} texts, {failed} wrong, {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
 
