@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import ltf_lite
-from ltf_lite.engines import open_engine, pretrained
+from ltf_lite.engines import EngineError, open_engine, pretrained
 from ltf_lite.engines.dialect import tell
 from ltf_lite.export.preflight import check_exportable
 from tests.conftest import ltf, one_sentence
@@ -103,6 +104,16 @@ def test_weights_that_are_a_pickle_are_not_read(base, tmp_path, name):
     told = ltf("solve", "countdown", "3 5 7 9 -> 22", "--model", found)
     one_sentence(told, 1, "cannot load the model")
     assert not mark.exists()
+
+
+def test_weights_that_are_a_harmless_pickle_are_not_read_either(base, tmp_path):
+    """Torch refuses a pickle that would call something, but not every build of it did."""
+    found = tmp_path / "model"
+    shutil.copytree(base, found)
+    torch.save(load_file(found / "model.safetensors"), found / "pytorch_model.bin")
+    (found / "model.safetensors").unlink()
+    with pytest.raises(EngineError, match="cannot load the model"):
+        open_engine(str(found))
 
 
 def test_an_adapter_that_is_a_pickle_is_not_read(base, tmp_path):

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,9 @@ def run_stage(run: Run, stage: Stage, wanted: str) -> None:
     finally:
         forget(run.at.progress)
         spending.take_over(entry, run.at.spent, stage.name)
-        run.save()
-        forget(run.at.spent)  # not before the manifest has it
+        # On a full disk it is the stage's own sentence that names what there was no room for.
+        with suppress(OSError) if entry.status == "failed" else nullcontext():
+            run.save()
+            forget(run.at.spent)  # not before the manifest has it
     peak = "" if entry.peak_bytes is None else f", peak {entry.peak_bytes / 2**20:.0f} MiB"
     say(f"      {duration(entry.seconds)}{peak}")

@@ -149,9 +149,13 @@ def swap(folder: Path, write: Callable[[Path], None]) -> None:
     new, old = folder.with_suffix(".new"), folder.with_suffix(".old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    with naming(folder):
-        write(new)
-    seals.seal_all(new)
+    try:
+        with naming(folder):
+            write(new)
+        seals.seal_all(new)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)  # a full disk has its room again
+        raise
     if folder.exists():
         keep_broken(folder, new)
         os.replace(folder, old)

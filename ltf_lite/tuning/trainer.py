@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -229,9 +230,13 @@ class UFTTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         written = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
-        with naming(self.folder.checkpoints / written.name):
-            super()._save_checkpoint(model, trial)
-        write_as(written / checkpoints.TALLY, self.tally)
+        try:
+            with naming(self.folder.checkpoints / written.name):
+                super()._save_checkpoint(model, trial)
+            write_as(written / checkpoints.TALLY, self.tally)
+        except OSError:
+            shutil.rmtree(written.parent, ignore_errors=True)  # a full disk has its room again
+            raise
         checkpoints.commit(written, self.folder.checkpoints)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
