@@ -101,6 +101,14 @@ def test_a_function_that_is_not_there_is_no_fault_of_the_app(served, function, p
     assert 400 <= asked(served, f"/gradio_api/{path}", body)[0] < 500
 
 
+@pytest.mark.parametrize("data", [[], [1, 2, 3], [None] * 10, [{}] * 10, ["x"] * 40])
+@pytest.mark.parametrize("path", ["run/compare", "api/compare", "run/start"])
+def test_other_inputs_than_a_function_has_are_no_fault_of_the_app(served, path, data):
+    code, said = asked(served, f"/gradio_api/{path}", {"data": data})
+    assert code in (200, 422)
+    assert code == 200 or "not the inputs of this function" in said
+
+
 def test_a_comparison_by_the_api_returns_what_it_found(served):
     client = Client(served.url, verbose=False)
     told, ratio, single, search = client.predict(*FORM, api_name="/compare")

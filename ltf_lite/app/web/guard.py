@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 API = "/gradio_api/"
 # What may be posted: events of the page, and the same by name; no files, no calls of components.
 POSTED = re.compile(rf"{API}(queue/join|call/.*|run/.*|api/.*|cancel|reset)/?")
 CLOSED = re.compile(rf"{API}(upload|stream|proxy=|component_server|vibe|dev/).*")
+DIRECT = re.compile(rf"{API}(run|api)/.*")  # answered at once, in one piece
 STREAM = re.compile(rf"{API}(heartbeat/.*|queue/data|call/.+/.+)")  # stays open
 STREAMS = 128  # open at once: a page has one, and one more while it waits for an answer
 
@@ -41,7 +42,8 @@ class Guard:
         elif CLOSED.fullmatch(path) or not (is_read(method) or POSTED.fullmatch(path)):
             answer = PlainTextResponse("There is nothing here.\n", 404)
         elif not STREAM.fullmatch(path) or not is_read(method):
-            return await self.app(scope, receive, send)
+            told = _refused(scope, receive, send) if DIRECT.fullmatch(path) else send
+            return await self.app(scope, receive, told)
         elif self._streams >= STREAMS:
             answer = PlainTextResponse("Too many pages are open.\n", 503, {"Retry-After": "5"})
         if answer is not None:
@@ -51,6 +53,25 @@ class Guard:
             return await self.app(scope, receive, send)
         finally:
             self._streams -= 1
+
+
+def _refused(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Sends a sentence in place of an answer that something failed.
+
+    What the app runs answers its own faults; gradio fails where the inputs are not the event's.
+    """
+    failed = False
+
+    async def tell(message: Message) -> None:
+        nonlocal failed
+        if message["type"] == "http.response.start" and message["status"] == 500:
+            failed = True
+            said = "these are not the inputs of this function, in their number and kinds"
+            await JSONResponse({"detail": said}, 422)(scope, receive, send)
+        elif not failed:
+            await send(message)
+
+    return tell
 
 
 def is_read(method: str) -> bool:
