@@ -93,9 +93,8 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < DIGITS else math.inf
 
 
-def _no_number(name: str) -> Any:
-    """NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(f"{name} is no number")
+def _no_number(name: str) -> None:
+    """NaN and Infinity, which Python writes and JSON does not have, are null."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
