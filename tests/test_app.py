@@ -133,7 +133,14 @@ def test_what_cannot_be_asked_is_a_sentence_on_the_page(client, change, words):
     ["gguf/small/link.gguf", "gguf/small/..%2f..%2fsecret.gguf", "gguf/../secret.gguf",
      "gguf/small/%2e%2e%2f%2e%2e%2fsecret.gguf", "gguf/%2e%2e/secret.gguf", "gguf/small/",
      "gguf/%2fetc/passwd", "gguf/small/small.q8_0.gguf%00", "gradio_api/file=/etc/passwd",
-     "gradio_api/file=pyproject.toml", "gradio_api/file=app.py", "file=/etc/passwd"],
+     "gradio_api/file=pyproject.toml", "gradio_api/file=app.py", "file=/etc/passwd",
+     "gguf/small/small.q8_0.gguf/..%2f..%2f..%2fsecret.gguf", "gguf/small/.%2e/secret.gguf",
+     "gguf/small/%252e%252e%252fsecret.gguf", "gguf/small/..%5c..%5csecret.gguf",
+     "gguf//small/small.q8_0.gguf", "gguf/small/SMALL.Q8_0.GGUF", "gguf/small/manifest.json",
+     "gguf/small/parity.json", "gguf/~/secret.gguf", "gguf/small/small.q8_0.gguf%20",
+     "gradio_api/file=runs/small/manifest.json", "gradio_api/file=../pyproject.toml",
+     "gradio_api/stream/x", "static/../app.py", "assets/..%2f..%2fapp.py",
+     "gradio_api/custom_component/x/client/component/..%2f..%2fx"],
 )  # fmt: skip
 def test_only_the_gguf_files_of_a_run_can_be_downloaded(served, path):
     assert status(f"{served.url}/{path}") in (403, 404)
@@ -193,11 +200,22 @@ def test_the_server_listens_on_this_machine_alone(served):
     ]
 
 
-def test_a_page_that_calls_this_machine_by_another_name_is_not_answered(served):
-    request = urllib.request.Request(served.url, headers={"Host": "evil.example"})
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("evil.example", 400), ("evil.example:7860", 400), ("localhost.evil.example", 400),
+     ("127.0.0.1.evil.example", 400), ("localhost@evil.example", 400), ("app.localhost", 400),
+     ("localhost.", 400), ("127.0.0.2", 400), ("127.1", 400), ("2130706433", 400),
+     ("0.0.0.0", 400), ("[::1]", 400), ("169.254.169.254", 400), ("xn--localhost", 400),
+     ("localhost", 200), ("localhost:9", 200), ("127.0.0.1", 200)],
+)  # fmt: skip
+def test_a_page_that_calls_this_machine_by_another_name_is_not_answered(served, host, code):
+    request = urllib.request.Request(served.url, headers={"Host": host})
+    if code == 200:
+        assert urllib.request.urlopen(request).status == 200
+        return
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request)
-    assert error.value.code == 400
+    assert error.value.code == code
 
 
 def test_users_at_the_same_time_each_get_their_own_answer(served):

@@ -440,7 +440,7 @@ class Opened:
         self.most = 0
         monkeypatch.setattr(pool, "open_engine", self)
 
-    def __call__(self, model):
+    def __call__(self, model, dialect=None):
         engine = engines.open_engine("tiny-base")
         self.all.append(model)
         self.open.append(model)
