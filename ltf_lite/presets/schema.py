@@ -14,7 +14,7 @@ from ltf_lite.engines.plugin import ENGINES
 from ltf_lite.export.formats import EXPORTERS
 from ltf_lite.reasoners import REASONERS, Reasoner, able
 from ltf_lite.reasoners.cot import CoT
-from ltf_lite.tasks import TASKS
+from ltf_lite.tasks import TASKS, settings_of
 from ltf_lite.tuning.methods import METHODS
 
 if TYPE_CHECKING:
@@ -184,6 +184,11 @@ class Preset(Settings):
         """The dialects in which the base is asked and in which its tuned copy learns."""
         model = self.model
         return asked_and_learnt(resolve(model.base).place, model.ask, model.learn)
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _reads_a_reference(cls, task: Any) -> Any:
+        return settings_of(task)
 
     @field_validator("evaluation")
     @classmethod

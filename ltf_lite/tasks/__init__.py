@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,21 +24,43 @@ from ltf_lite.tasks.contract import (
 )
 
 TASKS: Registry[Task] = Registry("ltf_lite.tasks", "task", Task)
+REFERENCES = "or a file of questions, a Python file, or reasoning-gym:NAME"
+
+
+def settings_of(reference: Any) -> Any:
+    """The settings that a reference means: a task's name, a file, `reasoning-gym:NAME`, or settings
+    without the name, of which the first says whose they are. Anything else is given back as it is.
+    """
+    if isinstance(reference, str):
+        if reference in TASKS.names():
+            return {"name": reference}
+        for kind in TASKS.all():
+            if (own := kind.meant(reference)) is not None:
+                return {"name": TASKS.name_of(kind), **own}
+        return {"name": reference}
+    if isinstance(reference, Mapping) and "name" not in reference:
+        for kind in TASKS.all():
+            fields = kind.model_fields.items()
+            if any(field.is_required() and name in reference for name, field in fields):
+                return {"name": TASKS.name_of(kind), **reference}
+    return reference
 
 
 def get_task(name: str, **settings: Any) -> Task:
-    """The task of that name with these settings; raises TaskError with the nearest name."""
+    """The task of that name or reference with these settings; raises TaskError."""
+    told = {**settings_of(name), **settings}
     try:
-        kind = TASKS.get(name)
+        kind = TASKS.get(told.pop("name"))
     except PluginError as error:
-        raise TaskError(str(error)) from error
+        raise TaskError(f"{error}; {REFERENCES}") from error
     try:
-        return kind(**settings)
+        return kind(**told)
     except ValidationError as error:
         raise TaskError(sentence(error, f"the task {name}", kind)) from error
 
 
 __all__ = [
+    "REFERENCES",
     "SPLITS",
     "TASKS",
     "Line",
@@ -51,4 +74,5 @@ __all__ = [
     "TaskError",
     "Verdict",
     "get_task",
+    "settings_of",
 ]

@@ -134,6 +134,32 @@ class Task(Plugin):
         """The same path as a dialect writes it; None where that cannot be said."""
         return text
 
+    def gold(self, problem: Problem) -> str | None:
+        """The text of a right path, where the task knows one without searching."""
+        return None
+
+    def remarks(self) -> list[str]:
+        """What a person should know of the problems themselves, a sentence each."""
+        return []
+
+    @classmethod
+    def meant(cls, reference: str) -> dict[str, Any] | None:
+        """The settings that a reference other than the task's name means; None if it is another's.
+
+        A file's name or a prefix tells it: `questions.jsonl`, `reasoning-gym:gcd`.
+        """
+        return None
+
+    @property
+    def content(self) -> str:
+        """A hash of what the settings only name, such as a file; a stage runs again if it changed."""
+        return ""
+
+    @property
+    def sign(self) -> str:
+        """A short name for this very task, from which a preset can take its own."""
+        return self.name
+
     def sibling(self) -> Task | None:
         """A near task that is not tuned on, to watch what tuning makes a model forget."""
         return None

@@ -1,137 +1,184 @@
-"""Questions and answers from a file: any problem whose answer can be compared.
-
-A line of the JSONL file is `{"question": "...", "answer": "..."}`. The answer of a path is what
-stands behind its last `Answer:`.
-"""
+"""Questions and answers from a file: any problem whose answer can be compared."""
 
 from __future__ import annotations
 
 import hashlib
-import random
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
+from pathlib import Path as File
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from ltf_lite.core.json_text import BLANK, json_lines
-from ltf_lite.core.json_text import Line as JsonLine
-from ltf_lite.core.places import open_regular
+from ltf_lite.core.seals import hash_file
+from ltf_lite.core.places import place
 from ltf_lite.core.text import sound
-from ltf_lite.tasks.contract import Line, Path, Problem, Split, Task, TaskError, Verdict, share
-from ltf_lite.tasks.verifiers import VERIFIERS
-from ltf_lite.tasks.verifiers.exact import Exact
+from ltf_lite.tasks import columns as cols
+from ltf_lite.tasks.contract import Problem, Split, TaskError
+from ltf_lite.tasks.draw import drawn, enough, split_of, unique
+from ltf_lite.tasks.free import FreeText, compared, told
+from ltf_lite.tasks.table import READERS, rows
+from ltf_lite.tasks.verifiers import VERIFIERS, Judgement, Verifier
 
-VALIDATION, TEST = 0.1, 0.2  # shares of the problems; a problem's split depends on its text alone
-MAX_TEXT = 20_000  # characters of a path that are read
-_ANSWER = re.compile(r"^[ \t]*answer[ \t]*:[ \t]*(.*)$", re.IGNORECASE | re.MULTILINE)
-_LINE = re.compile(r"\S[^\n]*")
+LOOKED_AT = 200  # rows from which the verifier is guessed
+SCANNED = 1_000_000  # rows that a check looks through
+GUESSED = ("choice", "number", "exact")  # the first that can compare every answer
 
 
-class Reference(Task):
-    """The questions of `file`, compared with their answers by `verifier`."""
+class Reference(FreeText):
+    """The questions of `file`, compared with their answers by `verifier`.
+
+    Without a verifier it is told by the answers: letters of choices, numbers, else texts. Columns
+    are guessed where they are not named. A `split_column` says which split a row is of; else the
+    hash of the question does.
+    """
 
     title: ClassVar[str] = "questions and answers"
-    kinds: ClassVar[Mapping[str, str]] = {
-        "no_answer": "There is no line that begins with “Answer:”.",
-        "wrong_answer": "The answer is not the one of the file.",
-    }
 
     name: Literal["reference"] = "reference"
     file: str
-    verifier: VERIFIERS.any() = Field(default_factory=Exact)  # type: ignore[valid-type]
+    verifier: VERIFIERS.any() | None = None  # type: ignore[valid-type]
+    question_column: str | None = None
+    answer_column: str | None = None
+    split_column: str | None = None
 
-    @cached_property
-    def _splits(self) -> dict[Split, list[Problem]]:
-        splits: dict[Split, list[Problem]] = {"train": [], "validation": [], "test": []}
-        for problem in {each.id: each for each in self._read()}.values():
-            part = share(problem.id)
-            split: Split = "test" if part < TEST else "train"
-            if TEST <= part < TEST + VALIDATION:
-                split = "validation"
-            splits[split].append(problem)
-        return splits
+    @classmethod
+    def meant(cls, reference: str) -> dict[str, Any] | None:
+        return {"file": reference} if File(reference).suffix.lower() in READERS else None
 
-    def _read(self) -> list[Problem]:
+    @property
+    def content(self) -> str:
         try:
-            with open_regular(self.file) as stream:
-                lines = [line for line in json_lines(stream) if line.wrong != BLANK]
-        except OSError as error:
-            reason = error.strerror or error
-            raise TaskError(f"reference: cannot read {self.file}: {reason}") from error
-        return [self._of_line(line) for line in lines]
+            return hash_file(place(self.file))
+        except OSError:
+            return "missing"
 
-    def _of_line(self, line: JsonLine) -> Problem:
-        if line.wrong:
-            raise TaskError(f"{self.file}, line {line.number} {line.wrong}")
-        try:
-            return self.problem(line.data)
-        except TaskError as error:
-            raise TaskError(f"{self.file}, line {line.number}: {error}") from error
+    @property
+    def sign(self) -> str:
+        return File(self.file).stem
+
+    # -- problems ------------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[tuple[int, Problem, Split]]:
+        """Every row of the file: its line, its problem and its split; raises TaskError."""
+        columns: cols.Columns | None = None
+        wanted = self.question_column, self.answer_column, self.split_column
+        for line, row in rows(self.file):
+            try:
+                columns = columns or cols.columns_of(list(row), *wanted)
+                asked = cols.read(row, columns)
+            except TaskError as error:
+                raise TaskError(f"{self.file}, line {line}: {error}") from error
+            problem = self._made(asked.question, asked.answer, asked.solution, asked.choices)
+            yield line, problem, asked.split or split_of(problem.id)
+        if columns is None:
+            raise TaskError(f"{self.file} has no questions: it is empty")
+
+    def _of(self, split: Split) -> Iterator[Problem]:
+        """The problems of a split; one that is there twice is of the split it is first in."""
+        own: dict[str, Split] = {}
+
+        def stream() -> Iterator[Problem]:
+            for _, problem, place in self.rows():
+                own["now"] = place
+                yield problem
+
+        return (problem for problem in unique(stream()) if own["now"] == split)
 
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
-        pool = self._splits[split]
-        if n > len(pool):
-            raise TaskError(f"reference: {self.file} has {len(pool)} {split} problems, not {n}")
-        return random.Random(f"reference:{split}:{seed}").sample(pool, n)
+        found, there = drawn(self._of(split), n, f"{split}:{seed}")
+        return enough(found, there, n, split, self.file)
 
     def up_to(self, split: Split, n: int, seed: int) -> list[Problem]:
-        return self.problems(split, min(n, len(self._splits[split])), seed)
+        return drawn(self._of(split), n, f"{split}:{seed}")[0]
 
     def problem(self, data: Any) -> Problem:
-        """The problem of a line of the file, or a question that a person typed.
+        """The problem of its data, or of a question that a person typed.
 
-        A typed question must be one of the file: nothing else says what its answer is.
+        The answer of a typed question is known if it is one of the file; else it goes unchecked.
         """
         if isinstance(data, str):
-            known = {p.text: p for pool in self._splits.values() for p in pool}
-            if data.strip() not in known:
-                raise TaskError(f"reference: {self.file} has no question {data[:60]!r}")
-            return known[data.strip()]
-        if not isinstance(data, Mapping) or not all(
-            isinstance(data.get(key), str) and data[key].strip() for key in ("question", "answer")
-        ):
+            typed = sound(data).strip()
+            if not typed:
+                raise TaskError("a question is a text that is not empty")
+            known = (problem for _, problem, _ in self.rows() if problem.text == typed)
+            return next(known, None) or self._made(typed, "", "", {})
+        if not told(data):
             raise TaskError('a problem is an object like {"question": "2 + 2?", "answer": "4"}')
-        question, answer = (sound(data[key]).strip() for key in ("question", "answer"))
+        answer, choices = data.get("answer"), data.get("choices")
+        if answer is not None and not isinstance(answer, str):
+            raise TaskError("the answer of a problem is a text")
+        if choices is not None and not _texts(choices):
+            raise TaskError('choices are texts by letter, as {"A": "red", "B": "blue"}')
+        parts = (str(data.get(key) or "") for key in ("question", "answer", "solution"))
+        return self._made(*(sound(part).strip() for part in parts), choices or {})
+
+    def _made(
+        self, question: str, answer: str, solution: str, choices: Mapping[str, str]
+    ) -> Problem:
+        data: dict[str, Any] = {"question": question}
+        data |= {"answer": answer} if answer else {}
+        data |= {"solution": solution} if solution else {}
+        data |= {"choices": dict(choices)} if choices else {}
         digest = hashlib.sha256(question.encode()).hexdigest()[:16]
-        told = {"question": question, "answer": answer}
-        return Problem(self.name, f"reference:{digest}", question, told)
+        return Problem(self.name, f"reference:{digest}", question, data)
 
-    def prompt(self, problem: Problem, dialect: str) -> str:
-        shots = ""
-        if dialect == "few_shot":
-            others = [p for p in self._splits["train"][:3] if p.id != problem.id][:2]
-            shots = "".join(f"Question: {p.text}\nAnswer: {p.data['answer']}\n\n" for p in others)
-        return f"{shots}Question: {problem.text}\n"
+    @cached_property
+    def _worked(self) -> list[Problem]:
+        return list(islice(self._of("train"), self.shots + 1))
 
-    def parse(self, problem: Problem, text: str) -> Path:
-        text = text[:MAX_TEXT]
-        match = next(reversed(list(_ANSWER.finditer(text))), None)
-        end = len(text) if match is None else match.start()
-        lines = tuple(
-            Line(m[0].rstrip(), m.start(), m.end(), m.start(), m.end())
-            for m in _LINE.finditer(text, 0, end)
-        )
-        if match is None:
-            return Path(lines, None)
-        span = match.start(1), match.end(1)
-        return Path(lines, Line(match[0].strip(), match.start(), match.end(), *span, match[1]))
+    def worked(self) -> list[Problem]:
+        return self._worked
 
-    def verify(self, problem: Problem, path: Path) -> Verdict:
-        at = len(path.lines)
-        if path.answer is None:
-            return Verdict(False, "no_answer", at, "there is no line that begins with 'Answer:'")
-        said = str(path.answer.step).strip()
-        if self.verifier.right(said, problem.data["answer"]):
-            return Verdict(True, None, None, f"correct: {said[:80]}")
-        return Verdict(False, "wrong_answer", at, f"the answer is {said[:80]!r}, which is wrong")
+    def remarks(self) -> list[str]:
+        """Questions that are there twice, with other answers or in other splits, and bad answers."""
+        seen: dict[str, tuple[int, str, Split]] = {}
+        twice = other = crossing = 0
+        refused: list[str] = []
+        for line, problem, split in islice(self.rows(), SCANNED):
+            answer = str(problem.data["answer"])
+            first = seen.setdefault(problem.id, (line, self.same(answer), split))
+            if first[0] != line:
+                twice += 1
+                other += first[1] != self.same(answer)
+                crossing += first[2] != split
+            elif why := self.comparing.refuses(answer, problem.data):
+                refused.append(f"line {line}: {why}")
+        told = {
+            "questions stand there twice: the first is taken": twice,
+            "of them with another answer": other,
+            "of them in another split: it is in the first one only": crossing,
+            f"answers cannot be compared by {self.comparing.name}, the first in "
+            f"{refused[0] if refused else ''}": len(refused),
+        }
+        verifier = f"answers are compared by {self.comparing.name}: {self.comparing.title}"
+        return [verifier, *(f"{n:,} {what}" for what, n in told.items() if n)]
 
-    def answer(self, path: Path) -> str | None:
-        return None if path.answer is None else " ".join(str(path.answer.step).split()).casefold()
+    # -- verdicts ------------------------------------------------------------------------------
 
-    def stop(self, dialect: str) -> list[str]:
-        return ["\n\n", "Question:"]
+    @cached_property
+    def comparing(self) -> Verifier:
+        """The verifier: the one that is set, or the one that the answers of the file tell."""
+        if self.verifier is not None:
+            return self.verifier
+        first = [problem for _, problem, _ in islice(self.rows(), LOOKED_AT)]
+        for name in GUESSED:
+            verifier = VERIFIERS.get(name).model_validate({})
+            data = [problem.data for problem in first]
+            if not any(verifier.refuses(str(each["answer"]), each) for each in data):
+                return verifier
+        return VERIFIERS.get("exact").model_validate({})
+
+    def judge(self, problem: Problem, answer: str) -> Judgement:
+        return compared(self.comparing, problem, answer)
+
+    def same(self, answer: str) -> str:
+        return self.comparing.key(answer)
+
+
+def _texts(choices: Any) -> bool:
+    return isinstance(choices, Mapping) and all(
+        isinstance(text, str) for pair in choices.items() for text in pair
+    )
 
 
 PLUGIN = Reference

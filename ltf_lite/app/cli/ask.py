@@ -44,7 +44,7 @@ PICKED = {
 def add(verbs: Any) -> None:
     """Give the parser these commands."""
     verb = verbs.add_parser("solve", help="answer problems with a model")
-    _add_task(verb)
+    add_task(verb)
     verb.add_argument("problem", nargs="*", help='one problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument(
@@ -66,11 +66,11 @@ def add(verbs: Any) -> None:
     verb.add_argument("--temperature", type=float, help=f"of samples (default {TEMPERATURE})")
     _add_set(verb)
     add_json(verb)
-    verb.names = lambda: f"{_tasks()}\n{_reasoners()}"
+    verb.names = lambda: f"{tasks_there()}\n{_reasoners()}"
     verb.set_defaults(run=solve)
 
     verb = verbs.add_parser("search", help="search one problem and show the whole tree")
-    _add_task(verb)
+    add_task(verb)
     verb.add_argument("problem", nargs="+", help='the problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
@@ -78,17 +78,18 @@ def add(verbs: Any) -> None:
     add_dialect(verb)
     _add_set(verb)
     add_json(verb)
-    verb.names = lambda: f"{_tasks()}\n{_reasoners()}"
+    verb.names = lambda: f"{tasks_there()}\n{_reasoners()}"
     verb.set_defaults(run=search)
 
     verb = verbs.add_parser("verify", help="check paths: JSONL on stdin, verdicts on stdout")
-    _add_task(verb)
-    verb.names = _tasks
+    add_task(verb)
+    verb.names = tasks_there
     verb.set_defaults(run=verify)
 
 
-def _add_task(verb: Verb) -> None:
-    verb.add_argument("task", help="the name of a task")
+def add_task(verb: Verb) -> None:
+    """Give a command its task."""
+    verb.add_argument("task", help="the name of a task, a file of questions, a Python file")
     verb.add_argument(
         "--task-set",
         action="append",
@@ -113,10 +114,11 @@ def _add_set(verb: Verb) -> None:
     verb.add_argument("--seed", type=whole("a seed", 0, 10**18), default=0)
 
 
-def _tasks() -> str:
-    from ltf_lite.tasks import TASKS
+def tasks_there() -> str:
+    """The tasks there are, for the help of a command."""
+    from ltf_lite.tasks import REFERENCES, TASKS
 
-    return f"tasks: {', '.join(TASKS.names())}"
+    return f"tasks: {', '.join(TASKS.names())}, {REFERENCES}"
 
 
 def _reasoners() -> str:
@@ -126,7 +128,8 @@ def _reasoners() -> str:
     return f"reasoners: {', '.join(told)}"
 
 
-def _task(args: argparse.Namespace) -> Task:
+def task_of(args: argparse.Namespace) -> Task:
+    """The task of the command line; raises TaskError."""
     from ltf_lite.tasks import TASKS, TaskError, get_task
 
     given = settings(args.task_set, "--task-set")
@@ -159,7 +162,7 @@ def solve(args: argparse.Namespace) -> int:
         able = ", ".join(name for name in CHAINS if name != SINGLE_PASS)
         raise UsageError(f"--n and --temperature belong to {able}, not to {args.reasoner}")
     way = way_of(args.reasoner, {**own, **settings(args.set)})
-    task = _task(args)
+    task = task_of(args)
     many = args.problems is not None
     lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
     asked = 0
@@ -186,7 +189,7 @@ def search(args: argparse.Namespace) -> int:
     from ltf_lite.app.answer import ask as asking
 
     way = asking.way_of(args.reasoner, settings(args.set))
-    task = _task(args)
+    task = task_of(args)
     problem = _problem(args, task)
     asked = problem, task, args.model, way, args.seed, args.dialect
     if args.json:
@@ -253,5 +256,5 @@ def _how(answer: Answer) -> str:
 def verify(args: argparse.Namespace) -> int:
     from ltf_lite.tasks.batch import verify_lines
 
-    verify_lines(_task(args), sys.stdin.buffer, sys.stdout)
+    verify_lines(task_of(args), sys.stdin.buffer, sys.stdout)
     return DONE

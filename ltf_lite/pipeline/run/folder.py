@@ -78,6 +78,8 @@ class Run:
     def input_hash(self, parts: Sequence[str], upstream: Sequence[str]) -> str:
         """What a stage depends on: parts of the preset, and the outputs of earlier stages."""
         told = {part: _part(self.manifest.preset, part) for part in ("seed", *parts)}
+        if "task" in parts and (content := self.preset.task.content):
+            told |= {"content": content}
         if "evaluation" in parts:  # it makes records: those of another schema it makes again
             from ltf_lite.evaluation import types
 

@@ -1,0 +1,122 @@
+"""What a training run on this task would be: how large, how long, how much memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from ltf_lite.core.errors import LtfError
+from ltf_lite.evaluation.types import Record
+from ltf_lite.tasks import SPLITS, Task
+
+MOST = {"train": 1000, "validation": 50, "test": 200}  # problems of a first run
+TREES = 50  # test problems that a tree search is asked
+PASSES = 3  # over the successes
+BATCH = 8
+STEPS = (50, 2000)  # the least and the most
+BACKWARD = 3.0  # a tuned token costs as much as so many that are read: forward, and twice backward
+PER_PROBLEM = 4  # successes of a problem that are learnt from, at most
+RATES = ((1e9, 5e-4), (4e9, 2e-4), (float("inf"), 1e-4))  # weights below which: learning rate
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run that is proposed, and what it is estimated to take.
+
+    `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
+    the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
+    shape is not known. `questions` is the break-even against the tree search.
+    """
+
+    base: str
+    problems: dict[str, int]
+    successes: int
+    steps: int
+    learning_rate: float
+    max_length: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak: int | None = None
+    fits: bool | None = None
+    questions: float | None = None
+
+    @property
+    def total(self) -> float | None:
+        return sum(self.seconds.values()) if "tune" in self.seconds else None
+
+
+def plan(
+    task: Task, base: str, records: Sequence[Record], dialect: str, speed: float | None
+) -> Planned:
+    """The run that follows from what was measured; `speed` is tokens read a second."""
+    single, samples, tree = records
+    problems = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
+    right = [path.verdict.correct for path in samples.paths]
+    each = min(PER_PROBLEM, sum(right) / max(1, samples.n))
+    successes = round(each * problems["train"])
+    steps = min(STEPS[1], max(STEPS[0], round(PASSES * successes / BATCH)))
+    prompt, path = _lengths(task, single, dialect)
+    weights = _weights(base)
+    rate = next(rate for limit, rate in RATES if (weights or 0) < limit)
+    longest = max((path.tokens for path in samples.paths), default=64)
+    found = Planned(
+        base=base,
+        problems=problems,
+        successes=successes,
+        steps=steps,
+        learning_rate=rate,
+        max_length=max(128, 64 * -(-round(1.5 * prompt + longest) // 64)),
+    )
+    seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
+    total = sum(seconds.values())
+    saving = tree.seconds / tree.n - single.seconds / single.n
+    questions = total / saving if "tune" in seconds and saving > 0 else None
+    peak, fits = _memory(task, found)
+    return replace(found, seconds=seconds, questions=questions, peak=peak, fits=fits)
+
+
+def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:
+    """Tokens of a learnt prompt and of a path, in the mean."""
+    learnt = "chat" if dialect == "chat" else "compact" if dialect == "compact" else "zero_shot"
+    asked = fmean(len(task.prompt(problem, dialect)) for problem in single.problems)
+    taught = fmean(len(task.prompt(problem, learnt)) for problem in single.problems)
+    return single.tokens_in / single.n * taught / max(1.0, asked), single.tokens_out / single.n
+
+
+def _seconds(
+    found: Planned, records: Sequence[Record], step: float, speed: float | None
+) -> dict[str, float]:
+    """Seconds by stage; `step` is the tokens of a step, as if they were only read."""
+    single, samples, tree = (record.seconds / record.n for record in records)
+    problems = found.problems
+    test = problems["test"] * (single + samples) + min(TREES, problems["test"]) * tree
+    seconds = {
+        "search": problems["train"] * (single + samples),
+        "evaluate": 2 * test + 4 * problems["validation"] * single,
+    }
+    return seconds | ({"tune": found.steps * step / speed} if speed else {})
+
+
+def _weights(base: str) -> int | None:
+    from ltf_lite.tuning.shapes import read_config, shape_of
+
+    try:
+        shape = shape_of(read_config(base, False))
+    except LtfError:
+        return None
+    return shape.layers * sum(a * b for a, b in shape.linear.values())
+
+
+def _memory(task: Task, found: Planned) -> tuple[int | None, bool | None]:
+    """The peak of tuning here, and whether so much is free."""
+    from ltf_lite.core import machine
+    from ltf_lite.pipeline.needs import preview
+    from ltf_lite.pipeline.pilot.preset import parsed
+
+    try:
+        card, free = machine.free_memory()
+        said = preview(parsed(task, found), None, card, free, online=False)
+    except LtfError:
+        return None, None
+    peak = (said.card if card else said.cpu).whole.total
+    return peak, None if free is None else said.here.fits is not None

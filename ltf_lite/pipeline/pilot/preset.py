@@ -1,0 +1,137 @@
+"""The preset to go on with: what a pilot found, as a YAML file with comments."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.core.errors import USAGE, LtfError
+from ltf_lite.core.files import write_text
+from ltf_lite.pipeline.pilot.plan import Planned
+from ltf_lite.presets import Preset, parse
+from ltf_lite.tasks import Task
+
+TREES, CHECKED = 50, 25  # test problems that a search is asked; validation problems
+
+
+class PresetFileError(LtfError, ValueError):
+    """A preset file that cannot be written."""
+
+    code = USAGE
+
+
+def name_of(task: Task) -> str:
+    """A preset's name that is made of the task's."""
+    return re.sub(r"[^a-z0-9._-]+", "-", task.sign.casefold()).strip("-._") or "task"
+
+
+def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str, Any]:
+    """The preset as plain data."""
+    own = task.model_dump(mode="json", exclude_defaults=True)
+    kind = {"name": task.name}
+    most = {"validation": CHECKED, "test": TREES}
+    few = {split: min(n, max(1, planned.problems[split])) for split, n in most.items()}
+    search: list[dict[str, Any]] = [
+        {"name": "cot", "n": 1},
+        {"name": "cot", "n": 8, "temperature": 1.0},
+    ]
+    return {
+        "name": name or name_of(task),
+        "about": f"{task.sign} on {planned.base}, as its pilot proposed",
+        "seed": 0,
+        "task": {**kind, **own},
+        "model": {"base": planned.base},
+        "problems": {split: max(1, n) for split, n in planned.problems.items()},
+        "search": search,
+        "harvest": {"successes_per_problem": 4, "failures_per_problem": 4},
+        "tuning": {
+            "method": "uft",
+            "alpha": 1e-4,
+            "steps": planned.steps,
+            "batch": 8,
+            "ratio": 1.0,
+            "learning_rate": planned.learning_rate,
+            "rank": 32,
+            "lora_alpha": 64,
+            "max_length": planned.max_length,
+            "eval_every": max(1, planned.steps // 4),
+        },
+        "evaluation": [
+            {"name": "cot", "n": 1},
+            {"name": "cot", "n": 8, "temperature": 0.7},
+            {"name": "tot", "beam": 3, "problems": few["test"]},
+        ],
+        "retention": {"problems": few["validation"]},
+        "export": {"quantizations": ["q8_0"], "greedy_problems": min(20, few["test"])},
+    }
+
+
+def parsed(task: Task, planned: Planned) -> Preset:
+    """The preset, checked; raises PresetError."""
+    return parse(preset_of(task, planned), "the pilot's preset")
+
+
+COMMENTS = {
+    "name": "of the run's folder and of the GGUF files",
+    "seed": "every random choice of the run comes from it",
+    "task": "what is asked, and who says what is right",
+    "model": "the base: tiny-base, a folder with the model's files, or a name on the Hub",
+    "problems": "how many of each; the three share none",
+    "search": "over the training problems; every path goes to the harvest",
+    "harvest": "what is trained on, at most so many paths a problem",
+    "tuning": "uft follows successes and forgets failures; alpha: 0 only follows",
+    "evaluation": "on the test problems, base and tuned; the single pass is what a run is judged by",
+    "retention": "what every checkpoint kept of the base, no floor set",
+    "export": "GGUF files beside f16",
+}
+
+
+def preset_text(task: Task, planned: Planned, name: str | None = None) -> str:
+    """The preset as YAML with a comment to each section."""
+    return as_yaml(preset_of(task, planned, name))
+
+
+def as_yaml(preset: dict[str, Any]) -> str:
+    """A preset's plain data as YAML that a person edits."""
+    lines = [f"# ltf train {preset['name']}"]
+    for key, value in preset.items():
+        comment = f"  # {COMMENTS[key]}" if key in COMMENTS else ""
+        if isinstance(value, dict):
+            lines.append(f"{key}:{comment}")
+            lines += [f"  {name}: {_flow(own)}" for name, own in value.items()]
+        elif isinstance(value, list):
+            lines.append(f"{key}:{comment}")
+            lines += [f"  - {_flow(own)}" for own in value]
+        else:
+            lines.append(f"{key}: {_flow(value)}{comment}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    """A value on one line; JSON is YAML, and plain words need no quotes."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(own)}" for key, own in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(own) for own in value) + "]"
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 1e-3 else repr(value)
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
+    if plain and value.casefold() not in ("yes", "no", "on", "off", "true", "false", "null", "y", "n"):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def check_free(file: Path) -> None:
+    """Refuse a file that is there already; raises PresetFileError."""
+    if file.exists():
+        raise PresetFileError(f"{file} is there already: name another file with --out")
+
+
+def write_preset(text: str, file: Path) -> Path:
+    """Write a preset that is not there yet; raises PresetFileError."""
+    check_free(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, text)
+    return file
