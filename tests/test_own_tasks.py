@@ -113,13 +113,23 @@ def test_a_broken_file_is_one_sentence(own, source, words):
 
 @pytest.mark.parametrize(
     "body",
-    ["while True: pass", "import os; os._exit(1)", "raise ValueError('no')", "return 'yes'",
-     "return None", "import sys; sys.exit()", "return {'kind': 'x'}", "print('x' * 10**6)",
-     "return [0] * 10**8"],
+    [
+        "while True: pass",
+        "import os; os._exit(1)",
+        "raise ValueError('no')",
+        "return 'yes'",
+        "return None",
+        "import sys; sys.exit()",
+        "return {'kind': 'x'}",
+        "print('x' * 10**6)",
+        "return [0] * 10**8",
+    ],
 )
 def test_what_verify_cannot_say_is_undecided_and_the_next_one_is_answered(own, body):
     task = own(
-        GOOD.replace("    return text", f"    if problem['k'] == 1:\n        {body}\n    return text"),
+        GOOD.replace(
+            "    return text", f"    if problem['k'] == 1:\n        {body}\n    return text"
+        ),
         seconds=1,
     )
     bad, good = (next(p for p in every(task) if p.data["k"] == k) for k in (1, 2))
@@ -135,7 +145,8 @@ def test_what_verify_cannot_say_is_undecided_and_the_next_one_is_answered(own, b
 def test_a_file_writes_nothing_and_prints_nothing(own, tmp_path, capfd):
     task = own(
         GOOD.replace(
-            "    return text", f"    print('loud')\n    open({str(tmp_path / 'trace')!r}, 'w')\n    return text"
+            "    return text",
+            f"    print('loud')\n    open({str(tmp_path / 'trace')!r}, 'w')\n    return text",
         )
     )
     found = verdict(task, every(task)[0], "Answer: 1")
@@ -204,7 +215,7 @@ def test_a_verifier_that_rejects_its_own_answers_fails_the_check(tmp_path):
     assert not found.passed
     assert "right answers are not called right" in found.faults[0]
     assert "30 answers cannot be compared by number" in as_text(found)
-    one_sentence_of = ltf("task", "check", file, "--task-set", "verifier.name=number")
+    one_sentence_of = ltf("task", "check", file, "--task-set", "verifier=number")
     assert one_sentence_of.returncode == 1
     assert "fault:" in one_sentence_of.stdout
 
@@ -234,14 +245,24 @@ def test_the_example_is_what_the_generator_makes_and_passes(tmp_path, monkeypatc
 def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
     known = ("--task-set", "numbers=[1, 50]", "--task-set", "max_intermediate=999")
     told = ltf(
-        "pilot", "countdown", *known, "--model", "tiny-base", "--problems", 40, "--json",
+        "pilot",
+        "countdown",
+        *known,
+        "--model",
+        "tiny-base",
+        "--problems",
+        40,
+        "--json",
         cwd=tmp_path,
     )
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)
     rates = {way["name"]: way["rate"] for way in found["ways"]}
     assert list(rates) == [
-        "single pass", "self-consistency@8", "oracle@8 (upper bound)", "tree search"
+        "single pass",
+        "self-consistency@8",
+        "oracle@8 (upper bound)",
+        "tree search",
     ]
     assert rates["oracle@8 (upper bound)"]["rate"] > rates["single pass"]["rate"] + 0.1
     assert all(each["low"] <= each["rate"] <= each["high"] for each in rates.values())
@@ -259,8 +280,15 @@ def test_a_model_that_finds_nothing_is_too_weak(tmp_path):
     """The embedded base reads only Countdown: of word problems it solves none."""
     write_example(tmp_path)
     told = ltf(
-        "pilot", "my_task/questions.jsonl", "--model", "tiny-base", "--problems", 10,
-        "--out", "mine.yaml", cwd=tmp_path,
+        "pilot",
+        "my_task/questions.jsonl",
+        "--model",
+        "tiny-base",
+        "--problems",
+        10,
+        "--out",
+        "mine.yaml",
+        cwd=tmp_path,
     )
     assert told.returncode == 0, told.stderr
     assert "The model is too weak" in told.stdout

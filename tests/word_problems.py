@@ -1,4 +1,4 @@
-"""The word problems that `ltf init` writes, made from templates: `python tests/word_problems.py`."""
+"""The word problems of `ltf init`, made from templates: `python tests/word_problems.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ THINGS = ("apples", "books", "coins", "pens", "stamps", "shells", "cards", "eggs
 
 
 def two_added(rng: random.Random) -> tuple[str, list[str], int]:
-    name, thing, a, b = rng.choice(NAMES), rng.choice(THINGS), rng.randint(3, 40), rng.randint(3, 40)
+    name, thing = rng.choice(NAMES), rng.choice(THINGS)
+    a, b = rng.randint(3, 40), rng.randint(3, 40)
     asked = f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have?"
     return asked, [f"{a} + {b} = {a + b}"], a + b
 
@@ -22,9 +23,7 @@ def gained_and_lost(rng: random.Random) -> tuple[str, list[str], int]:
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
     a, b = rng.randint(5, 30), rng.randint(5, 30)
     c = rng.randint(2, a + b - 2)
-    asked = (
-        f"{name} has {a} {thing}, buys {b} more and gives {c} away. How many {thing} are left?"
-    )
+    asked = f"{name} has {a} {thing}, buys {b} more and gives {c} away. How many {thing} are left?"
     return asked, [f"{a} + {b} = {a + b}", f"{a + b} - {c} = {a + b - c}"], a + b - c
 
 
@@ -35,8 +34,10 @@ def boxes(rng: random.Random) -> tuple[str, list[str], int]:
         f"{name} has {n} boxes with {each} {thing} in each, and {more} {thing} more. "
         f"How many {thing} are there?"
     )
-    return asked, [f"{n} * {each} = {n * each}", f"{n * each} + {more} = {n * each + more}"], (
-        n * each + more
+    return (
+        asked,
+        [f"{n} * {each} = {n * each}", f"{n * each} + {more} = {n * each + more}"],
+        (n * each + more),
     )
 
 
@@ -81,7 +82,8 @@ def problems(count: int = COUNT, seed: int = 0) -> list[dict[str, str]]:
     rng, found = random.Random(seed), {}
     while len(found) < count:
         asked, steps, answer = rng.choice(TEMPLATES)(rng)
-        found.setdefault(asked, {"question": asked, "answer": "\n".join([*steps, f"#### {answer}"])})
+        way = "\n".join([*steps, f"#### {answer}"])
+        found.setdefault(asked, {"question": asked, "answer": way})
     return list(found.values())
 
 

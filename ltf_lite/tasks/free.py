@@ -141,3 +141,8 @@ def told(data: Any, question: str = "question") -> bool:
         and isinstance(data.get(question), str)
         and bool(data[question].strip())
     )
+
+
+def named(verifier: Any) -> Any:
+    """The settings of a verifier of which only the name is given."""
+    return {"name": verifier} if isinstance(verifier, str) else verifier

@@ -49,7 +49,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked: a task, a model with its engine and dialect, problems of the training split."""
+    """The task, the model with its engine and dialect, and how many training problems."""
 
     task: str
     model: str
@@ -131,9 +131,7 @@ def _with(
     records = [_ask(each, problems, task, engine, seed, advance) for each in (single, samples)]
     budget = max(64, round(records[1].tokens_out / len(problems)))
     records.append(_ask(reasoners_of(task, budget)[2], problems, task, engine, seed, advance))
-    asked = Asked(
-        task.sign, model, engine.runtime, engine.dialect.name, len(problems), seed
-    )
+    asked = Asked(task.sign, model, engine.runtime, engine.dialect.name, len(problems), seed)
     ways = _ways(records)
     headroom = _headroom(records)
     kinds = Counter[str]()
@@ -151,9 +149,7 @@ def _with(
         break_even=planned.questions,
     )
     seconds = time.perf_counter() - began
-    return Pilot(
-        asked, ways, headroom, dict(kinds), undecided, planned, advise(facts), seconds
-    )
+    return Pilot(asked, ways, headroom, dict(kinds), undecided, planned, advise(facts), seconds)
 
 
 def _ask(
@@ -192,7 +188,7 @@ def _ways(records: Sequence[Record]) -> tuple[Way, ...]:
     for record in records:
         for kind, name in NAMES.items():
             scored = record.of(kind)
-            if scored is not None and (kind != "oracle" or not record.reasoner == "tot"):
+            if scored is not None and (kind != "oracle" or record.reasoner != "tot"):
                 found.append(_way(record, scored, name))
     return tuple(found)
 

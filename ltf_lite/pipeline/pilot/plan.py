@@ -50,7 +50,7 @@ def plan(
 ) -> Planned:
     """The run that follows from what was measured; `speed` is tokens read a second."""
     single, samples, tree = records
-    problems = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
+    problems: dict[str, int] = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
     right = [path.verdict.correct for path in samples.paths]
     each = min(PER_PROBLEM, sum(right) / max(1, samples.n))
     successes = round(each * problems["train"])
