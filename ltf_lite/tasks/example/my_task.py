@@ -13,12 +13,12 @@ STEP = re.compile(r"\s*(\d+)\s*\+\s*(\d+)\s*=\s*(\d+)\s*")
 
 
 def problems():
-    """Yield dicts. `question` is what a person reads, `answer` a right answer if you know one."""
+    """Yield dicts. `question` is what a person reads, `answer` a right path if you know one."""
     rng = random.Random(0)
     for _ in range(400):
-        numbers = [rng.randint(2, 60) for _ in range(3)]
-        question = f"Add the numbers {', '.join(map(str, numbers))}."
-        yield {"question": question, "numbers": numbers, "answer": sum(numbers)}
+        a, b, c = (rng.randint(2, 60) for _ in range(3))
+        way = f"{a} + {b} = {a + b}\n{a + b} + {c} = {a + b + c}\nAnswer: {a + b + c}"
+        yield {"question": f"Add {a}, {b} and {c}.", "numbers": [a, b, c], "answer": way}
 
 
 def verify(problem, text):
