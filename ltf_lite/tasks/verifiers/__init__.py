@@ -55,9 +55,7 @@ class Verifier(Plugin):
         """A text that is equal for equal answers, to count votes."""
         return " ".join(answer.split()).casefold()
 
-    def judge_all(
-        self, triples: Iterable[tuple[str, str, Mapping[str, Any]]]
-    ) -> list[Judgement]:
+    def judge_all(self, triples: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[Judgement]:
         """The judgement of each answer, gold answer and data."""
         return [self.judge(*each) for each in triples]
 
