@@ -12,13 +12,13 @@ from typing import NamedTuple
 MAX_TEXT = 20_000  # characters of a text that are read
 _THINK = re.compile(r"</?think>", re.IGNORECASE)
 _MARKS = r"(?:\*\*|__|\*|_)?"
+_WORDS = r"(?:(?:final|correct)[ \t]{1,4})?answer"
 _LABEL = re.compile(
-    rf"^[ \t>#*_-]{{0,20}}(?:the[ \t]{{1,4}})?(?:(?:final|correct)[ \t]{{1,4}})?answer[ \t*_]{{0,8}}:{_MARKS}",
+    rf"^[ \t>#*_-]{{0,20}}(?:the[ \t]{{1,4}})?{_WORDS}[ \t*_]{{0,8}}:{_MARKS}",
     re.IGNORECASE | re.MULTILINE,
 )
 _SAYS = re.compile(
-    rf"\bthe[ \t]{{1,4}}(?:(?:final|correct)[ \t]{{1,4}})?answer[ \t]{{1,4}}is\b[ \t]{{0,4}}:?{_MARKS}",
-    re.IGNORECASE,
+    rf"\bthe[ \t]{{1,4}}{_WORDS}[ \t]{{1,4}}is\b[ \t]{{0,4}}:?{_MARKS}", re.IGNORECASE
 )
 _HASHES = re.compile(r"(?<!#)####(?!#)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)

@@ -17,14 +17,41 @@ from ltf_lite.tasks.verifiers.plain import plain
 # Generators whose scorer runs the answer as Python (0.1.25). Each of their calls has a process of
 # its own, so that no answer changes how the next one is judged.
 RUN = frozenset(
-    ("binary_matrix", "countdown", "intermediate_integration", "n_queens", "puzzle24")
-    + ("polynomial_multiplication", "simple_integration", "spiral_matrix", "string_insertion")
+    [
+        "binary_matrix",
+        "countdown",
+        "intermediate_integration",
+        "n_queens",
+        "polynomial_multiplication",
+        "puzzle24",
+        "simple_integration",
+        "spiral_matrix",
+        "string_insertion",
+    ]
 )
 GRIDS = frozenset(("arc_agi", "rearc"))  # these compare tuples, which JSON has not
 # What such an answer may call; anything else that looks like a call is not run.
 CALLS = frozenset(
-    ("sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh")
-    + ("exp", "log", "ln", "sqrt", "abs", "erf", "Rational")
+    [
+        "sin",
+        "cos",
+        "tan",
+        "sec",
+        "csc",
+        "cot",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "exp",
+        "log",
+        "ln",
+        "sqrt",
+        "abs",
+        "erf",
+    ]
 )
 _CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\s*\(")
 _CODE = re.compile(r"__|\blambda\b|\bimport\b|[A-Za-z_)\]]\s*\.\s*[A-Za-z_]|:=")
