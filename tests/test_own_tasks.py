@@ -243,7 +243,9 @@ def test_the_example_is_what_the_generator_makes_and_passes(tmp_path, monkeypatc
 
 
 def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
-    known = ("--task-set", "numbers=[1, 50]", "--task-set", "max_intermediate=999")
+    known = []
+    for setting in ("numbers=[1, 50]", "max_intermediate=999", "draw=walk"):
+        known += ["--task-set", setting]
     told = ltf(
         "pilot",
         "countdown",
@@ -286,6 +288,8 @@ def test_a_model_that_finds_nothing_is_too_weak(tmp_path):
         "tiny-base",
         "--problems",
         10,
+        "--task-set",
+        "path_tokens=24",
         "--out",
         "mine.yaml",
         cwd=tmp_path,

@@ -128,7 +128,10 @@ class Gym(FreeText):
         return self.verifier or VERIFIERS.get("gym").model_validate({})
 
     def judge(self, problem: Problem, answer: str) -> Judgement:
-        return self._verifier.judge(answer, str(problem.data["answer"]), problem.data)
+        data = problem.data
+        entry = {key: data.get(key) for key in ("question", "answer", "metadata")}
+        told = {"generator": data["generator"], "entry": entry}
+        return self._verifier.judge(answer, str(data.get("answer", "")), told)
 
     def same(self, answer: str) -> str:
         return self._verifier.key(answer)

@@ -105,14 +105,13 @@ def pilot(
         engine.close()
 
 
-def reasoners_of(task: Task, budget: int | None = None) -> list[Reasoner]:
-    """The single pass, samples, and a tree search, at so many tokens a problem if any are said."""
+def reasoners_of() -> list[Reasoner]:
+    """The single pass, samples, and a tree search."""
     cot, tot = REASONERS.get("cot"), REASONERS.get("tot")
-    own: dict[str, Any] = {} if budget is None else {"budget": {"tokens": budget}}
     return [
         cot.model_validate({"name": "cot", "n": 1}),
         cot.model_validate({"name": "cot", "n": SAMPLES, "temperature": TEMPERATURE}),
-        tot.model_validate({"name": "tot", "beam": 3, **own}),
+        tot.model_validate({"name": "tot", "beam": 3}),
     ]
 
 
@@ -126,11 +125,9 @@ def _with(
     advance: Advance,
     began: float,
 ) -> Pilot:
-    single, samples, _ = reasoners_of(task)
-    list(solve(single, problems[:1], task, engine, seed))  # what only a first call pays for
-    records = [_ask(each, problems, task, engine, seed, advance) for each in (single, samples)]
-    budget = max(64, round(records[1].tokens_out / len(problems)))
-    records.append(_ask(reasoners_of(task, budget)[2], problems, task, engine, seed, advance))
+    reasoners = reasoners_of()
+    list(solve(reasoners[0], problems[:1], task, engine, seed))  # what only a first call pays for
+    records = [_ask(each, problems, task, engine, seed, advance) for each in reasoners]
     asked = Asked(task.sign, model, engine.runtime, engine.dialect.name, len(problems), seed)
     ways = _ways(records)
     headroom = _headroom(records)

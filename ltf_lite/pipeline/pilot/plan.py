@@ -26,7 +26,7 @@ class Planned:
 
     `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
     the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
-    shape is not known. `questions` is the break-even against the tree search.
+    shape is not known. `questions` is the break-even `against` the search that solved most.
     """
 
     base: str
@@ -38,6 +38,7 @@ class Planned:
     seconds: dict[str, float] = field(default_factory=dict)
     peak: int | None = None
     fits: bool | None = None
+    against: str = ""
     questions: float | None = None
 
     @property
@@ -69,10 +70,21 @@ def plan(
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
-    saving = tree.seconds / tree.n - single.seconds / single.n
+    against, search = _best(samples, tree)
+    saving = search - single.seconds / single.n
     questions = total / saving if "tune" in seconds and saving > 0 else None
     peak, fits = _memory(task, found)
-    return replace(found, seconds=seconds, questions=questions, peak=peak, fits=fits)
+    return replace(
+        found, seconds=seconds, against=against, questions=questions, peak=peak, fits=fits
+    )
+
+
+def _best(samples: Record, tree: Record) -> tuple[str, float]:
+    """The search that solves most without the verifier's help, and its seconds a problem."""
+    voted, searched = samples.of("self_consistency"), tree.of("search")
+    if voted and searched and searched.rate.rate < voted.rate.rate:
+        return "self-consistency", samples.seconds / samples.n
+    return "the tree search", tree.seconds / tree.n
 
 
 def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:
