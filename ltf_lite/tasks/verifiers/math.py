@@ -23,9 +23,9 @@ _FUNCTION = re.compile(
 )
 _WORDS = re.compile(r"(?:\\text ?\{)?[ ]?([A-Za-z]{3,}(?:[ -][A-Za-z]+)*)[ ]?\}?")
 _NO_NUMBER = re.compile(r"(?<![A-Za-z\\])[+-]?(?:nan|inf|infinity)(?![A-Za-z])", re.I)
-_WORKS = re.compile(
-    r"[0-9)}\]a-z] *[-+*/^!×·÷]|\\(?:sqrt|cdot|times|div|binom|log|ln|sum|int|prod)|sqrt"
-)
+# Two numbers with a blank between them are added by math-verify, as if it were a mixed number.
+_TWO = re.compile(r"[0-9](?:\s|\\q?quad|\\[ ;:])+[0-9]+(?![0-9]| ?/)")
+_AROUND = (("\\{", "\\}"), ("{", "}"), ("(", ")"))
 
 
 class Math(Verifier):
@@ -65,7 +65,7 @@ class Math(Verifier):
             return None
         if _impossible(text, text):
             return f"the answer {gold[:40]!r} is not one formula"
-        result = _worker().call_all("compared", [(text, text, False)])[0]
+        result = _worker().call_all("compared", [(text, text)])[0]
         if isinstance(result, WorkerError):
             return f"the answer {gold[:40]!r} is not read: {lost(result).why}"
         return None if result[0] else f"the answer {gold[:40]!r} is not read by math-verify"
@@ -92,26 +92,35 @@ def _formula(text: str) -> str:
     return _FUNCTION.sub(r"\\\1 ", plain(text))
 
 
-def _first(answer: str, gold: str) -> Judgement | tuple[str, str, bool]:
+def _first(answer: str, gold: str) -> Judgement | tuple[str, str]:
     """What can be said without math-verify, or else what it is asked."""
     said, meant = _formula(answer), _formula(gold)
-    if quantity(gold) and quantity(answer):
-        return Number().judge(answer, gold)
+    if quantity(gold):
+        bare = _peeled(said) if not quantity(answer) else answer
+        if quantity(bare):
+            return Number().judge(bare, gold)
+        return Judgement(False, "it is not a number as it stands", said[:60])
     if (words := _WORDS.fullmatch(meant)) and not _NO_NUMBER.search(meant):
         own = _WORDS.fullmatch(said)
         right = own is not None and own[1].casefold() == words[1].casefold()
         return Judgement(right, "" if right else "it is another text", said[:60])
     wrong = _impossible(said, meant)
-    if not wrong and quantity(gold) and _WORKS.search(said):
-        wrong = "it is not worked out"
-    return Judgement(False, wrong, said[:60]) if wrong else (said, meant, bool(quantity(gold)))
+    return Judgement(False, wrong, said[:60]) if wrong else (said, meant)
+
+
+def _peeled(text: str) -> str:
+    """The text without brackets around it; a set of one number is that number."""
+    for left, right in _AROUND:
+        if text.startswith(left) and text.endswith(right):
+            return text[len(left) : -len(right)]
+    return text
 
 
 def _impossible(said: str, meant: str) -> str:
     """Why a formula need not be looked at."""
     if not said or len(said) > LONGEST or "\0" in said or _deep(said):
         return "it is no formula"
-    if "$" in said:
+    if "$" in said or (_TWO.search(said) and not _TWO.search(meant)):
         return "it is more than one formula"
     if _NO_NUMBER.search(said):
         return "it is not a number"
@@ -137,7 +146,7 @@ def prepare() -> None:
     import logging
 
     logging.disable(logging.CRITICAL)
-    compared("x+\\frac{1}{2}", "x+0.5", False)
+    compared("x+\\frac{1}{2}", "x+0.5")
 
 
 @lru_cache(1000)
@@ -153,8 +162,8 @@ def _parsed(text: str) -> Any:
     )
 
 
-def compared(answer: str, gold: str, number: bool) -> tuple[bool | None, str, str]:
-    """A judgement's parts; `number` says that the answer has to be a number as it stands."""
+def compared(answer: str, gold: str) -> tuple[bool | None, str, str]:
+    """A judgement's parts."""
     from math_verify import verify
 
     meant = _parsed(gold)
@@ -163,22 +172,8 @@ def compared(answer: str, gold: str, number: bool) -> tuple[bool | None, str, st
     said = _parsed(answer)
     if not said:
         return False, "it is no formula", ""
-    shown = str(said[0])[:60]
-    if number and not _is_number(said[0]):
-        return False, "it is not a number", shown
     right = verify(meant, said, timeout_seconds=None)
-    return bool(right), "" if right else "it is another formula", shown
-
-
-def _is_number(formula: Any) -> bool:
-    """Whether nothing is left to work out; `x = 5` counts as 5."""
-    from sympy import Equality, FiniteSet, Number
-
-    if isinstance(formula, Equality) and formula.lhs.is_Symbol:
-        formula = formula.rhs
-    if type(formula).__name__ == FiniteSet.__name__ and len(formula.args) == 1:
-        formula = formula.args[0]
-    return isinstance(formula, Number) and bool(formula.is_finite)
+    return bool(right), "" if right else "it is another formula", str(said[0])[:60]
 
 
 PLUGIN = Math

@@ -30,9 +30,10 @@ _NUMBER = re.compile(
     rf")(?P<rest>.*)"
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,20} ?= ?")
+_NEGATIVE = re.compile(r"^(?:minus|negative) (?=[0-9.$€£¥])", re.IGNORECASE)
 _FRACTION = re.compile(
     r"(?P<whole>[0-9] ?)?\\[dtc]?frac ?"
-    r"(?:\{ ?([0-9,]{1,40}) ?\} ?\{ ?([0-9,]{1,40}) ?\}|([0-9])([0-9]))"
+    r"(?:\{ ?(-?[0-9,]{1,40}) ?\} ?\{ ?([0-9,]{1,40}) ?\}|([0-9])([0-9]))"
 )
 _WRAPPED = re.compile(
     r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|operatorname) ?\{([^{}]{0,200})\}"
@@ -92,7 +93,7 @@ def quantity(text: str) -> Quantity | None:
         return None
     name = _NAME.match(text)
     text = text[name.end() :] if name else text
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(_NEGATIVE.sub("-", text))
     if match is None:
         return _spoken(text)
     value = _value(match)
@@ -129,7 +130,7 @@ def _vulgar(letter: str) -> str:
 
 def _over(match: re.Match[str]) -> str:
     top, bottom = match[2] or match[4], match[3] or match[5]
-    return f"{match['whole'] or ''} {top}/{bottom}"
+    return f"{match['whole'] or ''} {top}/{bottom} "
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
