@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ltf_lite.tasks.contract import Verdict
@@ -25,7 +26,7 @@ AGAIN = 4  # times in a row that the same step, or group of steps, is written
 GROUP = 3  # steps of a group that may come again
 WORDS = 8  # words of a phrase that may come again within a step
 _MARK = re.compile(
-    r"^[ \t>*_#]*(?:(?:the|my)[ \t]+)?(?:final[ \t]+)?answer[ \t*_]*(?::|is\b)[ \t*_]*:?(.*)$",
+    r"^[ \t>*_#]*(?:(?:the|my)[ \t]+)?(?:final[ \t]+)?answer(?:[ \t]+is)?[ \t*_]*:(.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -97,11 +98,9 @@ def repeated(text: str, steps: Sequence[Span]) -> int | None:
     That is the first repeated step of a group of steps, or the step within which a phrase repeats.
     """
     keys = [same(text[start:end]) for start, end in steps]
-    found = [at for size in range(1, GROUP + 1) if (at := _group_again(keys, size)) is not None]
-    within = (k for k, (start, end) in enumerate(steps) if _phrase_again(text[start:end]))
-    return min(
-        [*found, *([first] if (first := next(within, None)) is not None else [])], default=None
-    )
+    groups = (_group_again(keys, size) for size in range(1, GROUP + 1))
+    within = next((k for k, key in enumerate(keys) if _phrase_again(key)), None)
+    return min((at for at in (*groups, within) if at is not None), default=None)
 
 
 def _group_again(keys: Sequence[str], size: int) -> int | None:
@@ -114,21 +113,17 @@ def _group_again(keys: Sequence[str], size: int) -> int | None:
     return None
 
 
-def _phrase_again(step: str) -> bool:
-    """Whether a phrase of up to WORDS words comes AGAIN times in a row.
+def _phrase_again(key: str) -> bool:
+    """Whether a phrase of two to WORDS words comes AGAIN times in a row.
 
-    A single word may come twice as often: digits and signs are written alike.
+    A single word must come twice as often: digits may well be alike a few times.
     """
-    words = same(step).split()
-    return any(
-        _group_again(words, size) is not None for size in range(2, WORDS + 1)
-    ) or _single_again(words)
-
-
-def _single_again(words: Sequence[str]) -> bool:
+    words = key.split()
+    if any(_group_again(words, size) is not None for size in range(2, WORDS + 1)):
+        return True
     run = 0
-    for k in range(1, len(words)):
-        run = run + 1 if words[k] == words[k - 1] else 0
+    for own, after in pairwise(words):
+        run = run + 1 if own == after else 0
         if run == 2 * AGAIN - 1:
             return True
     return False
