@@ -49,19 +49,19 @@ def find(
     found = list(rows)
     if isinstance(task, Solver):
         return found
-    open_ = [k for k, row in enumerate(found) if _unknown(row, task)]
+    unknown = [k for k, row in enumerate(found) if _unknown(row, task)]
+    right = _right_paths([*rows, *others], task) if way != "whole" else {}
+    shared = {k: brother(found[k], right, task) for k in unknown}
     if way in ("auto", "brother"):
-        known = _right_paths([*rows, *others], task)
-        for k in open_:
-            step = brother(found[k], known, task)
+        for k, step in shared.items():
             if step is not None:
                 found[k] = replace(found[k], fatal_step=step, fatal_by="brother")
-        open_ = [k for k in open_ if found[k].fatal_by is None]
     if way in ("auto", "rollouts") and engine is not None:
-        tried = rollouts([found[k] for k in open_], task, engine, seed)
-        for k, row in zip(open_, tried, strict=True):
+        left = [k for k in unknown if found[k].fatal_by is None]
+        told = rollouts([found[k] for k in left], task, engine, seed, [shared[k] for k in left])
+        for k, row in zip(left, told, strict=True):
             found[k] = row
-    for k in open_:
+    for k in unknown:
         if found[k].fatal_by is None:
             found[k] = replace(found[k], fatal_step=None, fatal_by="whole")
     return found
@@ -104,11 +104,19 @@ def brother(row: Row, right: Mapping[Place, Sequence[tuple[str, ...]]], task: Ta
 # -- rollouts --------------------------------------------------------------------------------
 
 
-def rollouts(rows: Sequence[Row], task: Task, engine: Engine, seed: int) -> list[Row]:
-    """The rows with the fatal step that completions find, None where even the start has no hope.
+def rollouts(
+    rows: Sequence[Row],
+    task: Task,
+    engine: Engine,
+    seed: int,
+    shared: Sequence[int | None] | None = None,
+) -> list[Row]:
+    """The rows with the fatal step that completions find, if there is hope at the start.
 
-    All paths are searched in lock step, with one engine call a round.
+    `shared` is how many steps of each row a right path has too: so far there is hope. All paths are
+    searched in lock step, with one engine call a round.
     """
+    known = shared or [None] * len(rows)
     groups: dict[str, list[int]] = defaultdict(list)
     for k, row in enumerate(rows):
         groups[row.problem.id].append(k)
@@ -116,7 +124,8 @@ def rollouts(rows: Sequence[Row], task: Task, engine: Engine, seed: int) -> list
     for id, places in groups.items():
         draw = random.Random(f"fatal:{seed}:{id}")
         chosen = sorted(draw.sample(places, min(PATHS, len(places))))
-        searches.append(_Halving([rows[k] for k in chosen], chosen, task, engine.dialect.name))
+        asks = [_Ask(rows[k], halving(prefixes(rows[k], task), known[k])) for k in chosen]
+        searches.append(_Halving(asks, chosen, task, engine.dialect.name))
     turns = [Turn(each.problem, each.tree, each.search()) for each in searches]
     lockstep(turns, engine, _own_seed(seed))
     found = list(rows)
@@ -151,11 +160,10 @@ class _Ask:
 class _Halving:
     """The failed paths of one problem; what they share is asked once, and the first one pays."""
 
-    def __init__(self, rows: list[Row], places: list[int], task: Task, dialect: str) -> None:
-        self.task, self.places = task, places
-        self.problem: Problem = rows[0].problem
-        self.asks = [_Ask(row, halving(prefixes(row, task))) for row in rows]
-        self.tree = [Node(None) for _ in rows]
+    def __init__(self, asks: list[_Ask], places: list[int], task: Task, dialect: str) -> None:
+        self.task, self.asks, self.places = task, asks, places
+        self.problem: Problem = asks[0].row.problem
+        self.tree = [Node(None) for _ in asks]
         self.hopeful: dict[tuple[str, str], bool] = {}
         self.tried: set[tuple[str, str]] = set()
         most, stop = task.room(self.problem, dialect), tuple(task.stop(dialect))
@@ -232,14 +240,15 @@ def prefixes(row: Row, task: Task) -> list[str]:
     return found + whole
 
 
-def halving(begun: Sequence[str]) -> Asking:
+def halving(begun: Sequence[str], known: int | None = None) -> Asking:
     """Ask whether beginnings are hopeful; the step after the last hopeful one, None if none is.
 
-    What begins with a hopeless beginning is hopeless, and so is the path itself.
+    That of so many steps is `known` to be. What begins with a hopeless beginning is hopeless, and
+    so is the path itself.
     """
-    if not begun or not (yield begun[0]):
+    if known is None and not (begun and (yield begun[0])):
         return None
-    low, high = 0, len(begun)
+    low, high = known or 0, len(begun)
     while high - low > 1:
         middle = (low + high) // 2
         if (yield begun[middle]):
