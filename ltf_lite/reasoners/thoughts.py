@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator
 from statistics import fmean
 from typing import Any, ClassVar, Literal
@@ -66,7 +67,8 @@ class ThoughtGrowth(Growth):
     """One problem's tree while it grows, and what its reasoner wants of the model.
 
     `worth` is what a reasoner finds the answer at a node worth, where it is not the node's value;
-    `ends` what the ways from a state answered, None for one without an answer.
+    `ends` a node of a state and what the ways from it answered, None for one without an answer;
+    `drawn` how often the model thought of each node.
     """
 
     tree: list[Node]
@@ -80,7 +82,8 @@ class ThoughtGrowth(Growth):
         self.judged: dict[Any, float] = {}
         self.worth: dict[int, Any] = {}
         self.cut_off: set[int] = set()
-        self.ends: dict[Any, list[str | None]] = {}
+        self.drawn: Counter[int] = Counter()
+        self.ends: dict[Any, tuple[int, list[str | None]]] = {}
         self.text = self.steps if isinstance(self.steps, TextSteps) else None
         self.most = self.text.most if self.text else MOST
 
@@ -186,7 +189,16 @@ class ThoughtGrowth(Growth):
             self.children[parent].append(len(self.tree))
             self.children.append([])
             self.tree.append(Node(parent, line, taken and taken.state))
+        self.drawn[self.known[key]] += 1
         return self.known[key]
+
+    def chance(self, node: int) -> float:
+        """How likely the model takes the way to a node, by how often it was drawn."""
+        chance = 1.0
+        for k in path_to(self.tree, node):
+            beside = self.children[self.tree[k].parent or 0]
+            chance *= self.drawn[k] / sum(self.drawn[other] for other in beside)
+        return chance
 
     # -- judging -----------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from statistics import fmean
 from typing import Any, Literal
@@ -24,8 +23,8 @@ def values(growth: ThoughtGrowth, value: Value, nodes: list[int]) -> Valued:
     `prompt`: the mean of judgements in words. `logprob`: the mean token probability of the step.
     `rollout`: the mean judgement of where the model's own ways end. `yes`: how likely the model
     says yes, and not no, when it is asked whether the path is right. `consistency`: the share of
-    the ways from a state that end in the answer which most ways of the whole tree end in. Each
-    distinct state is asked about once.
+    the ways from a state that end in the answer which most ways of the whole tree so far end in.
+    Each distinct state is asked about once.
     """
     return WAYS[value](growth, nodes)
 
@@ -86,38 +85,42 @@ def _consistency(growth: ThoughtGrowth, nodes: list[int]) -> Valued:
     asked = {state: node for state, node in asked.items() if state not in growth.ends}
     ends = yield from growth.roll_out(sorted(asked.values()))
     for state, node in asked.items():
-        growth.ends[state] = [growth.answer(end) for end in ends[node]]
-    best = _majority(growth)
+        growth.ends[state] = node, [growth.answer(end) for end in ends[node]]
+    votes = _votes(growth)
+    best = max(votes, key=lambda answer: votes[answer], default=None)  # the first of equals
     return {
-        node: 0.0 if state is None else _share(growth.ends[state], best)
+        node: 0.0 if state is None or best is None else _share(growth.ends[state][1], best)
         for node, state in states.items()
     }
 
 
-def _share(answers: Sequence[str | None], best: str | None) -> float:
-    return 0.0 if best is None else answers.count(best) / len(answers)
+def _share(answers: Sequence[str | None], best: str) -> float:
+    return answers.count(best) / len(answers)
 
 
-def _votes(growth: ThoughtGrowth) -> Counter[str]:
-    """How many ways of the tree ended in each answer."""
-    return Counter(answer for row in growth.ends.values() for answer in row if answer is not None)
+def _votes(growth: ThoughtGrowth) -> dict[str, float]:
+    """The share of each answer in the ways from every state, as likely as the state is reached.
 
-
-def _majority(growth: ThoughtGrowth) -> str | None:
-    """The answer of most ways, the first found of equals."""
-    votes = _votes(growth)
-    return max(votes, key=lambda answer: votes[answer], default=None)
+    So a thought that came up twice counts twice, although it is one node.
+    """
+    votes: dict[str, float] = {}
+    for node, answers in growth.ends.values():
+        weight = growth.chance(node) / len(answers)
+        for answer in answers:
+            if answer is not None:
+                votes[answer] = votes.get(answer, 0.0) + weight
+    return votes
 
 
 def agree(growth: ThoughtGrowth) -> None:
-    """Make each finished path worth the share of all ways that end in its answer.
+    """Make each finished path worth its answer's share of all votes.
 
     What most ways say is known only when the tree is whole.
     """
     votes = _votes(growth)
     for node in range(1, len(growth.tree)):
         if growth.finished(node) and (answer := growth.answer(node)) is not None:
-            growth.worth[node] = (votes[answer] / max(1, votes.total()),)
+            growth.worth[node] = (votes.get(answer, 0.0) / (sum(votes.values()) or 1.0),)
 
 
 WAYS: dict[str, Callable[[ThoughtGrowth, list[int]], Valued]] = {
