@@ -253,7 +253,7 @@ def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
         "--model",
         "tiny-base",
         "--problems",
-        40,
+        80,
         "--json",
         cwd=tmp_path,
     )
@@ -289,7 +289,7 @@ def test_a_model_that_finds_nothing_is_too_weak(tmp_path):
         "--problems",
         10,
         "--task-set",
-        "path_tokens=24",
+        "path_tokens=8",
         "--out",
         "mine.yaml",
         cwd=tmp_path,

@@ -162,8 +162,8 @@ def prompt_seeds(
     return [(sampling.seed << 32) + place for place in range(len(prompts))]
 
 
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two rows begin with together."""
+def common(first: Sequence[object], second: Sequence[object]) -> int:
+    """How many tokens, or other things, two rows begin with together."""
     limit = min(len(first), len(second))
     return next((k for k in range(limit) if first[k] != second[k]), limit)
 

@@ -75,7 +75,9 @@ class HarvestSection(Settings):
     """Which harvested paths are trained on: at most so many a problem and side.
 
     `reasoners` names those whose paths are taken at all (None: every one's), `successes` the most
-    successes over all problems.
+    successes over all problems. `fatal_step` is how the fatal step of a failure is found where
+    the task has no solver: by a `brother`, by `rollouts`, not at all (`whole`); `auto` tries
+    them in this order.
     """
 
     reasoners: tuple[str, ...] | None = Field(None, min_length=1)
@@ -83,6 +85,7 @@ class HarvestSection(Settings):
     successes_per_problem: int = Field(4, gt=0)
     failures_per_problem: int = Field(4, ge=0)
     negatives: NegativesSection = NegativesSection()
+    fatal_step: Literal["auto", "brother", "rollouts", "whole"] = "auto"
 
 
 class ExportSection(Settings):

@@ -160,6 +160,10 @@ class Task(Plugin):
         """A short name for this very task, from which a preset can take its own."""
         return self.name
 
+    def cut_off(self, verdict: Verdict) -> Verdict:
+        """The verdict of a path whose text was ended by the token limit and not by the model."""
+        return verdict
+
     def sibling(self) -> Task | None:
         """A near task that is not tuned on, to watch what tuning makes a model forget."""
         return None
@@ -222,6 +226,16 @@ class Prompts(Protocol):
 
     def read_value(self, text: str) -> float | None:
         """What a judgement counts, from 0 (impossible) to 1 (sure); None if the text has none."""
+
+
+class Questions(Prompts, Protocol):
+    """All that a search asks of a model; `steps.prompts_of` fills in what a task lacks."""
+
+    def yes(self, problem: Problem, state: State, lines: Sequence[str], dialect: str) -> str:
+        """Ask whether a path is right so far, to be gone on with by yes or no.
+
+        `lines` are the steps so far, of a finished path with its answer.
+        """
 
 
 class Move(Protocol):

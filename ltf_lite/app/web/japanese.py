@@ -222,6 +222,10 @@ WORDS = {
     "name.unclear": "判読不能",
     "name.no_answer": "回答なし",
     "kind.no_answer": "「Answer:」で始まる行がありません。",
+    "name.cut_off": "途中で打ち切り",
+    "kind.cut_off": "答えの前にトークン数の上限に達しました。",
+    "name.repetition": "繰り返し",
+    "kind.repetition": "同じ言葉を何度も繰り返しています。",
     # 報告の章と図
     "section.headline": "正答率と時間",
     "section.answers": "正答率とその費用",
