@@ -134,7 +134,7 @@ def test_no_hostile_answer_is_right_or_leaves_a_trace(at, trace):
     assert time.monotonic() - began < late * (SECONDS + SLACK) + 20
     assert all(isinstance(each, Judgement) for each in judged)
     assert [a[:50] for a, each in zip(said, judged, strict=True) if each.right] == []
-    assert late <= 6, [a[:50] for a, each in zip(said, judged, strict=True) if each.right is None]
+    assert late <= 12, [a[:50] for a, each in zip(said, judged, strict=True) if each.right is None]
     assert all(isinstance(verifier.key(answer), str) for answer in said)
     assert verifier.right(gold, gold, data)
 

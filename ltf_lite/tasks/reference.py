@@ -123,7 +123,7 @@ class Reference(Task):
         if path.answer is None:
             return Verdict(False, "no_answer", at, "there is no line that begins with 'Answer:'")
         said = str(path.answer.step).strip()
-        if self.verifier.right(said, problem.data["answer"]):
+        if self.verifier.judge(said, problem.data["answer"], problem.data).right:
             return Verdict(True, None, None, f"correct: {said[:80]}")
         return Verdict(False, "wrong_answer", at, f"the answer is {said[:80]!r}, which is wrong")
 

@@ -25,6 +25,8 @@ _WORDS = re.compile(r"(?:\\text ?\{)?[ ]?([A-Za-z]{3,}(?:[ -][A-Za-z]+)*)[ ]?\}?
 _NO_NUMBER = re.compile(r"(?<![A-Za-z\\])[+-]?(?:nan|inf|infinity)(?![A-Za-z])", re.I)
 # Two numbers with a blank between them are added by math-verify, as if it were a mixed number.
 _TWO = re.compile(r"[0-9](?:\s|\\q?quad|\\[ ;:])+[0-9]+(?![0-9]| ?/)")
+# Factorials, powers and towers of powers that may never be worked out.
+_HUGE = re.compile(r"[0-9]{4,} ?[)}]* ?!|\^ ?[{(]*-?[0-9]{5,}|(?:\^ ?[{(]* ?(?:[0-9]+|[a-z]) ?){3}")
 _AROUND = (("\\{", "\\}"), ("{", "}"), ("(", ")"))
 
 
@@ -105,6 +107,8 @@ def _first(answer: str, gold: str) -> Judgement | tuple[str, str]:
         right = own is not None and own[1].casefold() == words[1].casefold()
         return Judgement(right, "" if right else "it is another text", said[:60])
     wrong = _impossible(said, meant)
+    if not wrong and said != meant and _HUGE.search(said):
+        return Judgement(None, "it is too large to be worked out", said[:60])
     return Judgement(False, wrong, said[:60]) if wrong else (said, meant)
 
 
