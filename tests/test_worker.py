@@ -180,6 +180,9 @@ def test_results_and_arguments_are_bounded(worker):
         deep = [deep]
     with pytest.raises(Raised, match="nested too deep"):
         worker.call("echo", deep)
+    results = worker.call_all("echo", [(1,), (deep,), ({1},), (2,), (object(),), (3,)])
+    assert [each for each in results if not isinstance(each, Raised)] == [1, 2, 3]
+    assert len(results) == 6
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux can forbid it")
