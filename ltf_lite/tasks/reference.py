@@ -131,7 +131,7 @@ class Reference(Task):
         return None if path.answer is None else " ".join(str(path.answer.step).split()).casefold()
 
     def stop(self, dialect: str) -> list[str]:
-        return ["\n\n", "Question:"]
+        return [] if dialect == "chat" else ["\n\n", "Question:"]
 
 
 PLUGIN = Reference

@@ -67,7 +67,7 @@ class TextSteps:
         )
 
     def judge_stop(self, dialect: str) -> list[str]:
-        return ["\n"]
+        return [] if dialect == "chat" else ["\n"]  # thoughts may come first
 
     def read_value(self, text: str) -> float | None:
         return read_value(text)

@@ -18,7 +18,7 @@ from ltf_lite.engines.base import (
     counted,
     prompt_seeds,
 )
-from ltf_lite.engines.dialect import Dialect
+from ltf_lite.engines.dialect import CHAT, Dialect
 from ltf_lite.engines.server.answers import Card, Choice, Completed, whole
 from ltf_lite.engines.server.client import Client, endpoint, gather
 from ltf_lite.engines.server.connection import Refused
@@ -66,6 +66,12 @@ class ServerEngine:
             cards = self._cards(model, dialect)
             self.model = model or self._only(cards)
             self.dialect = dialect or spoken(self._client, self.model, cards)
+            if self.dialect.name == CHAT:
+                raise EngineError(
+                    f"the model of the server at {self.url} cannot be asked in a chat: a server is "
+                    "asked for completions and tells no chat template: open its GGUF file or "
+                    "folder, or say --dialect zero_shot"
+                )
         except BaseException:
             self.close()
             raise
