@@ -63,8 +63,8 @@ class TorchEngine:
         ends = model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
         ends = [] if ends is None else [ends] if isinstance(ends, int) else ends
-        if self.dialect.frame:
-            ends = [*ends, *filter(None.__ne__, [self.dialect.end(tokenizer)])]
+        if self.dialect.frame and (end := self.dialect.end(tokenizer)) is not None:
+            ends = [*ends, end]
         self._ending = Ending(tokenizer, ends)
         pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
         self._pad: int = (pads or [0])[0]

@@ -12,7 +12,7 @@ import gguf
 import numpy as np
 from safetensors import safe_open
 
-from ltf_lite.engines.dialect import CHAT, KEY, SYSTEM_KEY, spoken, system_of, told
+from ltf_lite.engines.dialect import CHAT, KEY, SYSTEM_KEY, system_of, told
 from ltf_lite.export.architecture import (
     architecture,
     check_names,
@@ -60,10 +60,10 @@ def write_gguf(
     check_names(config, files)
     size = rows(files["model.embed_tokens.weight"], "model.embed_tokens.weight")
     vocabulary = read_vocabulary(model_dir, size)
-    if told(model_dir) not in (None, CHAT):
+    learnt = {KEY: told(model_dir), SYSTEM_KEY: system_of(model_dir)}
+    if learnt[KEY] not in (None, CHAT):
         vocabulary = replace(vocabulary, chat_template=PLAINLY)
-    says = {KEY: spoken(model_dir).name, SYSTEM_KEY: system_of(model_dir)}
-    says = {key: text for key, text in says.items() if text} | dict(metadata or {})
+    says = {key: text for key, text in learnt.items() if text} | dict(metadata or {})
     out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
     writer = gguf.GGUFWriter(partial, arch)
