@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from contextlib import closing
@@ -9,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-import yaml
 from transformers import AutoTokenizer
 
 from ltf_lite import presets
@@ -23,7 +23,10 @@ from ltf_lite.export.formats.ollama import modelfile
 from ltf_lite.export.gguf.parity import greedy_parity, token_parity
 from ltf_lite.export.gguf.write import PLAINLY, write_gguf
 from ltf_lite.export.merge.merge import end_as_learnt
+from ltf_lite.harvest import read
 from ltf_lite.harvest.example import Example
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners.thoughts import ThoughtGrowth
 from ltf_lite.reasoners.tot import ToT
 from ltf_lite.tasks import get_task
@@ -410,7 +413,12 @@ PRESET = {
     "threads": 1,
     "task": {"name": "countdown", "numbers": [1, 20], "max_intermediate": 999},
     "problems": {"train": 12, "validation": 4, "test": 4},
-    "search": [{"name": "dfs", "paths": 2, "failures": 1}, {"name": "cot", "max_tokens": 8}],
+    "search": [
+        {"name": "dfs", "paths": 2, "failures": 1},
+        {"name": "cot", "max_tokens": 8},
+        {"name": "tot", "expand": "sample", "beam": 1, "samples": 1, "votes": 1, "max_tokens": 4}
+        | {"problems": 2},
+    ],
     "tuning": {
         "alpha": 1e-4,
         "steps": 2,
@@ -438,10 +446,11 @@ def run(tmp_path_factory):
     config = json.loads((base / "config.json").read_text()) | {"max_position_embeddings": 1024}
     (base / "config.json").write_text(json.dumps(config))
     model = {"base": str(base), "ask": "auto", "system": "Play."}
-    (place / "chatty.yaml").write_text(yaml.safe_dump(PRESET | {"model": model}))
-    result = ltf("train", place / "chatty.yaml", "--out", place / "chatty")
-    assert result.returncode == 0, result.stderr
-    return place / "chatty"
+    (place / "chatty").mkdir()
+    run = Run.prepare(place / "chatty", presets.parse(PRESET | {"model": model}, "here"), False)
+    for stage in STAGES[:-1]:  # all but the report, in one process: torch is imported once
+        importlib.import_module(f"ltf_lite.pipeline.stages.{stage.name}").main(run)
+    return run.folder
 
 
 def test_a_run_learns_and_exports_a_chat(run):
@@ -462,8 +471,14 @@ def test_a_run_learns_and_exports_a_chat(run):
 
 
 def test_what_a_run_exported_is_asked_in_a_chat(run):
-    result = ltf("solve", "countdown", "3 4 -> 12", "--model", run, "--json")
-    assert result.returncode == 0, result.stderr
-    engine = open_engine(run / "model")
-    assert isinstance(engine, TorchEngine)
-    assert engine.dialect.render("2?").endswith("system: Play.</s>user: 2?</s>assistant: ")
+    for model, kind in ((run, LlamaCppEngine), (run / "model", TorchEngine)):
+        with closing(open_engine(model)) as engine:
+            assert isinstance(engine, kind)
+            text = engine.dialect.render("2?")
+            assert text.endswith("system: Play.</s>user: 2?</s>assistant: ")
+
+
+def test_the_harvest_of_a_chat_keeps_the_task_s_own_prompts(run):
+    rows = list(read(run / "harvest"))
+    assert {row.reasoner for row in rows} == {"dfs", "cot", "tot"}
+    assert all(row.prompt == GAME.prompt(row.problem, "zero_shot") for row in rows)
