@@ -33,6 +33,7 @@ from ltf_lite.tasks import get_task
 from ltf_lite.tuning.data import rows_of
 from tests import tiny_models
 from tests.conftest import ltf, one_sentence
+from tests.llama_server import free_port, serving
 from tests.test_presets import changed
 
 CHATML = """
@@ -386,6 +387,25 @@ def test_the_command_line_knows_it(folder, tmp_path):
     (refused / "chat_template.jinja").write_text("{{ raise_exception('not today') }}")
     result = ltf("solve", "countdown", "3 4 -> 12", "--model", refused, "--dialect", "chat")
     one_sentence(result, 1, "not today", "another dialect")
+
+
+def test_a_server_is_asked_for_replies_in_a_chat(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "own")
+    tell(own, "chat", "Be brief.")
+    file, port = write_gguf(own, tmp_path / "m.gguf", "f32"), free_port()
+    asked, sampling = ["2 + 2?", QUESTION], Sampling(max_tokens=10)
+    with closing(LlamaCppEngine(file, exact=True)) as engine:
+        wanted = [c.text for (c,) in engine.generate(asked, sampling)]
+    url = f"http://127.0.0.1:{port}/v1"  # it says where its file lies, and that what it learnt
+    with serving(file, port, alias=None), closing(open_engine(url)) as engine:
+        assert engine.dialect == Dialect("chat", system="Be brief.")
+        said = [c.text for (c,) in engine.generate(asked, sampling)]
+        # the server leaves halves of characters out
+        assert said == [text.replace("\ufffd", "") for text in wanted]
+        with pytest.raises(EngineError, match=r"does not go on with a reply .*--dialect"):
+            engine.generate([Prompt("2?", "It is")], sampling)
+        with pytest.raises(EngineError, match="cannot score: in a chat"):
+            engine.score(["2?"], ["4"])
 
 
 # -- what is written beside a model ------------------------------------------------------------

@@ -125,7 +125,7 @@ def told(model: str | Path) -> str | None:
 
     Raises EngineError where it says something that is no dialect.
     """
-    own = _said(model)
+    own = said(model)
     return own.name if own else None
 
 
@@ -137,7 +137,7 @@ def tell(folder: str | Path, name: str, system: str = "") -> None:
 
 def spoken(model: str | Path) -> Dialect:
     """The dialect to ask a model folder or a hub name in: its own, few-shot where it has none."""
-    return _said(model) or Dialect(DEFAULT)
+    return said(model) or Dialect(DEFAULT)
 
 
 def asked_in(model: str | Path, wanted: Dialect | None) -> Dialect:
@@ -151,11 +151,12 @@ def asked_in(model: str | Path, wanted: Dialect | None) -> Dialect:
 
 def system_of(model: str | Path) -> str:
     """The system text that a model folder or a hub name says it learnt with."""
-    own = _said(model)
+    own = said(model)
     return (own and own.system) or ""
 
 
-def _said(model: str | Path) -> Dialect | None:
+def said(model: str | Path) -> Dialect | None:
+    """As `told`, with the system text that a chat was learnt with."""
     file = Path(model) / FILE if Path(model).is_dir() else _cached(str(model))
     if file is None or not file.is_file():
         return None
