@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ltf_lite.engines import Completion, Sampling
+from ltf_lite.engines import Completion, Prompt, Sampling
 from ltf_lite.reasoners.base import Attempt, Growth, Node, Reasoner, Search, path_to
 from ltf_lite.reasoners.choice import ORACLE, Choice, Picker
 from ltf_lite.reasoners.lockstep import Generate, Rate
@@ -115,7 +115,7 @@ class ThoughtGrowth(Growth):
 
     def thought(self, node: int) -> str:
         """The chain of thought so far, as the model would go on with it."""
-        return self.prompt + self.steps.joined(self.lines(node), self.dialect, False)
+        return Prompt(self.prompt, self.steps.joined(self.lines(node), self.dialect, False))
 
     def _sampling(self, n: int, temperature: float, stop: tuple[str, ...] = ()) -> Sampling:
         own, task = self.settings, self.task

@@ -119,8 +119,8 @@ class Task(Plugin):
         return self.problems(split, n, seed)
 
     def stop(self, dialect: str) -> list[str]:
-        """Where a completion ends besides the end token."""
-        return ["\n\n"]
+        """Where a completion ends besides the end token; a chat's reply ends with that alone."""
+        return [] if dialect == "chat" else ["\n\n"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         """Tokens that are enough for a path of a problem."""

@@ -148,7 +148,7 @@ class TextSteps:
         return f"{told}{asked} Judge: sure, likely or impossible.\nJudgement:"
 
     def judge_stop(self, dialect: str) -> list[str]:
-        return ["\n"]
+        return [] if dialect == "chat" else ["\n"]  # thoughts may come first
 
     def read_value(self, text: str) -> float | None:
         return read_value(text)
