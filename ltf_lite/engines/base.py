@@ -135,7 +135,8 @@ class Engine(Protocol):
     `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
     place (`prompt_seeds`). A call of either kind raises Stopped soon after its `listener` is
     stopped. `clear` drops what was computed of the last prompts, so that the next call takes the
-    time of a first one. Only times of one `runtime` may be compared: program and precision.
+    time of a first one. One that holds its tokenizer also has `lengths`. Only times of one
+    `runtime` may be compared: program and precision.
     """
 
     name: str

@@ -224,6 +224,10 @@ class LlamaCppEngine:
 
     # -- scoring -----------------------------------------------------------------------------
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, as it is asked."""
+        return [len(ids) for ids in self.asked(texts)]
+
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Sum of log p of each continuation's tokens given its prompt, nats.
 

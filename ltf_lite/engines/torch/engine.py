@@ -123,6 +123,10 @@ class TorchEngine:
         return results
 
     @torch.inference_mode()
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, as it is asked."""
+        return [len(ids) for ids in self.dialect.encode(self.tokenizer, texts)]
+
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Log p of each continuation's tokens given its prompt; raises Stopped."""
         with self._call():
