@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
@@ -132,8 +133,8 @@ class ThoughtGrowth(Growth):
         prompts = asked if propose else [self.thought(k) for k in nodes]
         sampling = self._sampling(own.samples, own.temperature, () if propose else ("\n",))
         found = yield Generate(nodes, prompts, sampling)  # type: ignore[arg-type]
-        if self.text and not propose:
-            yield from self._go_on(nodes, found)
+        if not propose:
+            yield from self._go_on(nodes, found, sampling)
         for node, completions in zip(nodes, found, strict=True):
             for completion in completions:
                 if propose:
@@ -142,20 +143,20 @@ class ThoughtGrowth(Growth):
                 else:
                     self._add_sampled(node, completion)
 
-    def _go_on(self, nodes: list[int], found: list[list[Completion]]) -> Search:
-        """Have the steps that were only begun (a blank line, a bare heading) written on."""
+    def _go_on(self, nodes: list[int], found: list[list[Completion]], sampling: Sampling) -> Search:
+        """Have free text that was only begun (a blank line, a bare heading) written on."""
+        alone = replace(sampling, n=1)
         for _ in range(AGAIN):
             places = [
                 (at, k)
                 for at, row in enumerate(found)
                 for k, own in enumerate(row)
-                if own.finished and own.beyond and begun(own.text)
+                if self.text and own.finished and own.beyond and begun(own.text)
             ]
             if not places:
                 return
             heads = [self.thought(nodes[at]) + found[at][k].text + "\n" for at, k in places]
-            sampling = self._sampling(1, self.settings.temperature, ("\n",))
-            more = yield Generate([nodes[at] for at, _ in places], heads, sampling)
+            more = yield Generate([nodes[at] for at, _ in places], heads, alone)
             for (at, k), (after,) in zip(places, more, strict=True):
                 found[at][k] = joined(found[at][k], after)
 
@@ -191,14 +192,6 @@ class ThoughtGrowth(Growth):
             self.tree.append(Node(parent, line, taken and taken.state))
         self.drawn[self.known[key]] += 1
         return self.known[key]
-
-    def chance(self, node: int) -> float:
-        """How likely the model takes the way to a node, by how often it was drawn."""
-        chance = 1.0
-        for k in path_to(self.tree, node):
-            beside = self.children[self.tree[k].parent or 0]
-            chance *= self.drawn[k] / sum(self.drawn[other] for other in beside)
-        return chance
 
     # -- judging -----------------------------------------------------------------------------
 
@@ -257,6 +250,7 @@ class ThoughtGrowth(Growth):
         if start:
             sampling = self._sampling(own.votes, own.temperature)
             found = yield Generate(start, [self.thought(k) for k in start], sampling)
+            yield from self._go_on(start, found, sampling)
             for node, completions in zip(start, found, strict=True):
                 ends[node] = [self._follow(node, written(c)) for c in completions]
         return ends

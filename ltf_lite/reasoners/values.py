@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from ltf_lite.engines import Score
+from ltf_lite.reasoners.base import path_to
 from ltf_lite.reasoners.lockstep import Rate
 from ltf_lite.reasoners.thoughts import ThoughtGrowth
 
@@ -105,11 +106,20 @@ def _votes(growth: ThoughtGrowth) -> dict[str, float]:
     """
     votes: dict[str, float] = {}
     for node, answers in growth.ends.values():
-        weight = growth.chance(node) / len(answers)
+        weight = _chance(growth, node) / len(answers)
         for answer in answers:
             if answer is not None:
                 votes[answer] = votes.get(answer, 0.0) + weight
     return votes
+
+
+def _chance(growth: ThoughtGrowth, node: int) -> float:
+    """How likely the model takes the way to a node, by how often each thought was drawn."""
+    chance = 1.0
+    for k in path_to(growth.tree, node):
+        beside = growth.children[growth.tree[k].parent or 0]
+        chance *= growth.drawn[k] / sum(growth.drawn[other] for other in beside)
+    return chance
 
 
 def agree(growth: ThoughtGrowth) -> None:
