@@ -385,7 +385,8 @@ def test_a_chat_has_the_words_of_zero_shot_and_no_stop_strings():
 def test_the_command_line_knows_it(folder, tmp_path):
     refused = shutil.copytree(folder, tmp_path / "copy")
     (refused / "chat_template.jinja").write_text("{{ raise_exception('not today') }}")
-    result = ltf("solve", "countdown", "3 4 -> 12", "--model", refused, "--dialect", "chat")
+    file = write_gguf(refused, tmp_path / "m.gguf")
+    result = ltf("solve", "countdown", "3 4 -> 12", "--model", file, "--dialect", "chat")
     one_sentence(result, 1, "not today", "another dialect")
 
 
