@@ -1,0 +1,42 @@
+"""docs/your-task.md: every command of it, from an empty folder to a tuned GGUF."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from ltf_lite.tasks import get_task
+from ltf_lite.tasks.example import write_example
+from tests.conftest import ltf
+from tests.half_taught import make
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "your-task.md"
+
+
+def commands():
+    block = re.search(r"```\n(ltf init\n.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    return [shlex.split(line)[1:] for line in block[1].strip().splitlines()]
+
+
+def test_every_command_of_the_document_runs_to_the_end(tmp_path):
+    """The model is a base of 1.2 M weights that half learnt these very sums, and nothing else."""
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    write_example(aside)
+    base = make(get_task(str(aside / "my_task" / "my_task.py")), tmp_path / "base", steps=450)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    told = {}
+    for words in commands():
+        given = [str(base) if word == "MODEL" else word for word in words]
+        result = ltf(*given, cwd=empty)
+        assert result.returncode == 0, (given, result.stderr)
+        told[words[0]] = result.stdout
+    assert list(told) == ["init", "task", "pilot", "train", "solve", "report"]
+    assert "headroom" in told["pilot"]
+    assert "Worth it" in told["pilot"]
+    assert "82" in told["solve"]
+    assert list((empty / "runs" / "mine" / "gguf").glob("*.q8_0.gguf"))
+    rates = re.findall(r"single pass.*?(\d+\.\d) %", told["report"])
+    assert rates
