@@ -21,7 +21,15 @@ from ltf_lite.engines.base import (
 )
 from ltf_lite.engines.dialect import Dialect
 from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
-from ltf_lite.engines.refs import TINY_BASE, ModelRef, gguf_files, model_path, resolve
+from ltf_lite.engines.refs import (
+    TINY_BASE,
+    ModelRef,
+    base_ref,
+    gguf_files,
+    loadable,
+    model_path,
+    resolve,
+)
 
 
 def open_engine(
@@ -55,8 +63,10 @@ __all__ = [
     "Score",
     "Stopped",
     "Usage",
+    "base_ref",
     "cut",
     "gguf_files",
+    "loadable",
     "model_path",
     "open_engine",
     "resolve",

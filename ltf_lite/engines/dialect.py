@@ -62,10 +62,15 @@ def dialect(name: str, where: str = "") -> Dialect:
 
 
 def told(model: str | Path) -> str | None:
-    """The dialect that a model folder, or a name in the Hub's cache, says it speaks, or None.
+    """The dialect that a model folder, a GGUF file or a name in the Hub's cache says it speaks.
 
-    Raises EngineError where it says something that is no dialect.
+    None where it says none. Raises EngineError where it says something that is no dialect.
     """
+    if Path(model).is_file():
+        from ltf_lite.engines.llama.check import metadata
+
+        own = metadata(model, KEY)
+        return own and dialect(own, f"the GGUF file {str(model)!r}").name
     file = Path(model) / FILE if Path(model).is_dir() else _cached(str(model))
     if file is None or not file.is_file():
         return None
