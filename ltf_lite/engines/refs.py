@@ -111,8 +111,8 @@ def base_ref(model: str | Path) -> ModelRef:
     if ref.kind not in ("folder", "gguf", "hub"):
         what = KINDS.get(ref.kind, f"for the engine {ref.kind}")
         raise EngineError(
-            f"a base must be a model folder, a GGUF file or a name on the Hub, and {ref.given!r} is "
-            f"{what}"
+            "a base must be a model folder, a GGUF file or a name on the Hub, and "
+            f"{ref.given!r} is {what}"
         )
     return ref
 

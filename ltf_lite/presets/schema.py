@@ -37,8 +37,9 @@ def _plain(registry: Registry[Any], name: str) -> Any:
 class ModelSection(Settings):
     """The base, and the dialects in which it is asked and in which its tuned copy learns.
 
-    `base` is `tiny-base`, `smollm2`, a directory, a GGUF file or a hub name. Without `ask` and `learn` a base that says
-    what it speaks keeps that; any other is asked few-shot and learns zero-shot.
+    `base` is `tiny-base`, `smollm2`, a directory, a GGUF file or a hub name. Without `ask`
+    and `learn` a base that says what it speaks keeps that; any other is asked few-shot and learns
+    zero-shot.
     """
 
     base: str

@@ -48,7 +48,7 @@ def config(header: Header) -> dict[str, Any]:
             f"{header.path!r} cannot be a base: its metadata tell {layers} layers and {heads} heads"
         )
     width = header.own("attention.key_length", int, hidden // heads)
-    told = {
+    told: dict[str, Any] = {
         "architectures": [CLASSES[kind]],
         "model_type": kind,
         "vocab_size": header.tensors[EMBEDDINGS].shape[0],

@@ -16,10 +16,9 @@ BEGINS = "llama-bpe"  # where a file does not say, llama.cpp puts BOS before a t
 # What llama.cpp calls a pre-tokenizer → the name of the one that does the same.
 SAME = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "deepseek-r1-qwen": "qwen2"}
 PATTERNS = {"llama-bpe": LLAMA_BPE, "smaug-bpe": LLAMA_BPE, "qwen2": QWEN2}
-KNPROBE = "It's 12345 left,\n\n  so (a+b) = 3.5 naïve 日本"
-OWN = (*PATTERNS, "gpt-2", "smollm")
-PROBE = "It's 12345 left,\n\n  so (a+b) = 3.5 naïve 日本"
+KNOWN = (*PATTERNS, "gpt-2", "smollm")
 OWN = ("qwen2", "qwen3")  # model types whose pre-tokenizer transformers puts in itself
+PROBE = "It's 12345 left,\n\n  so (a+b) = 3.5 naïve 日本"
 
 
 def tokenizer_of(header: Header, told: Mapping[str, Any]) -> Any:
@@ -42,18 +41,29 @@ def tokenizer_of(header: Header, told: Mapping[str, Any]) -> Any:
     core.decoder = decoders.ByteLevel()
     added = [(tokens[n], kind) for n, kind in enumerate(types) if kind not in (NORMAL, UNUSED)]
     core.add_tokens([AddedToken(t, special=k in SPECIAL, normalized=False) for t, k in added])
+    named = _named(header, told, tokens, types)
     _surround(core, header, pre, tokens)
-    end = header.values.get("tokenizer.ggml.eos_token_id")
-    named = {"bos": told["bos_token_id"], "eos": end, "pad": told["pad_token_id"]}
     template = header.values.get("tokenizer.chat_template")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         model_max_length=told["max_position_embeddings"],
         clean_up_tokenization_spaces=False,
-        **{f"{key}_token": tokens[n] for key, n in named.items() if n is not None},
+        **{f"{key}_token": text for key, text in named.items()},
     )
     tokenizer.chat_template = template if isinstance(template, str) else None
     return tokenizer
+
+
+def _named(
+    header: Header, told: Mapping[str, Any], tokens: list[str], types: list[int]
+) -> dict[str, str]:
+    """The texts of BOS, the end and padding, where a file names them; raises EngineError."""
+    end = header.values.get("tokenizer.ggml.eos_token_id")
+    named = {"bos": told["bos_token_id"], "eos": end, "pad": told["pad_token_id"]}
+    for key, n in named.items():
+        if n is not None and (n >= len(tokens) or types[n] == UNUSED):
+            raise EngineError(f"{header.path!r} cannot be a base: its {key} token {n} is unused")
+    return {key: tokens[n] for key, n in named.items() if n is not None}
 
 
 def check_kept(header: Header, made: Any, folder: Path) -> None:
@@ -138,11 +148,8 @@ def _surround(core: Any, header: Header, pre: str, tokens: list[str]) -> None:
         "eos": header.value("tokenizer.ggml.add_eos_token", bool, False),
     }
     ids = {key: header.values.get(f"tokenizer.ggml.{key}_token_id") for key in adds}
-    around = {key: ids[key] for key, own in adds.items() if own and ids[key] is not None}
+    around = {key: n for key, n in ids.items() if adds[key] and n is not None}
     if around:
-        first, last = (f"{key}:0" if key in around else "" for key in adds)
-        special = [
-            {"id": key, "ids": [token], "tokens": [tokens[token]]} for key, token in around.items()
-        ]
-        pieces = [*([first] if first else []), "$A:0", *([last] if last else [])]
+        special = [{"id": k, "ids": [n], "tokens": [tokens[n]]} for k, n in around.items()]
+        pieces = [part for part in ("bos", "$A", "eos") if part == "$A" or part in around]
         core.post_processor = TemplateProcessing(single=pieces, special_tokens=special)
