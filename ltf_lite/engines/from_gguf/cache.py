@@ -39,10 +39,12 @@ def folder_of(path: str | Path) -> str:
     header = read_header(path)
     try:
         place = _places() / f"{hash_file(Path(path))}-{VERSION}"
-        _places().mkdir(parents=True, exist_ok=True)
-        with FileLock(place.with_name(f".{place.name}.lock")):
-            if not _whole(place):
-                _make(header, place)
+        if not _whole(place):
+            told, tokenizer = _checked(header)
+            _places().mkdir(parents=True, exist_ok=True)
+            with FileLock(place.with_name(f".{place.name}.lock")):
+                if not _whole(place):  # another process was first
+                    _make(header, told, tokenizer, place)
         _remember(path, place)
     except OSError as error:
         if not of_system(error):
@@ -87,15 +89,21 @@ def _remember(path: str | Path, place: Path) -> None:
         os.replace(half, note)
 
 
-def _make(header: Header, place: Path) -> None:
-    """Everything is checked before anything is written; raises EngineError, OSError."""
+def _checked(header: Header) -> tuple[dict[str, Any], Any]:
+    """config.json and tokenizer of a file; raises EngineError where it cannot be a base."""
     from ltf_lite.engines.from_gguf.vocabulary import tokenizer_of
-    from ltf_lite.engines.from_gguf.weights import check_shapes, size_of
+    from ltf_lite.engines.from_gguf.weights import check_shapes
 
     told = config(header)
     check_shapes(header, told)
     if KEY in header.values:
         dialect(str(header.values[KEY]), f"the GGUF file {header.path!r}")
+    return told, tokenizer_of(header, told)
+
+
+def _make(header: Header, told: dict[str, Any], tokenizer: Any, place: Path) -> None:
+    from ltf_lite.engines.from_gguf.weights import size_of
+
     size, free = size_of(header, told), shutil.disk_usage(place.parent).free
     if size + SPARE > free:
         raise EngineError(
@@ -107,7 +115,6 @@ def _make(header: Header, place: Path) -> None:
     title = f"a model folder of {Path(header.path).name}: tensors"
     try:
         with bar(title, len(names(told)) + 1) as advance:
-            tokenizer = tokenizer_of(header, told)
             half.mkdir()
             _fill(half, header, told, tokenizer, advance)
             shutil.rmtree(place, ignore_errors=True)  # one that lacks files
