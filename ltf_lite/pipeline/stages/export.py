@@ -11,14 +11,16 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
-from ltf_lite.engines import Dialect, open_engine, pretrained
+from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretrained
 from ltf_lite.engines.dialect import spoken
+from ltf_lite.engines.from_gguf import weights_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.types import Record, Scored, read_record
 from ltf_lite.export import ExportError
@@ -144,10 +146,20 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         answer=answer.text,
         verdict=answer.verdict,
         parity=parity,
+        **_file(preset.model.base),
     )
     for exporter in preset.export.also:
         exporter.write(exported)
     write_text(run.at.gguf / CARD, model_card(facts, exported, preset.export.also))
+
+
+def _file(base: str) -> dict[str, Any]:
+    """What the card tells of a base that is a GGUF file."""
+    with suppress(EngineError):  # the base may be gone by now
+        ref = base_ref(base)
+        if ref.kind == "gguf":
+            return {"file": Path(ref.place).name, "stored": weights_of(ref.place)}
+    return {}
 
 
 def _record(run: Run, model: str) -> Record:
