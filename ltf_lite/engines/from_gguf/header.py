@@ -75,7 +75,7 @@ def read_header(path: str | Path) -> Header:
     return _read(str(path), facts.st_size, facts.st_mtime_ns)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _read(path: str, size: int, changed: int) -> Header:
     """`size` and `changed` tell a file from the one that had its name before."""
     from ltf_lite.engines.llama.check import check_gguf  # the gguf package is needed only here
