@@ -65,8 +65,8 @@ def rows_of(
             (successes if row.good else failures).append(row)
     if shortest > max_length:
         raise TuningError(
-            f"every success is longer than tuning.max_length, {max_length} tokens: the shortest has "
-            f"{shortest}"
+            f"every success is longer than tuning.max_length, {max_length} tokens: the shortest "
+            f"has {shortest}"
         )
     good = sum(example.good for example in examples)
     dropped = Sides(good - len(successes), len(examples) - good - len(failures))
