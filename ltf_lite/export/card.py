@@ -86,7 +86,9 @@ def _stored(file: str, stored: Mapping[str, float]) -> list[str]:
     """What a base that was a GGUF file is, and what it is not."""
     if not file:
         return []
-    shares = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in stored.items())
+    shares = ", ".join(
+        f"{kind} {100 * share:.1f} %" for kind, share in stored.items() if share > 5e-4
+    )
     kept = (
         "its weights were turned back into numbers, so this model comes from the quantized ones, "
         "not from the original checkpoint"
