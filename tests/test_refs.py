@@ -23,6 +23,7 @@ from ltf_lite.engines import (
     EnginePlugin,
     ModelRef,
     Sampling,
+    base_ref,
     model_path,
     open_engine,
     resolve,
@@ -90,7 +91,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(folder, tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     shutil.copytree(folder, tmp_path / "model")
-    (tmp_path / "m.gguf").write_bytes(b"GGUF....")
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
     assert resolve("~/model") == ModelRef("~/model", "folder", str(tmp_path / "model"))
     assert resolve("~/m.gguf").place == str(tmp_path / "m.gguf")
     assert "'~/nothing'" in sentence("~/nothing")
@@ -188,8 +189,12 @@ def test_a_base_is_what_transformers_can_load(folder, tmp_path):
     assert model_path(folder) == str(folder)
     assert model_path("some/model") == "some/model"
     (tmp_path / "m.gguf").write_bytes(b"GGUF....")
-    for wrong, word in ((tmp_path / "m.gguf", "GGUF"), ("http://h/v1", "server")):
-        with pytest.raises(EngineError, match=f"a base must be .* is a {word}"):
+    assert base_ref(tmp_path / "m.gguf").kind == "gguf"
+    for wrong, words in (
+        (tmp_path / "m.gguf", "cannot be read as a base"),
+        ("http://h/v1", "a base must be .* is a server"),
+    ):
+        with pytest.raises(EngineError, match=words):
             model_path(wrong)
 
 

@@ -143,6 +143,11 @@ def test_padding_carries_no_loss():
 # ---- order
 
 
+def test_successes_that_are_all_too_long_are_told_with_the_length_they_need():
+    with pytest.raises(TuningError, match=r"longer than tuning.max_length, 9 .* shortest has \d+$"):
+        rows(*GOOD, max_length=9)
+
+
 def batches(settings, good=GOOD, bad=BAD):
     return Batches(*rows_of([*good, *bad], tokenizer.build(), 64, COMPACT)[:2], settings, 0)
 

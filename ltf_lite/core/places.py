@@ -14,6 +14,11 @@ def place(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def cache() -> Path:
+    """The user's folder for what can be made again; it may not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ltf_lite"
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """Open a file to read it; raises OSError, also for a folder, a pipe and a device.
 

@@ -22,7 +22,15 @@ from ltf_lite.engines.base import (
 )
 from ltf_lite.engines.dialect import AUTO, CHAT, KEY, TEMPLATE_KEY, Dialect, automatic
 from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
-from ltf_lite.engines.refs import TINY_BASE, ModelRef, gguf_files, model_path, resolve
+from ltf_lite.engines.refs import (
+    TINY_BASE,
+    ModelRef,
+    base_ref,
+    gguf_files,
+    loadable,
+    model_path,
+    resolve,
+)
 
 
 def open_engine(
@@ -70,8 +78,10 @@ __all__ = [
     "Score",
     "Stopped",
     "Usage",
+    "base_ref",
     "cut",
     "gguf_files",
+    "loadable",
     "model_path",
     "open_engine",
     "resolve",

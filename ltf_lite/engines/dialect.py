@@ -121,9 +121,9 @@ def dialect(name: str, where: str = "") -> Dialect:
 
 
 def told(model: str | Path) -> str | None:
-    """The dialect that a model folder, or a name in the Hub's cache, says it speaks, or None.
+    """The dialect that a model folder, a GGUF file or a name in the Hub's cache says it speaks.
 
-    Raises EngineError where it says something that is no dialect.
+    None where it says none. Raises EngineError where it says something that is no dialect.
     """
     own = said(model)
     return own.name if own else None
@@ -157,6 +157,8 @@ def system_of(model: str | Path) -> str:
 
 def said(model: str | Path) -> Dialect | None:
     """As `told`, with the system text that a chat was learnt with."""
+    if Path(model).is_file():
+        return _said_in_gguf(model)
     file = Path(model) / FILE if Path(model).is_dir() else _cached(str(model))
     if file is None or not file.is_file():
         return None
@@ -169,8 +171,19 @@ def said(model: str | Path) -> Dialect | None:
     return replace(own, system=str(system)) if own.name == CHAT else own
 
 
+def _said_in_gguf(model: str | Path) -> Dialect | None:
+    from ltf_lite.engines.llama.check import metadata
+
+    name = metadata(model, KEY)
+    if name is None:
+        return None
+    own = dialect(name, f"the GGUF file {str(model)!r}")
+    system = metadata(model, SYSTEM_KEY) or ""
+    return replace(own, system=system) if own.name == CHAT else own
+
+
 def automatic(model: str | Path) -> str:
-    """The dialect that `auto` is for a model folder or a hub name; raises EngineError."""
+    """The dialect that `auto` is for a folder, a GGUF file or a hub name; raises EngineError."""
     return told(model) or (CHAT if _has_template(str(model)) else DEFAULT)
 
 
@@ -178,6 +191,10 @@ def automatic(model: str | Path) -> str:
 def _has_template(model: str) -> bool:
     from ltf_lite.engines import pretrained
 
+    if Path(model).is_file():
+        from ltf_lite.engines.llama.check import metadata
+
+        return bool(metadata(model, TEMPLATE_KEY))
     try:
         return default_template(pretrained.tokenizer(model).chat_template) is not None
     except EngineError:

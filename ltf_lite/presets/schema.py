@@ -37,10 +37,10 @@ def _plain(registry: Registry[Any], name: str) -> Any:
 class ModelSection(Settings):
     """The base, and the dialects in which it is asked and in which its tuned copy learns.
 
-    `base` is `tiny-base`, a directory or a hub name. Without `ask` and `learn` a base that says
-    what it speaks keeps that; any other is asked few-shot and learns zero-shot. `auto` is `chat`
-    for a base with a chat template that does not say what it speaks. `system` is the system text of
-    a chat, by default the one that the base says it learnt with.
+    `base` is `tiny-base`, `smollm2`, a directory, a GGUF file or a hub name. Without `ask` and
+    `learn` a base that says what it speaks keeps that; any other is asked few-shot and learns
+    zero-shot. `auto` is `chat` for a base with a chat template that does not say what it speaks.
+    `system` is the system text of a chat, by default the one that the base says it learnt with.
     """
 
     base: str

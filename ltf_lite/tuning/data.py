@@ -48,7 +48,8 @@ def rows_of(
     """(successes, failures, how many of each were dropped).
 
     Dropped are rows of more than `max_length` tokens and failures whose span holds no token.
-    Raises TuningError for a tokenizer without an end token or without character offsets.
+    Raises TuningError for a tokenizer without an end token or without character offsets, and where
+    every success is too long.
     """
     dialect = dialect.of(tokenizer)
     if dialect.end(tokenizer) is None:
@@ -57,9 +58,17 @@ def rows_of(
         raise TuningError("the tokenizer gives no character offsets; a fast tokenizer is needed")
     successes: list[Row] = []
     failures: list[Row] = []
+    shortest = 0  # tokens of a success
     for row in tokenized(examples, tokenizer, dialect):
+        if row.good:
+            shortest = min(shortest or len(row.ids), len(row.ids))
         if len(row.ids) <= max_length and any(row.marked):
             (successes if row.good else failures).append(row)
+    if shortest > max_length:
+        raise TuningError(
+            f"every success is longer than tuning.max_length, {max_length} tokens: the shortest "
+            f"has {shortest}"
+        )
     good = sum(example.good for example in examples)
     dropped = Sides(good - len(successes), len(examples) - good - len(failures))
     return successes, failures, dropped

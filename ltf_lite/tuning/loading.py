@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from ltf_lite.core.places import cache
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
 from ltf_lite.tuning.settings import Tuning, TuningError
@@ -154,8 +155,7 @@ def quiet_unsloth() -> Iterator[None]:
     transformers is there before it: what it replaces afterwards it replaces in the classes, where
     our trainer, a subclass, finds it too.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache / "ltf_lite" / "unsloth"))
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache() / "unsloth"))
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.filterwarnings("ignore", message=".*Unsloth should be imported before")

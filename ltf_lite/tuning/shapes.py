@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ltf_lite.engines import EngineError, resolve
+from ltf_lite.engines.from_gguf import config_of as config_of_gguf
 from ltf_lite.tuning.settings import TuningError
 
 QWEN2 = {
@@ -110,13 +111,15 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
 
 
 def read_config(name: str | Path, online: bool = True) -> dict[str, Any]:
-    """The config.json of a model directory, of `tiny-base`, or of a name on the Hub.
+    """The config.json of a model directory, of `tiny-base`, a GGUF file, or a name on the Hub.
 
     A name is looked up in the Hub's cache here, then among the presets' bases, then, if `online`,
     on the Hub. Raises TuningError if there is none.
     """
     try:
         ref = resolve(name)
+        if ref.kind == "gguf":  # not turned into a folder: a dry run asks too
+            return config_of_gguf(ref.place)
     except EngineError as error:
         raise TuningError(str(error)) from error
     if ref.kind == "folder":

@@ -13,7 +13,7 @@ from ltf_lite.core.json_text import as_json
 from ltf_lite.core.places import place
 from ltf_lite.core.text import signs
 
-MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, or tiny-base"
+MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, tiny-base or smollm2"
 
 
 class Parser(argparse.ArgumentParser):

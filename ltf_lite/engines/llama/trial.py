@@ -16,6 +16,7 @@ from pathlib import Path
 import llama_cpp
 
 from ltf_lite.core.files import write_text
+from ltf_lite.core.places import cache
 from ltf_lite.core.progress import duration
 from ltf_lite.engines.base import EngineError
 
@@ -50,8 +51,7 @@ def mark(path: str | Path) -> str:
 
 
 def _place() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "ltf_lite" / "gguf-opened.txt"
+    return cache() / "gguf-opened.txt"
 
 
 def _known() -> list[str]:

@@ -34,7 +34,9 @@ class Torch(EnginePlugin):
         return TorchEngine.open(ref.place, ref.given, load_in_4bit, adapter, dialect)
 
     def for_base(self, base: ModelRef, dialect: Dialect, load_in_4bit: bool) -> Engine:
-        return self.open(base, dialect, load_in_4bit=load_in_4bit)
+        from ltf_lite.engines.refs import loadable
+
+        return self.open(loadable(base), dialect, load_in_4bit=load_in_4bit)
 
 
 PLUGIN = Torch

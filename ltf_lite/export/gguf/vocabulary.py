@@ -11,15 +11,11 @@ import gguf
 from transformers import GenerationConfig
 
 from ltf_lite.engines import pretrained
+from ltf_lite.engines.from_gguf.names import END_KEYS, LLAMA_BPE, QWEN2
 from ltf_lite.engines.template import default_template
 from ltf_lite.export.architecture import in_one_line, read_object
 from ltf_lite.export.errors import ExportError
 
-LLAMA_BPE = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-QWEN2 = LLAMA_BPE.replace(r"\p{N}{1,3}", r"\p{N}")
 # (what the pre-tokenizer does, whether the model takes a whole known word before it merges) → name
 PRE_TOKENIZERS = {
     ((f"split {LLAMA_BPE}", "bytes"), True): "llama-bpe",
@@ -28,7 +24,6 @@ PRE_TOKENIZERS = {
     (("split words into bytes",), False): "gpt-2",
     (("single digits", "split words into bytes"), False): "smollm",
 }
-END_KEYS = ("eos", "eot", "eom")  # a GGUF file has room for three tokens that end a generation
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ltf_lite.core import machine
 from ltf_lite.engines import EngineError, resolve
+from ltf_lite.engines.from_gguf import at_hand
 from ltf_lite.pipeline.needs.fits import (
     GB,
     USABLE,
@@ -95,10 +96,11 @@ def _disk(preset: Preset, whole: int) -> int:
 
 
 def _at_hand(base: str) -> bool:
-    """Whether the weights of a base are on this machine."""
+    """Whether the weights of a base are on this machine, as transformers loads them."""
     try:
-        if resolve(base).kind == "folder":
-            return True
+        ref = resolve(base)
+        if ref.kind in ("folder", "gguf"):
+            return ref.kind == "folder" or at_hand(ref.place) is not None
     except EngineError:
         return False
     from huggingface_hub import try_to_load_from_cache

@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
-from ltf_lite.engines import Dialect, open_engine, pretrained
+from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretrained
 from ltf_lite.engines.dialect import CHAT, spoken
+from ltf_lite.engines.from_gguf import weights_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.types import Record, Scored, read_record
 from ltf_lite.export import ExportError
@@ -149,6 +151,7 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         answer=answer.text,
         verdict=answer.verdict,
         parity=parity,
+        **_file(preset.model.base),
     )
     for exporter in preset.export.also:
         exporter.write(exported)
@@ -166,6 +169,15 @@ def _chat(run: Run, spoke: Dialect) -> Dialect:
         return found
     frame = replace(found.frame, before=found.frame.before.removeprefix(bos))
     return replace(found, frame=frame)
+
+
+def _file(base: str) -> dict[str, Any]:
+    """What the card tells of a base that is a GGUF file."""
+    with suppress(EngineError):  # the base may be gone by now
+        ref = base_ref(base)
+        if ref.kind == "gguf":
+            return {"file": Path(ref.place).name, "stored": weights_of(ref.place)}
+    return {}
 
 
 def _record(run: Run, model: str) -> Record:
