@@ -45,7 +45,9 @@ def advise(facts: Facts) -> Advice:
     points = f"{100 * room.rate:.0f} points [{100 * room.low:.0f}, {100 * room.high:.0f}]"
     if facts.undecided > DOUBT:
         share = f"{facts.undecided:.0%}"
-        return Advice("undecided", f"The verifier cannot decide {share} of the paths: mend it first.")
+        return Advice(
+            "undecided", f"The verifier cannot decide {share} of the paths: mend it first."
+        )
     if facts.train < ENOUGH:
         told = f"Too few problems: {facts.train} to train on, and {ENOUGH} are the least."
         return Advice("too_few", told)

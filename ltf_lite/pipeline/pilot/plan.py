@@ -26,7 +26,8 @@ class Planned:
 
     `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
     the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
-    shape is not known. `questions` is the break-even against the tree search.
+    shape is not known. `questions` is the break-even against the tree search. `tree` says whether a
+    tree search is asked, `path_tokens` how long an answer is where the model's context says it.
     """
 
     base: str
@@ -39,6 +40,8 @@ class Planned:
     peak: int | None = None
     fits: bool | None = None
     questions: float | None = None
+    tree: bool = True
+    path_tokens: int | None = None
 
     @property
     def total(self) -> float | None:
@@ -48,8 +51,11 @@ class Planned:
 def plan(
     task: Task, base: str, records: Sequence[Record], dialect: str, speed: float | None
 ) -> Planned:
-    """The run that follows from what was measured; `speed` is tokens read a second."""
-    single, samples, tree = records
+    """The run that follows from what was measured; `speed` is tokens read a second.
+
+    The records are of the single pass, the samples, and the tree search where there was one.
+    """
+    single, samples = records[:2]
     problems = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
     right = [path.verdict.correct for path in samples.paths]
     each = min(PER_PROBLEM, sum(right) / max(1, samples.n))
@@ -66,13 +72,22 @@ def plan(
         steps=steps,
         learning_rate=rate,
         max_length=max(128, 64 * -(-round(1.5 * prompt + longest) // 64)),
+        tree=len(records) > 2,
+        path_tokens=task.model_dump(exclude_defaults=True).get("path_tokens"),
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
-    saving = tree.seconds / tree.n - single.seconds / single.n
-    questions = total / saving if "tune" in seconds and saving > 0 else None
+    questions = _pays_after(total, single, records[2:]) if "tune" in seconds else None
     peak, fits = _memory(task, found)
     return replace(found, seconds=seconds, questions=questions, peak=peak, fits=fits)
+
+
+def _pays_after(total: float, single: Record, trees: Sequence[Record]) -> float | None:
+    """Questions after which a run has paid for itself, against the tree search."""
+    for tree in trees:
+        saving = tree.seconds / tree.n - single.seconds / single.n
+        return total / saving if saving > 0 else None
+    return None
 
 
 def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:
@@ -87,9 +102,9 @@ def _seconds(
     found: Planned, records: Sequence[Record], step: float, speed: float | None
 ) -> dict[str, float]:
     """Seconds by stage; `step` is the tokens of a step, as if they were only read."""
-    single, samples, tree = (record.seconds / record.n for record in records)
+    single, samples, *trees = (record.seconds / record.n for record in records)
     problems = found.problems
-    test = problems["test"] * (single + samples) + min(TREES, problems["test"]) * tree
+    test = problems["test"] * (single + samples) + min(TREES, problems["test"]) * sum(trees)
     seconds = {
         "search": problems["train"] * (single + samples),
         "evaluate": 2 * test + 4 * problems["validation"] * single,

@@ -31,6 +31,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
     """The preset as plain data."""
     own = task.model_dump(mode="json", exclude_defaults=True)
     kind = {"name": task.name}
+    own |= {"path_tokens": planned.path_tokens} if planned.path_tokens else {}
     most = {"validation": CHECKED, "test": TREES}
     few = {split: min(n, max(1, planned.problems[split])) for split, n in most.items()}
     search: list[dict[str, Any]] = [
@@ -61,7 +62,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
         "evaluation": [
             {"name": "cot", "n": 1},
             {"name": "cot", "n": 8, "temperature": 0.7},
-            {"name": "tot", "beam": 3, "problems": few["test"]},
+            *([{"name": "tot", "beam": 3, "problems": few["test"]}] if planned.tree else []),
         ],
         "retention": {"problems": few["validation"]},
         "export": {"quantizations": ["q8_0"], "greedy_problems": min(20, few["test"])},
@@ -118,7 +119,17 @@ def _flow(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < 1e-3 else repr(value)
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
-    if plain and value.casefold() not in ("yes", "no", "on", "off", "true", "false", "null", "y", "n"):
+    if plain and value.casefold() not in (
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+        "y",
+        "n",
+    ):
         return str(value)
     return json.dumps(value, ensure_ascii=False)
 

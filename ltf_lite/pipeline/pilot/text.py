@@ -23,6 +23,8 @@ def as_text(found: Pilot) -> str:
         lines.append(f"{way.name:<26}{rate:>24}{way.tokens:>9.0f}{way.seconds:>9.2f}")
     lines.append("tokens are written and seconds taken a problem, asked in bulk; the tree search")
     lines.append("had as many tokens a problem as the samples took")
+    if found.left_out:
+        lines.append(f"the tree search was left out: {found.left_out}")
     if (few := too_few(asked.problems)) is not None:
         lines.append(few)
     room = found.headroom
