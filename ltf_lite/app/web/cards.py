@@ -12,6 +12,7 @@ from ltf_lite.core.text import escape
 from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.tree.svg import tree_svg, tree_text
 from ltf_lite.tasks import Task, Verdict
+from ltf_lite.tasks.free import FreeText
 from ltf_lite.tasks.steps import steps_of
 
 LONGEST = 400  # characters shown of a line that a model wrote
@@ -20,10 +21,11 @@ LONGEST = 400  # characters shown of a line that a model wrote
 def pane(snapshot: Snapshot, title: str, task: Task, say: Say, problem: str | None = None) -> str:
     """One side of a comparison; a `problem`'s text shows the tree too and not the path alone."""
     head = f'<div class="ltf-title">{escape(title)}</div>{state_line(snapshot, task, say)}'
-    body = head + metrics(snapshot, say) + written(snapshot, say)
+    shown = whole(snapshot) if isinstance(task, FreeText) else ""
+    body = head + metrics(snapshot, say) + (shown or written(snapshot, say))
     if problem is not None and len(snapshot.tree) > 1:
         body += tree_block(snapshot, problem, task, say)
-    look = f'class="ltf-pane ltf-{colour(snapshot)}" aria-label="{escape(title)}"'
+    look = f'class="ltf-pane ltf-{colour(snapshot, task)}" aria-label="{escape(title)}"'
     return f"<section {look}>{body}</section>"
 
 
@@ -35,11 +37,13 @@ def empty(title: str, text: str) -> str:
     )
 
 
-def colour(snapshot: Snapshot) -> str:
-    """`good`, `bad`, or `open` while there is no verdict."""
+def colour(snapshot: Snapshot, task: Task) -> str:
+    """`good`, `bad`, or `open` while there is no verdict, or where it can't be said."""
     if snapshot.state == "failed":
         return "bad"
     if snapshot.state != "done" or snapshot.verdict is None:
+        return "open"
+    if snapshot.verdict.kind in task.spared:
         return "open"
     return "good" if snapshot.verdict.correct else "bad"
 
@@ -55,6 +59,8 @@ def state_line(snapshot: Snapshot, task: Task, say: Say) -> str:
     else:
         why = reason(snapshot.verdict, snapshot.lines, task, say)
         head = "✗ " + say("verdict.not_solved")
+        if snapshot.verdict.kind in task.spared:
+            head = "? " + say("verdict.open")
     return f'<p class="ltf-state"><strong>{escape(head)}</strong> {escape(why)}</p>'
 
 
@@ -111,6 +117,17 @@ def written(snapshot: Snapshot, say: Say) -> str:
     return f'<ol class="ltf-path">{"".join(rows)}</ol>' if rows else ""
 
 
+def whole(snapshot: Snapshot) -> str:
+    """All that was written, the answer that was taken marked; "" until it is done."""
+    if snapshot.state != "done" or not snapshot.text.strip():
+        return ""
+    start, end = snapshot.taken or (len(snapshot.text),) * 2
+    parts = snapshot.text[:start], snapshot.text[start:end], snapshot.text[end:]
+    before, answer, behind = map(escape, parts)
+    marked = f'<mark class="ltf-taken">{answer}</mark>' if answer else ""
+    return f'<pre class="ltf-path ltf-whole" tabindex="0">{before}{marked}{behind}</pre>'
+
+
 def _stands(verdict: Verdict, index: int) -> str:
     """How a line stands to the fatal step; where none is known, no line of a failure is right."""
     if verdict.correct:
@@ -149,8 +166,13 @@ def folded(title: str, body: str) -> str:
     return f'<details class="ltf-text"><summary>{escape(title)}</summary>{body}</details>'
 
 
-def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
-    """The ratio of their tokens in large type, and who solved it, in a sentence."""
+def verdict_of_both(
+    single: Snapshot, search: Snapshot, say: Say, spared: frozenset[str] = frozenset()
+) -> str:
+    """The ratio of their tokens in large type, and who solved it, in a sentence.
+
+    Verdicts of the `spared` kinds say of nobody that he solved it.
+    """
     if single.state != "done" or search.state != "done":
         return ""
     if single.verdict is None or search.verdict is None:
@@ -162,6 +184,8 @@ def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
         (False, True): "search",
         (False, False): "neither",
     }[solved]
+    if {single.verdict.kind, search.verdict.kind} & spared:
+        who = "open"
     large, told = "", [say(f"ratio.{who}")]
     found = ratio(single, search)
     if found is not None:
