@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from typing import ClassVar
@@ -77,6 +78,33 @@ def test_a_kind_that_no_language_knows_is_said_by_its_task(language):
     assert "The colour is too red. (it is #ff0000)" in html
     assert html.count('class="ltf-after"') == 2  # of no line it is known that it is right
     assert "ltf-right" not in html
+
+
+def test_what_cannot_be_said_is_neither_right_nor_wrong():
+    """A typed question whose answer nobody knows: its path is shown whole, its answer marked."""
+    task = get_task("reference", file="nothing.csv")
+    text = f"It is 6 * 7.\n{HOSTILE}\n\nAnswer: **42**\nThat is all. {'x' * 900}"
+    problem = task._made("What is 6 * 7?", "", "", {})
+    path = task.parse(problem, text)
+    verdict = task.verify(problem, path)
+    assert verdict.kind == "unchecked"
+    lines = tuple(line.text for line in path.all_lines())
+    taken = (path.answer.decision, path.answer.decision_end)
+    snapshot = done(verdict, text=text, lines=lines, taken=taken, runtime="x", tokens=9)
+    html = cards.pane(snapshot, "x", task, SAY)
+    assert "ltf-open" in html
+    assert not {"ltf-good", "ltf-bad", "ltf-fatal"} & set(re.findall("ltf-[a-z]+", html))
+    assert "No verdict: </strong>" in html or "No verdict:</strong>" in html
+    assert '<mark class="ltf-taken">42</mark>' in html
+    assert "That is all." in html
+    assert "x" * 900 in html
+    assert "<script" not in html
+    both = cards.verdict_of_both(snapshot, snapshot, SAY, task.spared)
+    assert "could not be checked" in both
+    assert "Neither" not in both
+    wrong = replace(snapshot, verdict=Verdict(False, "wrong_answer", 2, "it is wrong"))
+    assert "ltf-bad" in cards.pane(wrong, "x", task, SAY)
+    assert '<mark class="ltf-taken">42</mark>' in cards.pane(wrong, "x", task, SAY)
 
 
 def test_the_kinds_of_number_games_have_japanese_words():

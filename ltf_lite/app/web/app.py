@@ -60,7 +60,7 @@ def build(desk: Desk) -> gr.Blocks:
         with tabs["compare"]:
             compare.tab(desk, page, tabs["compare"])
         with tabs["own"]:
-            mine = own.tab(desk, tabs["own"], others["own"])
+            mine = own.tab(desk, page, tabs["own"], others["own"])
         with tabs["runs"]:
             runs.tab(desk, tabs["runs"])
         with tabs["train"]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, posed, ways
 from ltf_lite.app.answer.live import Side
-from ltf_lite.app.web.catalogue import RUN, chosen, first, named
+from ltf_lite.app.web.catalogue import RUN, chosen, named
 from ltf_lite.app.web.desk import Desk, bounded
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import UsageError
@@ -126,7 +126,7 @@ def examples(desk: Desk) -> list[tuple[str, Problem]]:
         own = task.name in named()
         if not own or task.name not in tasks:
             tasks[task.name if own else f"{RUN}{run}"] = task
-    tasks.setdefault(first(desk.shelf, desk.say))
+    tasks.setdefault(named()[0])
     found: list[tuple[str, Problem]] = []
     for key, known in list(tasks.items())[:TASKS_SHOWN]:
         try:

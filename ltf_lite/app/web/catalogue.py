@@ -75,11 +75,6 @@ def choices(shelf: Shelf, say: Say) -> list[tuple[str, str]]:
     return [(offer.title, key) for key, offer in offers(shelf, say).items()]
 
 
-def first(shelf: Shelf, say: Say) -> str:
-    """The key of the task that is chosen first: the first that has a name."""
-    return next(key for key in offers(shelf, say) if not key.startswith((RUN, FILE)))
-
-
 def chosen(shelf: Shelf, say: Say, key: Any) -> Task:
     """The task of a key; raises UsageError where there is none, TaskError where it can't be."""
     if isinstance(key, str):

@@ -58,7 +58,8 @@ def tab(desk: Desk, page: gr.Blocks, chosen: gr.Tab) -> None:
                 nothing = cards.empty(say(f"{name}.title"), say(f"{name}.empty"))
                 sides.append(gr.HTML(nothing, elem_id=name))
     batch = _batch_part(desk)
-    chosen.select(
+    gr.on(
+        [page.load, chosen.select],
         lambda: gr.update(choices=choices(desk.shelf, say)),
         None,
         inputs.form.task,

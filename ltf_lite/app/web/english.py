@@ -152,6 +152,7 @@ WORDS = {
     "pilot.seconds": "seconds",
     "pilot.headroom": "Headroom, the oracle less the single pass: {points} points {interval}.",
     "pilot.kinds": "How the paths ended: {kinds}.",
+    "pilot.few": "Only {n} problems: with fewer than 30, nothing can be concluded.",
     "pilot.left_out": "The tree search was left out: {why}.",
     "pilot.run": "What a training would be",
     "pilot.planned": (

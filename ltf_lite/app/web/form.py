@@ -15,7 +15,7 @@ from ltf_lite.app.web.asked import (
     sliders_of,
     title_of_way,
 )
-from ltf_lite.app.web.catalogue import choices, first, offers
+from ltf_lite.app.web.catalogue import choices, named, offers
 from ltf_lite.app.web.desk import Desk, choice
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import signs
@@ -38,7 +38,7 @@ class Inputs(NamedTuple):
 def form(desk: Desk) -> Inputs:
     """The inputs, from the problem to the settings of the search."""
     say, known = desk.say, examples(desk)
-    key, shown = known[0] if known else (first(desk.shelf, say), None)
+    key, shown = known[0] if known else (named()[0], None)
     with gr.Row():
         task = choice(
             choices(desk.shelf, say),

@@ -80,14 +80,14 @@ def piloted(found: Pilot, preset: str, say: Say) -> str:
         "pilot.asked", task=asked.task, model=asked.model, n=asked.problems, engine=asked.runtime,
         time=duration(found.seconds),
     )  # fmt: skip
-    few = too_few(asked.problems)
+    few = "" if too_few(asked.problems) is None else say("pilot.few", n=asked.problems)
     return (
         f'<section class="ltf-pane ltf-{look}"><p class="ltf-state"><strong>'
         f"{escape(say(f'advice.{advice.kind}'))}</strong></p>"
         f'<p class="ltf-lead">{escape(advice.sentence)}</p>'
         f'<p class="ltf-dim">{escape(advice.rule)}</p>'
         f"<h4>{escape(say('pilot.measured'))}</h4><p>{escape(lead)}</p>{_ways(found, say)}"
-        f"{cards.notice(few or '')}{_facts(found, say)}"
+        f"{cards.notice(few)}{_facts(found, say)}"
         f"<h4>{escape(say('pilot.run'))}</h4>{_run(found.planned, say)}"
         f"{cards.folded(say('pilot.preset'), f'<pre>{escape(preset)}</pre>')}</section>"
     )

@@ -1,10 +1,10 @@
 """What the app answers at all: its own pages and programs, and only what a part of it needs.
 
 Gradio answers any page of this machine, whatever its port, and takes files from anybody. Its way to
-take files is closed: the one that is open is the app's own, and wants the token of a page. A browser
-tells in `Sec-Fetch-Site`, or at least in `Origin`, which page a request comes from, and no page can
-change what it tells. So a page of somewhere else can be refused without a token: it can neither
-start a training nor read what is here. Programs send neither header, and are answered.
+take files is closed: the one that is open is a route of the app, and wants the token of its page.
+A browser tells in `Sec-Fetch-Site`, or at least in `Origin`, which page a request comes from, and
+no page can change what it tells. So a page of somewhere else can be refused without a token: it can
+neither start a training nor read what is here. Programs send neither header, and are answered.
 """
 
 from __future__ import annotations

@@ -163,6 +163,7 @@ WORDS = {
     "pilot.seconds": "秒",
     "pilot.headroom": "伸びしろ(上限と一回の回答の差): {points} ポイント {interval}。",
     "pilot.kinds": "道の結末: {kinds}。",
+    "pilot.few": "問題は {n} 問だけです。30 問より少ないと、何も結論できません。",
     "pilot.left_out": "木の探索は省きました: {why}。",
     "pilot.run": "訓練の見積もり",
     "pilot.planned": "{base} で: 問題 {problems}、成功およそ {successes} 件、訓練 {steps} ステップ。",

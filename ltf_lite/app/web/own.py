@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.web import cards, found
-from ltf_lite.app.web.catalogue import FILE, choices, chosen, first
+from ltf_lite.app.web.catalogue import FILE, choices, chosen, named
 from ltf_lite.app.web.desk import Desk, answered, bounded, choice, sentence
 from ltf_lite.app.web.train import bar, done
 from ltf_lite.app.web.uploads import FOLDER, LARGEST, MOST, PILOTS, uploaded
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
     go_on: gr.Button
 
 
-def tab(desk: Desk, chosen_tab: gr.Tab, others: list[gr.Tab]) -> Parts:
+def tab(desk: Desk, page: gr.Blocks, chosen_tab: gr.Tab, others: list[gr.Tab]) -> Parts:
     """Lay the tab out; its button to go on to a training is connected by who knows that tab."""
     say = desk.say
     endings = ", ".join(READERS)
@@ -48,14 +48,15 @@ def tab(desk: Desk, chosen_tab: gr.Tab, others: list[gr.Tab]) -> Parts:
     with gr.Row():
         task = choice(
             choices(desk.shelf, say),
-            value=first(desk.shelf, say),
+            value=named()[0],
             label=say("task"),
             info=say("task.info"),
             elem_id="own-task",
             allow_custom_value=True,
+            min_width=260,
             scale=3,
         )
-        look = gr.Button(say("own.check"), elem_id="own-check", min_width=140)
+        look = gr.Button(say("own.check"), elem_id="own-check", min_width=140, scale=0)
     checked = gr.HTML(elem_id="own-checked")
     model, problems, start, stop = _pilot_part(desk)
     status = gr.HTML(elem_id="own-status")
@@ -76,6 +77,7 @@ def tab(desk: Desk, chosen_tab: gr.Tab, others: list[gr.Tab]) -> Parts:
         concurrency_limit=2,
         show_progress_on=checked,
     )
+    page.load(_newest(desk), None, task, **QUIET)
     _watch(desk, parts, chosen_tab, others, start, stop)
     return parts
 
@@ -83,7 +85,7 @@ def tab(desk: Desk, chosen_tab: gr.Tab, others: list[gr.Tab]) -> Parts:
 def _file_part(desk: Desk) -> tuple[gr.Button, list[gr.Textbox]]:
     """The field for a file and its button; what the page says of it comes in two hidden boxes."""
     say, kinds = desk.say, ",".join(READERS)
-    with gr.Row(equal_height=True):
+    with gr.Row():
         gr.HTML(
             f'<label class="ltf-file"><span>{escape(say("own.file"))}</span>'
             f'<input type="file" accept="{kinds}"></label>',
@@ -100,12 +102,20 @@ def _pilot_part(desk: Desk) -> tuple[gr.Dropdown, gr.Slider, gr.Button, gr.Butto
     gr.Markdown(say("own.pilot_intro"))
     with gr.Row():
         names = list(desk.shelf.models())
-        model = choice(names, value=names[-1], label=say("own.model"), elem_id="own-model")
-        problems = gr.Slider(
-            low, high, begin, step=1, label=say("batch.count"), elem_id="own-problems"
+        model = choice(
+            names, value=names[-1], label=say("own.model"), elem_id="own-model", min_width=240
         )
-        start = gr.Button(say("own.pilot"), elem_id="own-pilot", min_width=140)
-        stop = gr.Button(say("stop"), variant="stop", elem_id="own-stop", min_width=100)
+        problems = gr.Slider(
+            low,
+            high,
+            begin,
+            step=1,
+            label=say("batch.count"),
+            elem_id="own-problems",
+            min_width=240,
+        )
+        start = gr.Button(say("own.pilot"), elem_id="own-pilot", min_width=140, scale=0)
+        stop = gr.Button(say("stop"), variant="stop", elem_id="own-stop", min_width=100, scale=0)
     return model, problems, start, stop
 
 
@@ -123,7 +133,7 @@ def _watch(
     chosen_tab.select(lambda: gr.Timer(active=True), None, timer, **QUIET).then(
         _lists(desk), [parts.task, parts.model], [parts.task, parts.model], **QUIET
     )
-    parts.task.change(lambda: ("", ""), None, [parts.told, parts.checked], **QUIET)
+    parts.task.input(lambda: ("", ""), None, [parts.told, parts.checked], **QUIET)
     gr.on(
         [timer.tick, chosen_tab.select, parts.task.change],
         look,
@@ -155,6 +165,15 @@ def _lists(desk: Desk) -> Callable[..., Any]:
     return lists
 
 
+def _newest(desk: Desk) -> Callable[[], Any]:
+    def newest() -> Any:
+        """The lists as they are now; what was brought last is chosen, with its pilot."""
+        there = choices(desk.shelf, desk.say)
+        return gr.update(choices=there, value=there[0][1])
+
+    return newest
+
+
 def _uploaded(desk: Desk) -> Callable[..., Any]:
     def arrived(name: Any, error: Any) -> Any:
         """What the page says of an upload: the name that the file got here, or why it got none."""
@@ -162,7 +181,7 @@ def _uploaded(desk: Desk) -> Callable[..., Any]:
         if error:
             large = say("upload.large", most=LARGEST >> 20)
             return gr.skip(), cards.notice(large if error == "large" else str(error)[:500]), ""
-        if name not in uploaded(desk.shelf.runs):
+        if not isinstance(name, str) or name not in uploaded(desk.shelf.runs):
             return gr.skip(), cards.notice(say("upload.none")), ""
         list_ = choices(desk.shelf, say)
         text = say("upload.kept", name=name, folder=f"{desk.shelf.runs.name}/{FOLDER}")

@@ -173,6 +173,8 @@ def _unpacked(half: Path) -> None:
 
 def _named(half: Path, folder: Path, name: str) -> str:
     """Give a file its name, or that with a number where it is taken: none is written over."""
+    if len(uploaded(folder.parent)) >= MOST:  # another came at the same time
+        raise UploadError("upload.many", most=MOST)
     stem, ending = Path(name).stem, Path(name).suffix
     for number in range(1, 10 * MOST):
         free = folder / (name if number == 1 else f"{stem}-{number}{ending}")
