@@ -197,7 +197,8 @@ def test_links_devices_and_other_files_are_no_tasks(tmp_path):
 @pytest.mark.parametrize(
     "key",
     ["file:../x.csv", "file:nothing.csv", "../../x.py", "x.py", "/etc/passwd", "questions.csv",
-     "python", "reference", "reasoning-gym", "reasoning-gym:../x", "reasoning-gym:", "run:x", None, [], 3],
+     "python", "reference", "reasoning-gym", "reasoning-gym:../x", "reasoning-gym:", "run:x",
+     None, [], 3],
 )  # fmt: skip
 def test_no_key_names_a_file_that_is_not_listed(key, tmp_path):
     (tmp_path / "x.csv").write_bytes(CSV)
