@@ -1,9 +1,9 @@
 """What a process can forbid itself: memory, time, files, network, other processes.
 
 Every part is taken where the system has it and left out where it has not; nothing here raises.
-Linux: limits, a network namespace, Landlock and seccomp. Other Unix: limits. Windows: nothing, where
-the time limit alone holds. It keeps mistakes in, and what a model wrote by chance; code that means
-harm needs a virtual machine.
+Linux: limits, a network namespace, Landlock and seccomp. Other Unix: limits. Windows: nothing; the
+time limit alone holds there. It keeps mistakes in, and what a model wrote by chance; code that
+means harm needs a virtual machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NO_NEW_PRIVILEGES, PARENT_DEATH, SECCOMP, FILTER = 38, 1, 22, 2
 FILES = {1: 0x1FF2, 2: 0x2000, 3: 0x4000}  # bits 1 and 4 to 12; refer; truncate
 CONNECTIONS = {4: 3}  # TCP: bind, connect
 SCOPES = {6: 3}  # abstract sockets and signals stay within the process's own kind
-# By machine: its mark for seccomp; then clone (with threads let through), and calls that are denied:
+# By machine: its mark for seccomp; then clone (threads are let through), and the denied calls:
 # socket, execve, execveat, fork, vfork, and clone3, which falls back to clone.
 CALLS = {
     "x86_64": (0xC000003E, 56, (41, 59, 322, 57, 58), 435),
@@ -94,7 +94,7 @@ def without_network() -> None:
 
 
 def without_files() -> None:
-    """Give up changing files anywhere, TCP, and signals to others, as far as Landlock knows them."""
+    """Give up changing files, TCP, and signals to others, as far as Landlock knows them."""
     library = _library()
     if library is None:
         return

@@ -127,7 +127,9 @@ class Worker:
         except Over as error:
             self._drop()
             results.append(Died(f"the process ended ({error})"))
-        except BaseException:  # an answer may still come, which the next call would take for its own
+        except (
+            BaseException
+        ):  # an answer may still come, which the next call would take for its own
             self._drop()
             raise
         return results

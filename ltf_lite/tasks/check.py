@@ -180,7 +180,9 @@ def _faults(
             f"{printable(golds.wrong[0][2], 120)}"
         )
     if others.right:
-        faults.append(f"{others.right} of {others.tried} answers of other problems are called right")
+        faults.append(
+            f"{others.right} of {others.tried} answers of other problems are called right"
+        )
     if probes.right:
         faults.append(f"{probes.right} of {probes.tried} texts without an answer are called right")
     seen: dict[str, str] = {}

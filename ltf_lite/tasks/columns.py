@@ -73,7 +73,7 @@ class Asked(NamedTuple):
 def columns_of(
     names: Sequence[str], question: str | None, answer: str | None, split: str | None
 ) -> Columns:
-    """The columns among these names, named or guessed; raises TaskError that lists what there is."""
+    """The columns among these names, named or guessed; raises TaskError that lists them."""
     low = {name.strip().casefold(): name for name in reversed(names)}
     for named in (question, answer, split):
         if named is not None and named not in names:

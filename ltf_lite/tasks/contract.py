@@ -152,7 +152,7 @@ class Task(Plugin):
 
     @property
     def content(self) -> str:
-        """A hash of what the settings only name, such as a file; a stage runs again if it changed."""
+        """A hash of what the settings only name, such as a file: where it changes, stages rerun."""
         return ""
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ltf_lite.tasks.answers import MAX_TEXT, find_answer
+from ltf_lite.tasks.answers import MAX_TEXT, Found, find_answer
 from ltf_lite.tasks.contract import Line, Path, Problem, Task, Verdict
 from ltf_lite.tasks.verifiers import Judgement, Verifier
 
@@ -59,7 +59,7 @@ class FreeText(Task):
             return None
         solution = str(problem.data.get("solution") or "")
         found = find_answer(solution)
-        way = solution[: found.begin].rstrip() if found else ""
+        way = solution[: line_of(solution, found)[0]].rstrip() if found else ""
         return f"{way}\nAnswer: {answer}" if way else f"Answer: {answer}"
 
     def prompt(self, problem: Problem, dialect: str) -> str:
@@ -80,16 +80,15 @@ class FreeText(Task):
     def parse(self, problem: Problem, text: str) -> Path:
         text = text[:MAX_TEXT]
         found = find_answer(text)
-        end = len(text) if found is None else found.begin
+        begin, stop = (len(text), len(text)) if found is None else line_of(text, found)
         lines = tuple(
             Line(m[0].rstrip(), m.start(), m.end(), m.start(), m.end())
-            for m in _LINE.finditer(text, 0, end)
+            for m in _LINE.finditer(text, 0, begin)
         )
         if found is None:
             return Path(lines, None)
-        span = (found.start, found.end)
-        shown = text[found.begin : found.stop].strip()
-        return Path(lines, Line(shown, found.begin, found.stop, *span, found.text))
+        shown = text[begin:stop].strip()
+        return Path(lines, Line(shown, begin, stop, found.start, found.end, found.text))
 
     def verify(self, problem: Problem, path: Path) -> Verdict:
         at = len(path.lines)
@@ -116,6 +115,15 @@ class FreeText(Task):
         return " ".join(answer.split()).casefold()
 
 
+def line_of(text: str, found: Found) -> tuple[int, int]:
+    """Where the line of an answer begins and ends; it begins with its marker's line."""
+    begin = text.rfind("\n", 0, found.start) + 1
+    if not text[begin : found.start].strip() and found.marker != "\\boxed":
+        begin = text.rfind("\n", 0, len(text[:begin].rstrip())) + 1
+    end = text.find("\n", found.end)
+    return begin, len(text) if end < 0 else end
+
+
 def _one_block(text: str | None) -> str:
     """A worked example without blank lines: they end a few-shot path."""
     return re.sub(r"\n\s*\n", "\n", text or "")
@@ -133,3 +141,8 @@ def told(data: Any, question: str = "question") -> bool:
         and isinstance(data.get(question), str)
         and bool(data[question].strip())
     )
+
+
+def named(verifier: Any) -> Any:
+    """The settings of a verifier of which only the name is given."""
+    return {"name": verifier} if isinstance(verifier, str) else verifier

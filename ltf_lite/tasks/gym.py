@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import islice
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ltf_lite.core.text import sound
 from ltf_lite.core.worker import Worker, WorkerError
 from ltf_lite.tasks.contract import Problem, Split, TaskError
 from ltf_lite.tasks.draw import enough, split_of
-from ltf_lite.tasks.free import FreeText, told
+from ltf_lite.tasks.free import FreeText, named, told
 from ltf_lite.tasks.verifiers import VERIFIERS, Judgement, Verifier
 
 PREFIX = "reasoning-gym:"
@@ -38,9 +38,9 @@ class Gym(FreeText):
 
     name: Literal["reasoning-gym"] = "reasoning-gym"
     generator: str
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
     level: int | None = Field(None, ge=0, le=100)
-    verifier: VERIFIERS.any() | None = None  # type: ignore[valid-type]
+    verifier: Annotated[VERIFIERS.any() | None, BeforeValidator(named)] = None  # type: ignore[valid-type]
 
     @classmethod
     def meant(cls, reference: str) -> dict[str, Any] | None:
@@ -69,7 +69,9 @@ class Gym(FreeText):
         """Every problem of the generator in its order; one that takes too long is left out."""
         self._ask("opened", self.generator, dict(self.config), self.level)
         for at in range(0, MOST, PAGE):
-            calls = [(self.generator, dict(self.config), self.level, k) for k in range(at, at + PAGE)]
+            calls = [
+                (self.generator, dict(self.config), self.level, k) for k in range(at, at + PAGE)
+            ]
             for entry in self._worker.call_all("entry", calls):
                 if not isinstance(entry, WorkerError) and entry is not None:
                     yield self._of(entry)
@@ -126,7 +128,10 @@ class Gym(FreeText):
         return self.verifier or VERIFIERS.get("gym").model_validate({})
 
     def judge(self, problem: Problem, answer: str) -> Judgement:
-        return self._verifier.judge(answer, str(problem.data["answer"]), problem.data)
+        data = problem.data
+        entry = {key: data.get(key) for key in ("question", "answer", "metadata")}
+        told = {"generator": data["generator"], "entry": entry}
+        return self._verifier.judge(answer, str(data.get("answer", "")), told)
 
     def same(self, answer: str) -> str:
         return self._verifier.key(answer)

@@ -189,7 +189,9 @@ class Own(FreeText):
                 return Verdict(False, "undecided", None, "verify() does not decide it")
             if not isinstance(said, bool):
                 kind = type(said).__name__
-                return Verdict(False, "undecided", None, f"verify() gives {kind}, not True or False")
+                return Verdict(
+                    False, "undecided", None, f"verify() gives {kind}, not True or False"
+                )
             return self._read(problem, path, {"correct": said})
         except WorkerError as error:
             told = str(error).removeprefix("FileError: ")

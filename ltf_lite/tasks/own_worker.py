@@ -36,7 +36,7 @@ def page(path: str, start: int, count: int) -> list[dict[str, Any]]:
     """At most `count` problems from number `start` on; none where there are no more."""
     at, stream = _OPEN.get(path, (-1, iter(())))
     if at != start:
-        stream = islice(iter(_called(path, "problems")), start, None)
+        stream = islice(_given(path), start, None)
     found: list[dict[str, Any]] = []
     size = 0
     for each in _in_file(path, "problems", stream):
@@ -49,6 +49,10 @@ def page(path: str, start: int, count: int) -> list[dict[str, Any]]:
             break
     _OPEN[path] = (start + len(found), stream)
     return found
+
+
+def _given(path: str) -> Iterator[Any]:
+    yield from _loaded(path)["problems"]()
 
 
 def asked(path: str, function: str, args: list[Any]) -> Any:

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path as File
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from ltf_lite.core.seals import hash_file
+from pydantic import BeforeValidator
+
 from ltf_lite.core.places import place
+from ltf_lite.core.seals import hash_file
 from ltf_lite.core.text import sound
 from ltf_lite.tasks import columns as cols
 from ltf_lite.tasks.contract import Problem, Split, TaskError
 from ltf_lite.tasks.draw import drawn, enough, split_of, unique
-from ltf_lite.tasks.free import FreeText, compared, told
+from ltf_lite.tasks.free import FreeText, compared, named, told
 from ltf_lite.tasks.table import READERS, rows
 from ltf_lite.tasks.verifiers import VERIFIERS, Judgement, Verifier
 
@@ -36,7 +38,7 @@ class Reference(FreeText):
 
     name: Literal["reference"] = "reference"
     file: str
-    verifier: VERIFIERS.any() | None = None  # type: ignore[valid-type]
+    verifier: Annotated[VERIFIERS.any() | None, BeforeValidator(named)] = None  # type: ignore[valid-type]
     question_column: str | None = None
     answer_column: str | None = None
     split_column: str | None = None
@@ -78,8 +80,7 @@ class Reference(FreeText):
         own: dict[str, Split] = {}
 
         def stream() -> Iterator[Problem]:
-            for _, problem, place in self.rows():
-                own["now"] = place
+            for _, problem, own["now"] in self.rows():
                 yield problem
 
         return (problem for problem in unique(stream()) if own["now"] == split)
@@ -109,8 +110,9 @@ class Reference(FreeText):
             raise TaskError("the answer of a problem is a text")
         if choices is not None and not _texts(choices):
             raise TaskError('choices are texts by letter, as {"A": "red", "B": "blue"}')
-        parts = (str(data.get(key) or "") for key in ("question", "answer", "solution"))
-        return self._made(*(sound(part).strip() for part in parts), choices or {})
+        parts = (data.get(key) or "" for key in ("question", "answer", "solution"))
+        question, answer, solution = (sound(str(part)).strip() for part in parts)
+        return self._made(question, answer, solution, choices or {})
 
     def _made(
         self, question: str, answer: str, solution: str, choices: Mapping[str, str]
@@ -130,7 +132,7 @@ class Reference(FreeText):
         return self._worked
 
     def remarks(self) -> list[str]:
-        """Questions that are there twice, with other answers or in other splits, and bad answers."""
+        """Questions that stand there twice, and answers that cannot be compared."""
         seen: dict[str, tuple[int, str, Split]] = {}
         twice = other = crossing = 0
         refused: list[str] = []

@@ -164,7 +164,7 @@ WORDS = {
     "pilot.free": "Memory of tuning: about {peak}, which is free here.",
     "pilot.not_free": "Memory of tuning: about {peak}, which is NOT free here.",
     "pilot.no_memory": "Memory of tuning: not known, as {base} tells no shape here.",
-    "pilot.break_even": "Break-even against the tree search: about {questions} questions.",
+    "pilot.break_even": "Break-even against {search}: about {questions} questions.",
     "pilot.preset": "The preset",
     "advice.worth_it": "Training is worth a try",
     "advice.no_headroom": "Training would add little",

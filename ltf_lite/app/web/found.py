@@ -144,7 +144,9 @@ def _run(planned: Planned, say: Say) -> str:
         words = {True: "pilot.free", False: "pilot.not_free", None: "pilot.memory"}
         told.append(say(words[planned.fits], peak=in_words(planned.peak)))
     if planned.questions is not None:
-        told.append(say("pilot.break_even", questions=f"{planned.questions:,.0f}"))
+        told.append(
+            say("pilot.break_even", search=planned.against, questions=f"{planned.questions:,.0f}")
+        )
     return _listed(told)
 
 

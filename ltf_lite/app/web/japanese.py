@@ -173,7 +173,7 @@ WORDS = {
     "pilot.free": "訓練に使うメモリ: およそ {peak}(ここで空いています)。",
     "pilot.not_free": "訓練に使うメモリ: およそ {peak}(ここでは足りません)。",
     "pilot.no_memory": "訓練に使うメモリはわかりません。{base} の形がここではわからないためです。",
-    "pilot.break_even": "木の探索と比べて元が取れるのは、およそ {questions} 問のあとです。",
+    "pilot.break_even": "{search} と比べて元が取れるのは、およそ {questions} 問のあとです。",
     "pilot.preset": "プリセット",
     "advice.worth_it": "訓練を試す価値があります",
     "advice.no_headroom": "訓練してもあまり伸びません",

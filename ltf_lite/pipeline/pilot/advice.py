@@ -45,9 +45,8 @@ def advise(facts: Facts) -> Advice:
     points = f"{100 * room.rate:.0f} points [{100 * room.low:.0f}, {100 * room.high:.0f}]"
     if facts.undecided > DOUBT:
         share = f"{facts.undecided:.0%}"
-        return Advice(
-            "undecided", f"The verifier cannot decide {share} of the paths: mend it first."
-        )
+        told = f"The verifier cannot decide {share} of the paths: mend it first."
+        return Advice("undecided", told)
     if facts.train < ENOUGH:
         told = f"Too few problems: {facts.train} to train on, and {ENOUGH} are the least."
         return Advice("too_few", told)
@@ -56,9 +55,12 @@ def advise(facts: Facts) -> Advice:
         way = "take a larger model, easier problems, or show it worked examples"
         return Advice("too_weak", f"The model is too weak: only {told}; {way}.")
     if room.rate < ROOM or room.low <= 0:
-        told = f"search adds {points} to the single pass"
+        told = f"8 samples solve {points} more than the single pass"
         return Advice("no_headroom", f"No headroom: {told}, so there is little to learn from it.")
     paid = ""
     if facts.break_even is not None:
         paid = f", and training has paid after about {facts.break_even:,.0f} questions"
-    return Advice("worth_it", f"Worth it: search adds {points} to the single pass{paid}.")
+    return Advice(
+        "worth_it",
+        f"Worth it: the best of 8 samples solves {points} more than the single pass{paid}.",
+    )

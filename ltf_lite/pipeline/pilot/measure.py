@@ -50,7 +50,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked: a task, a model with its engine and dialect, problems of the training split."""
+    """The task, the model with its engine and dialect, and how many training problems."""
 
     task: str
     model: str
@@ -103,20 +103,19 @@ def pilot(
         raise PilotError(f"{task.sign} has {len(problems)} training problems: a pilot needs two")
     engine = open_engine(resolve(model), dialect_of(dialect) if dialect else None)
     try:
-        own = within(task, getattr(engine, "context", None))
-        return _with(own, model, base or model, engine, problems, seed, advance, began)
+        task = within(task, getattr(engine, "context", None))
+        return _with(task, model, base or model, engine, problems, seed, advance, began)
     finally:
         engine.close()
 
 
-def reasoners_of(task: Task, budget: int | None = None) -> list[Reasoner]:
-    """The single pass, samples, and a tree search, at so many tokens a problem if any are said."""
+def reasoners_of() -> list[Reasoner]:
+    """The single pass, samples, and a tree search."""
     cot, tot = REASONERS.get("cot"), REASONERS.get("tot")
-    own: dict[str, Any] = {} if budget is None else {"budget": {"tokens": budget}}
     return [
         cot.model_validate({"name": "cot", "n": 1}),
         cot.model_validate({"name": "cot", "n": SAMPLES, "temperature": TEMPERATURE}),
-        tot.model_validate({"name": "tot", "beam": 3, **own}),
+        tot.model_validate({"name": "tot", "beam": 3}),
     ]
 
 
@@ -130,11 +129,10 @@ def _with(
     advance: Advance,
     began: float,
 ) -> Pilot:
-    single, samples, _ = reasoners_of(task)
+    single, samples, tree = reasoners_of()
     list(solve(single, problems[:1], task, engine, seed))  # what only a first call pays for
     records = [_ask(each, problems, task, engine, seed, advance) for each in (single, samples)]
-    budget = max(64, round(records[1].tokens_out / len(problems)))
-    tree, left_out = reasoners_of(task, budget)[2], ""
+    left_out = ""
     try:
         records.append(_ask(tree, problems, task, engine, seed, advance))
     except EngineError as error:  # of a model with little context, its prompts grow too long
@@ -198,7 +196,7 @@ def _ways(records: Sequence[Record]) -> tuple[Way, ...]:
     for record in records:
         for kind, name in NAMES.items():
             scored = record.of(kind)
-            if scored is not None and (kind != "oracle" or not record.reasoner == "tot"):
+            if scored is not None and (kind != "oracle" or record.reasoner != "tot"):
                 found.append(_way(record, scored, name))
     return tuple(found)
 

@@ -26,8 +26,8 @@ class Planned:
 
     `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
     the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
-    shape is not known. `questions` is the break-even against the tree search. `tree` says whether a
-    tree search is asked, `path_tokens` how long an answer is where the model's context says it.
+    shape is not known. `questions` is the break-even `against` the search that solved most. `tree`
+    says whether a tree search is asked, `path_tokens` how long an answer is where that is set.
     """
 
     base: str
@@ -39,6 +39,7 @@ class Planned:
     seconds: dict[str, float] = field(default_factory=dict)
     peak: int | None = None
     fits: bool | None = None
+    against: str = ""
     questions: float | None = None
     tree: bool = True
     path_tokens: int | None = None
@@ -55,8 +56,8 @@ def plan(
 
     The records are of the single pass, the samples, and the tree search where there was one.
     """
-    single, samples = records[:2]
-    problems = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
+    single, samples, *trees = records
+    problems: dict[str, int] = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
     right = [path.verdict.correct for path in samples.paths]
     each = min(PER_PROBLEM, sum(right) / max(1, samples.n))
     successes = round(each * problems["train"])
@@ -72,22 +73,26 @@ def plan(
         steps=steps,
         learning_rate=rate,
         max_length=max(128, 64 * -(-round(1.5 * prompt + longest) // 64)),
-        tree=len(records) > 2,
+        tree=bool(trees),
         path_tokens=task.model_dump(exclude_defaults=True).get("path_tokens"),
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
-    questions = _pays_after(total, single, records[2:]) if "tune" in seconds else None
+    against, search = _best(samples, *trees)
+    saving = search - single.seconds / single.n
+    questions = total / saving if "tune" in seconds and saving > 0 else None
     peak, fits = _memory(task, found)
-    return replace(found, seconds=seconds, questions=questions, peak=peak, fits=fits)
+    return replace(
+        found, seconds=seconds, against=against, questions=questions, peak=peak, fits=fits
+    )
 
 
-def _pays_after(total: float, single: Record, trees: Sequence[Record]) -> float | None:
-    """Questions after which a run has paid for itself, against the tree search."""
-    for tree in trees:
-        saving = tree.seconds / tree.n - single.seconds / single.n
-        return total / saving if saving > 0 else None
-    return None
+def _best(samples: Record, tree: Record | None = None) -> tuple[str, float]:
+    """The search that solves most without the verifier's help, and its seconds a problem."""
+    voted, searched = samples.of("self_consistency"), tree.of("search") if tree else None
+    if tree is None or (voted and searched and searched.rate.rate < voted.rate.rate):
+        return "self-consistency", samples.seconds / samples.n
+    return "the tree search", tree.seconds / tree.n
 
 
 def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:

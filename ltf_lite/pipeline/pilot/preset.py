@@ -85,7 +85,7 @@ COMMENTS = {
     "search": "over the training problems; every path goes to the harvest",
     "harvest": "what is trained on, at most so many paths a problem",
     "tuning": "uft follows successes and forgets failures; alpha: 0 only follows",
-    "evaluation": "on the test problems, base and tuned; the single pass is what a run is judged by",
+    "evaluation": "on the test problems, base and tuned; a run is judged by the single pass",
     "retention": "what every checkpoint kept of the base, no floor set",
     "export": "GGUF files beside f16",
 }
@@ -112,6 +112,10 @@ def as_yaml(preset: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Words that YAML takes for something else than a text.
+WORDS = frozenset(("yes", "no", "on", "off", "true", "false", "null", "y", "n"))
+
+
 def _flow(value: Any) -> str:
     """A value on one line; JSON is YAML, and plain words need no quotes."""
     if isinstance(value, dict):
@@ -121,17 +125,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < 1e-3 else repr(value)
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_./-]*", value)
-    if plain and value.casefold() not in (
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-        "null",
-        "y",
-        "n",
-    ):
+    if plain and value.casefold() not in WORDS:
         return str(value)
     return json.dumps(value, ensure_ascii=False)
 

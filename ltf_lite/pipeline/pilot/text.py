@@ -21,8 +21,7 @@ def as_text(found: Pilot) -> str:
     for way in found.ways:
         rate = f"{100 * way.rate.rate:5.1f} % {interval(way.rate)}"
         lines.append(f"{way.name:<26}{rate:>24}{way.tokens:>9.0f}{way.seconds:>9.2f}")
-    lines.append("tokens are written and seconds taken a problem, asked in bulk; the tree search")
-    lines.append("had as many tokens a problem as the samples took")
+    lines.append("tokens are written and seconds taken a problem, asked in bulk")
     if found.left_out:
         lines.append(f"the tree search was left out: {found.left_out}")
     if (few := too_few(asked.problems)) is not None:
@@ -66,6 +65,6 @@ def _plan(planned: Planned) -> list[str]:
         lines.append(f"memory of tuning: not known, as {planned.base} tells no shape here")
     if planned.questions is not None:
         lines.append(
-            f"break-even against the tree search: about {planned.questions:,.0f} questions"
+            f"break-even against {planned.against}: about {planned.questions:,.0f} questions"
         )
     return lines

@@ -1,0 +1,106 @@
+"""A small base that has half learnt a task: 1.2 M weights pretrained on the task's own text.
+
+It is no language model. It stands in for one where a test or a benchmark needs a model that reads
+the task, is often wrong, and is right in some of its samples. `slips` of its documents hold a slip:
+one number in them is off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import LlamaForCausalLM
+
+from ltf_lite.engines.dialect import tell
+from ltf_lite.tasks import Task, get_task
+from ltf_lite.tiny import pretrain, tokenizer
+
+CONTEXT = 512
+PROBLEMS = 20_000  # of the training split, at most
+OFF = (-10, -2, -1, 1, 2, 10)
+
+
+def documents(task: Task, seed: int, slips: float) -> Iterator[tuple[str, str]]:
+    """Endless (prompt, completion) of the training problems with known answers."""
+    problems = task.up_to("train", PROBLEMS, seed)
+    rng = random.Random(seed)
+    while True:
+        problem = rng.choice(problems)
+        gold = task.gold(problem)
+        assert gold is not None
+        yield task.prompt(problem, "zero_shot"), _slipped(gold, rng, slips) + "\n"
+
+
+def _slipped(text: str, rng: random.Random, slips: float) -> str:
+    """The text, with one of its numbers off in a share of the cases."""
+    numbers = list(re.finditer(r"\d+", text))
+    if not numbers or rng.random() >= slips:
+        return text
+    at = rng.choice(numbers)
+    return f"{text[: at.start()]}{max(0, int(at[0]) + rng.choice(OFF))}{text[at.end() :]}"
+
+
+def rows(
+    task: Task, seed: int, slips: float, size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (input_ids, labels), (size, length) each; -100 carries no loss."""
+    tok, stream = tokenizer.build(), documents(task, seed, slips)
+    while True:
+        pairs = list(islice(stream, size))
+        heads = tok([prompt for prompt, _ in pairs])["input_ids"]
+        tails = tok([end for _, end in pairs], add_special_tokens=False)["input_ids"]
+        lines = [(head, [*tail, tok.eos_token_id]) for head, tail in zip(heads, tails, strict=True)]
+        width = max(len(head) + len(tail) for head, tail in lines)
+        ids = torch.full((size, width), tok.pad_token_id)
+        labels = torch.full((size, width), -100)
+        for row, (head, tail) in enumerate(lines):
+            ids[row, : len(head) + len(tail)] = torch.tensor(head + tail)
+            labels[row, len(head) : len(head) + len(tail)] = torch.tensor(tail)
+        yield ids, labels
+
+
+def make(
+    task: Task, folder: Path, steps: int = 600, slips: float = 0.5, size: int = 16, seed: int = 0
+) -> Path:
+    """Pretrain the base for a task into a model folder; it is asked zero-shot."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    config = pretrain.config(160, 3, 480)
+    config.max_position_embeddings = CONTEXT
+    model = LlamaForCausalLM(config)
+    pretrain.fourier(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98))
+    for step, (ids, labels) in zip(range(steps), rows(task, seed, slips, size), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = pretrain.rate(step, steps, 2e-3)
+        loss = pretrain.loss_of(model, ids, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 100 == 99:
+            print(f"step {step + 1}: {loss.item():.3f}", flush=True)
+    model.half().save_pretrained(folder)
+    tok = tokenizer.build()
+    tok.model_max_length = CONTEXT
+    tok.save_pretrained(folder)
+    tell(folder, "zero_shot")
+    return folder
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--settings", type=json.loads, default={})
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--slips", type=float, default=0.5)
+    args = parser.parse_args()
+    make(get_task(args.task, **args.settings), args.folder, args.steps, args.slips)
