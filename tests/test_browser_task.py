@@ -63,7 +63,9 @@ def test_from_a_file_to_a_training(browser, served: App, tmp_path):
     tab(page, "own")
     brought(page, sums)
     page.locator("#own-notice", has_text="Kept as my-sums.csv").wait_for()
-    assert page.locator("#own-task input").input_value() == "my-sums.csv"
+    page.wait_for_function(
+        "document.querySelector('#own-task input').value === 'my-sums.csv'", timeout=LONG
+    )
     page.locator("#own-check").click()
     page.locator("#own-checked", has_text="the check passed").wait_for()
     said = page.locator("#own-checked").inner_text()

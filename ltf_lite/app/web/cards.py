@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 from ltf_lite.app.answer.live import Snapshot, ratio
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
+from ltf_lite.reasoners import Node
 from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.tree.svg import tree_svg, tree_text
 from ltf_lite.tasks import Task, Verdict
 from ltf_lite.tasks.free import FreeText
 from ltf_lite.tasks.steps import steps_of
 
+UNCHECKED = "unchecked"  # the kind of a verdict where the right answer is not known
 LONGEST = 400  # characters shown of a line that a model wrote
 
 
@@ -69,7 +72,7 @@ def reason(verdict: Verdict, lines: Sequence[str], task: Task, say: Say) -> str:
     kind = say.kind(verdict.kind or "", task)
     if not lines:
         return say("verdict.nothing")
-    if verdict.fatal_step is None:
+    if verdict.fatal_step is None or isinstance(task, FreeText):
         return f"{kind} ({verdict.message})"
     step = verdict.fatal_step
     if step >= len(lines):
@@ -87,7 +90,7 @@ def metrics(snapshot: Snapshot, say: Say) -> str:
         "speed": "–" if speed is None else f"{speed:,.0f}",
         "tokens": f"{snapshot.tokens:,}",
         "calls": f"{snapshot.calls:,}",
-        "paths": say("metric.paths_of", right=snapshot.right, paths=snapshot.paths),
+        "paths": _paths(snapshot, say),
         "runtime": snapshot.runtime or "–",
     }
     cells = "".join(
@@ -95,6 +98,13 @@ def metrics(snapshot: Snapshot, say: Say) -> str:
         for name, value in facts.items()
     )
     return f'<dl class="ltf-metrics">{cells}</dl>'
+
+
+def _paths(snapshot: Snapshot, say: Say) -> str:
+    """How many paths are right, where that is known."""
+    unknown = snapshot.verdict is not None and snapshot.verdict.kind == UNCHECKED
+    right = "?" if unknown else snapshot.right
+    return say("metric.paths_of", right=right, paths=snapshot.paths)
 
 
 def seconds(value: float | None) -> str:
@@ -150,8 +160,11 @@ def figure(drawn: Figure, label: str) -> str:
 
 def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     """The tree as a picture to scroll, and as text."""
-    drawn, shown = (snapshot.tree, snapshot.chosen), steps_of(task).shown
-    picture = tree_svg(*drawn, say.picture("tree"), shown, problem)
+    tree, words, shown = _open(snapshot, task), say.picture("tree"), steps_of(task).shown
+    if colour(snapshot, task) == "open" and snapshot.verdict is not None:
+        words["no_answer"] = say.name(snapshot.verdict.kind or "")
+    drawn = (tree, snapshot.chosen)
+    picture = tree_svg(*drawn, words, shown, problem)
     size = say("tree.nodes", n=len(snapshot.tree) + snapshot.hidden)
     look = f'class="ltf-tree" tabindex="0" role="group" aria-label="{escape(size)}"'
     block = f"<div {look}>{picture}</div>"
@@ -159,6 +172,14 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
         return block
     text = escape(tree_text(*drawn, shown, problem))
     return block + folded(say("tree.as_text", n=len(snapshot.tree)), f"<pre>{text}</pre>")
+
+
+def _open(snapshot: Snapshot, task: Task) -> Sequence[Node]:
+    """The tree without verdicts that say of no path whether it is right."""
+    return [
+        replace(node, verdict=None) if node.verdict and node.verdict.kind in task.spared else node
+        for node in snapshot.tree
+    ]
 
 
 def folded(title: str, body: str) -> str:

@@ -131,7 +131,7 @@ def _watch(
     timer = gr.Timer(LOOK, active=False)
     look, shown = _look(desk), [parts.seen, parts.status, parts.go_on]
     chosen_tab.select(lambda: gr.Timer(active=True), None, timer, **QUIET).then(
-        _lists(desk), [parts.task, parts.model], [parts.task, parts.model], **QUIET
+        _lists(desk), None, [parts.task, parts.model], **QUIET
     )
     parts.task.input(lambda: ("", ""), None, [parts.told, parts.checked], **QUIET)
     gr.on(
@@ -153,14 +153,11 @@ def _watch(
         other.select(lambda: gr.Timer(active=False), None, timer, **QUIET)
 
 
-def _lists(desk: Desk) -> Callable[..., Any]:
-    def lists(task: Any, model: Any) -> Any:
-        """Fresh lists; what was chosen stays."""
-        names = list(desk.shelf.models())
-        return (
-            gr.update(choices=choices(desk.shelf, desk.say), value=task),
-            gr.update(choices=names, value=model if model in names else names[-1]),
-        )
+def _lists(desk: Desk) -> Callable[[], Any]:
+    def lists() -> Any:
+        """Fresh lists; what is chosen stays."""
+        models = list(desk.shelf.models())
+        return gr.update(choices=choices(desk.shelf, desk.say)), gr.update(choices=models)
 
     return lists
 
