@@ -9,11 +9,17 @@ from __future__ import annotations
 import ast
 import random
 import re
+import unicodedata
 from fractions import Fraction
 
 from tests.test_solver import allowed, reachable
 
 MUTATIONS = "0123456789 +-*/=,.():\n\t×÷−xXA٣\x00"
+MARKS = [  # that may stand around an answer
+    *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("**", "**"), ("__", "__"), ("$", "$")),
+    *(("*", "*"), ("_", "_"), ("`", "`"), ('"', '"'), ("'", "'"), ("“", "”"), ("„", "“")),
+    *(("‘", "’"), ("«", "»"), ("「", "」"), ("『", "』")),
+]
 SPELLINGS = {"×": "*", "÷": "/", "·": "*", "−": "-", "x": "*", "X": "*"}
 
 
@@ -213,8 +219,25 @@ def slow_answer(gold: str, text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    spaced = re.sub(r"\s+", " ", text).strip()
-    return (spaced[:-1] if spaced.endswith(".") else spaced).strip().casefold()
+    """The text without what does not count: forms of letters, case, blanks, marks around it."""
+    kept = ("<super>", "<sub>", "<fraction>")
+    letters = [
+        c
+        if unicodedata.decomposition(c).split(" ")[0] in kept
+        else unicodedata.normalize("NFKC", c)
+        for c in unicodedata.normalize("NFC", text)
+    ]
+    bare, stops = re.sub(r"\s+", " ", "".join(letters)).strip(), 1
+    for _ in range(12):
+        if stops and re.search(r"(?<!\.)\.$|。$", bare):
+            bare, stops = bare[:-1].strip(), 0
+        for left, right in MARKS:
+            inner = bare.removeprefix(left).removesuffix(right)
+            whole = bare == left + inner + right and inner.strip()
+            if whole and left not in inner and right not in inner:
+                bare = inner.strip()
+                break
+    return bare.casefold()
 
 
 def some_path(task, problem, rng: random.Random) -> str:

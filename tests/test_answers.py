@@ -119,9 +119,9 @@ PIECES = [
 
 def test_any_text_takes_time_that_grows_with_it_alone():
     for piece in PIECES:
-        text = (piece * MAX_TEXT)[: 20 * MAX_TEXT]
+        text = (piece * MAX_TEXT)[: 5 * MAX_TEXT]
         began = time.process_time()
         for each in (text, text + "Answer: 5", "\\boxed{" + text, text + "}" * 1000):
             find_answer(each)
             read_gold(each)
-        assert time.process_time() - began < 4, piece
+        assert time.process_time() - began < 1, piece

@@ -37,7 +37,7 @@ from ltf_lite.export.gguf.types import (
     TokenParity,
     judged,
 )
-from ltf_lite.export.gguf.write import write_gguf
+from ltf_lite.export.gguf.write import PLAINLY, write_gguf
 from ltf_lite.export.preflight import check_exportable
 from ltf_lite.tasks import Verdict, get_task
 from ltf_lite.tuning.methods import METHODS
@@ -154,13 +154,17 @@ def test_token_parity_shows_where_tokenizers_differ(base, tmp_path):
 
 
 def test_file_carries_dialect_task_and_template(copy, tmp_path):
-    (copy / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    (copy / "chat_template.jinja").write_text("[{{ messages[0]['content'] }}]")
     file = write_gguf(copy, tmp_path / "m.gguf", name="mine", metadata={"ltf.task": "countdown"})
     with closing(LlamaCppEngine(file)) as engine:
         assert (engine.dialect.name, engine.task) == ("compact", "countdown")
     assert field(file, "ltf.dialect") == "compact"
     assert field(file, "general.name") == "mine"
-    assert field(file, "tokenizer.chat_template") == "{{ messages[0]['content'] }}"
+    # a model that learnt no chat is asked as it learnt by who knows only chats
+    assert field(file, "tokenizer.chat_template") == PLAINLY
+    (copy / "ltf.json").unlink()
+    file = write_gguf(copy, tmp_path / "base.gguf")
+    assert field(file, "tokenizer.chat_template") == "[{{ messages[0]['content'] }}]"
 
 
 def test_every_end_token_of_the_model_ends_a_generation(copy, tmp_path):

@@ -12,6 +12,7 @@ from ltf_lite.tasks import SPLITS, TaskError, get_task
 from ltf_lite.tasks.check import as_text, check
 from ltf_lite.tasks.example import WRITTEN, write_example
 from tests.conftest import ltf, one_sentence
+from tests.half_taught import make
 from tests.word_problems import FILE, problems
 
 GOOD = """
@@ -253,7 +254,7 @@ def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
         "--model",
         "tiny-base",
         "--problems",
-        40,
+        80,
         "--json",
         cwd=tmp_path,
     )
@@ -279,22 +280,14 @@ def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
 
 
 def test_a_model_that_finds_nothing_is_too_weak(tmp_path):
-    """The embedded base reads only Countdown: of word problems it solves none."""
+    """A random base: of 400 sums it solves none."""
     write_example(tmp_path)
-    told = ltf(
-        "pilot",
-        "my_task/questions.jsonl",
-        "--model",
-        "tiny-base",
-        "--problems",
-        10,
-        "--task-set",
-        "path_tokens=24",
-        "--out",
-        "mine.yaml",
-        cwd=tmp_path,
-    )
+    make(get_task(str(tmp_path / "my_task" / "my_task.py")), tmp_path / "random", steps=1)
+    asked = ("my_task/my_task.py", "--task-set", "path_tokens=16", "--model", "random")
+    told = ltf("pilot", *asked, "--problems", 10, "--out", "mine.yaml", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert "The model is too weak" in told.stdout
     assert "to go on: ltf train mine.yaml" in told.stdout
-    assert presets.load(str(tmp_path / "mine.yaml")).task.name == "reference"
+    assert presets.load(str(tmp_path / "mine.yaml")).task.name == "python"
+    lengths = ltf("task", "check", *asked[:1], "--model", "random", cwd=tmp_path)
+    assert "tokens, median" in lengths.stdout

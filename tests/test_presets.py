@@ -182,7 +182,7 @@ def changed(path: str, value) -> dict:
         ("tuning.beta", 0.1, ["tuning.beta", "of uft", "leave it out"]),
         ("tuning.steps", None, ["tuning.steps", "integer"]),
         ("model.ask", "compat", ["model.ask", "compat", "compact", "few_shot", "zero_shot"]),
-        ("model.learn", "chat", ["model.learn", "chat", "zero_shot"]),
+        ("model.learn", "klingon", ["model.learn", "klingon", "zero_shot", "chat"]),
         ("export", {"also": [{"name": "olama"}]}, ["export.also.0.name", "olama", "ollama"]),
         ("retention", {"tott": 0.9}, ["retention.tott", "did you mean 'tot'"]),
         ("retention", {"bfs": 0.9}, ["retention.bfs"]),

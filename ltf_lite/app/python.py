@@ -70,7 +70,8 @@ def model(reference: str | Path, dialect: str | None = None) -> Model:
 
     `reference` is a run's folder, a model folder, a GGUF file, a name on the Hugging Face Hub, the
     address of a server (`http://HOST:PORT/v1#NAME`), or `tiny-base`. `dialect` is `few_shot`,
-    `zero_shot` or `compact`; by default it is the model's own. Raises EngineError.
+    `zero_shot`, `compact`, `chat` (through the model's chat template) or `auto` (chat where it has
+    one); by default it is the model's own. Raises EngineError.
     """
     return Model(reference, dialect)
 

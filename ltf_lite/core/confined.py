@@ -93,13 +93,16 @@ def without_network() -> None:
         library.unshare(NEW_USER | NEW_NET)  # who is not root needs a user namespace for it
 
 
+def landlock() -> int:
+    """The version of the system's Landlock, 0 where there is none."""
+    library = _library()
+    return 0 if library is None else max(0, library.syscall(CREATE_RULESET, None, 0, 1))
+
+
 def without_files() -> None:
     """Give up changing files, TCP, and signals to others, as far as Landlock knows them."""
-    library = _library()
-    if library is None:
-        return
-    version = library.syscall(CREATE_RULESET, None, 0, 1)
-    if version < 1:
+    library, version = _library(), landlock()
+    if not version:
         return
 
     def known(rights: dict[int, int]) -> int:
@@ -116,11 +119,18 @@ def without_files() -> None:
 
 
 def without_processes() -> None:
-    """Start no other process and open no socket: by seccomp, or by a limit that root ignores."""
-    if hasattr(os, "geteuid") and os.geteuid():
+    """Start no other process and open no socket, by seccomp.
+
+    Where there is none a limit forbids processes, and threads with them; root ignores it.
+    """
+    if not _filter():
         _limit("RLIMIT_NPROC", 0)
+
+
+def _filter() -> bool:
+    """Deny calls by seccomp; whether that was done."""
     if platform.machine() not in CALLS or sys.maxsize < 1 << 32:
-        return
+        return False
     machine, clone, denied, clone3 = CALLS[platform.machine()]
     # Each line: what to do, where to go if so and if not (lines ahead), a number.
     lines = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, machine), (GIVE, 0, 0, DENIED), (LOAD, 0, 0, 0)]
@@ -131,16 +141,18 @@ def without_processes() -> None:
     lines += [(GIVE, 0, 0, DENIED), (GIVE, 0, 0, ALLOWED)]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
     head = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(program))
-    _process(NO_NEW_PRIVILEGES, 1)
-    _process(SECCOMP, FILTER, head)
+    return _process(NO_NEW_PRIVILEGES, 1) and _process(SECCOMP, FILTER, head)
 
 
-def _process(option: int, *values: Any) -> None:
-    """prctl, where there is one."""
+def _process(option: int, *values: Any) -> bool:
+    """prctl, where there is one; whether it did it."""
     library = _library()
-    if library is not None:
-        padded = [*values, *[0] * (4 - len(values))]
-        library.prctl(option, *(ctypes.c_ulong(v) if isinstance(v, int) else v for v in padded))
+    if library is None:
+        return False
+    padded = [*values, *[0] * (4 - len(values))]
+    return not library.prctl(
+        option, *(ctypes.c_ulong(v) if isinstance(v, int) else v for v in padded)
+    )
 
 
 def _library() -> Any:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +108,20 @@ class Worker:
         """
         if self._only and function != self._only:
             raise NotLoaded(f"only {self._only} may be called here, not {function}")
-        waiting = [[function, _bounded(list(args))] for args in calls]
+        waiting = [_text(function, args) for args in calls]
         results: list[Any] = []
         with self._lock:
             while len(results) < len(waiting):
-                results += self._run(waiting[len(results) : len(results) + CHUNK])
+                part = waiting[len(results) : len(results) + CHUNK]
+                sent = list(takewhile(lambda each: isinstance(each, str), part))
+                results += self._run(sent) if sent else part[:1]
         return results
 
     def _run(self, calls: list[Any]) -> list[Any]:
         """The results of calls, up to the one that cost the process its life."""
         child, results = self._ready(), []
         try:
-            child.send(json.dumps({"calls": calls}), self.seconds)
+            child.send(f'{{"calls": [{", ".join(calls)}]}}', self.seconds)
             for _ in calls:
                 results.append(_result(child.receive(self.seconds)))
         except Late:
@@ -192,13 +195,21 @@ def _result(answer: dict[str, Any]) -> Any:
     return answer.get("ok")
 
 
+def _text(function: str, args: Sequence[Any]) -> str | Raised:
+    """A call as JSON, or why it is none."""
+    try:
+        return json.dumps([function, _bounded(list(args))])
+    except (TypeError, ValueError, RecursionError) as error:
+        return Raised(f"the arguments cannot be sent: {error}"[:300])
+
+
 def _bounded(value: Any, depth: int = 0) -> Any:
-    """The value with every text cut; raises Raised where it is too deep to send."""
+    """The value with every text cut; raises ValueError where it is too deep to send."""
     if isinstance(value, str):
         return value[:LONGEST]
     if depth > DEEPEST:
-        raise Raised("the arguments are nested too deep")
-    if isinstance(value, dict):
+        raise ValueError("they are nested too deep")
+    if isinstance(value, Mapping):
         return {str(key)[:LONGEST]: _bounded(each, depth + 1) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_bounded(each, depth + 1) for each in value]

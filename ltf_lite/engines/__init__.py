@@ -12,6 +12,7 @@ from ltf_lite.engines.base import (
     Engine,
     EngineError,
     Listener,
+    Prompt,
     Sampling,
     Score,
     Stopped,
@@ -19,7 +20,7 @@ from ltf_lite.engines.base import (
     cut,
     used,
 )
-from ltf_lite.engines.dialect import Dialect
+from ltf_lite.engines.dialect import AUTO, CHAT, KEY, TEMPLATE_KEY, Dialect, automatic
 from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
 from ltf_lite.engines.refs import TINY_BASE, ModelRef, gguf_files, model_path, resolve
 
@@ -38,7 +39,20 @@ def open_engine(
     model folder or hub name. Raises EngineError.
     """
     ref = model if isinstance(model, ModelRef) else resolve(model)
+    if dialect is not None and dialect.name == AUTO:
+        dialect = _automatic(ref)
     return engine_for(ref).open(ref, dialect, exact, load_in_4bit, adapter)
+
+
+def _automatic(ref: ModelRef) -> Dialect | None:
+    """What `auto` is for a model; None for its own, which is few-shot where it says nothing."""
+    if Path(ref.place).is_file():
+        from ltf_lite.engines.llama.check import metadata
+
+        chats = bool(not metadata(ref.place, KEY) and metadata(ref.place, TEMPLATE_KEY))
+    else:
+        chats = ref.kind in ("folder", "hub") and automatic(ref.place) == CHAT
+    return Dialect(CHAT) if chats else None
 
 
 __all__ = [
@@ -51,6 +65,7 @@ __all__ = [
     "EnginePlugin",
     "Listener",
     "ModelRef",
+    "Prompt",
     "Sampling",
     "Score",
     "Stopped",

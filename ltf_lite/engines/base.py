@@ -36,6 +36,22 @@ class Listener(Protocol):
     def heard(self, tokens: int, texts: Callable[[], list[str]]) -> None: ...
 
 
+class Prompt(str):
+    """What an engine is asked, where it is more than a question.
+
+    `reply` is its end, where that is what the model is taken to have said already. One that is not
+    `framed` is a text to go on with in every dialect, and no question.
+    """
+
+    reply: str
+    framed: bool
+
+    def __new__(cls, asked: str, reply: str = "", framed: bool = True) -> Prompt:
+        own = super().__new__(cls, asked + reply)
+        own.reply, own.framed = reply, framed
+        return own
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to generate: `n` completions a prompt; temperature 0 is greedy.
@@ -111,14 +127,16 @@ def used() -> Usage:
 
 
 class Engine(Protocol):
-    """Generates and scores text. Prompts are plain text, rendered in `dialect`.
+    """Generates and scores text. Prompts are plain text, which the engine puts into the frame of
+    its `dialect`; a `Prompt` says where the model's own words begin in it.
 
     `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
     `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
     place (`prompt_seeds`). A call of either kind raises Stopped soon after its `listener` is
     stopped. `clear` drops what was computed of the last prompts, so that the next call takes the
-    time of a first one. Only times of one `runtime` may be compared: program and precision.
+    time of a first one. One that holds its tokenizer also has `lengths`. Only times of one
+    `runtime` may be compared: program and precision.
     """
 
     name: str
@@ -162,8 +180,8 @@ def prompt_seeds(
     return [(sampling.seed << 32) + place for place in range(len(prompts))]
 
 
-def common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two rows begin with together."""
+def common(first: Sequence[object], second: Sequence[object]) -> int:
+    """How many tokens, or other things, two rows begin with together."""
     limit = min(len(first), len(second))
     return next((k for k in range(limit) if first[k] != second[k]), limit)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.places import open_regular
-from ltf_lite.engines import Engine
+from ltf_lite.engines import Engine, Prompt
 
 NAME = "heldout.txt"  # of the text that comes with a model, in its directory
 MOST = 200  # paragraphs: the first so many
@@ -73,7 +73,8 @@ def nll(engine: Engine, pairs: Sequence[Paragraph]) -> TextNll:
     """
     context = getattr(engine, "context", None) or LONGEST
     pairs = [_cut(*pair, min(LONGEST, context - 2)) for pair in pairs]  # 2: what may come before
-    scores = engine.score([given for given, _ in pairs], [rest for _, rest in pairs])
+    heads = [Prompt(given, framed=False) for given, _ in pairs]  # a text, and no question
+    scores = engine.score(heads, [rest for _, rest in pairs])
     each = tuple((score.logprob, score.tokens) for score in scores if score.tokens)
     tokens = sum(count for _, count in each)
     total = -sum(logprob for logprob, _ in each)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ltf_lite import __version__
+from ltf_lite.engines.template import DAY
 from ltf_lite.evaluation.types import Rate
 from ltf_lite.export.formats import Exported, Exporter
 from ltf_lite.export.gguf.types import Divergence, Parity
@@ -57,7 +58,7 @@ def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = 
         "",
         "## How it was made",
         "",
-        _made(facts),
+        f"{_made(facts)} {_taught(exported)}",
         "",
         "## How to ask it",
         "",
@@ -86,6 +87,20 @@ def _made(facts: CardFacts) -> str:
         f"{tuning.rank}, {tuning.steps} steps of {tuning.batch * tuning.accumulation} successes at "
         f"learning rate {tuning.learning_rate}. Data: paths that search found on "
         f"{facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
+    )
+
+
+def _taught(exported: Exported) -> str:
+    """In which dialect the model learnt, and with which system text."""
+    frame = exported.frame
+    if frame is None:
+        return f"It learnt in the dialect `{exported.dialect}`."
+    told = " ".join(frame.system.split())
+    day = f"; the date that the template writes was always {DAY:%d %B %Y}" if frame.dated else ""
+    return (
+        f"It learnt in the dialect `{exported.dialect}`, through the chat template of its base, "
+        + (f"with the system text “{told}”" if told else "with no system text of its own")
+        + f"{day}."
     )
 
 

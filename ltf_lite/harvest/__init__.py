@@ -1,6 +1,6 @@
 """Harvest: paths in, training examples out."""
 
-from ltf_lite.harvest.browse import counts, failures, marked, saving_step, solved
+from ltf_lite.harvest.browse import counts, failures, found_fatal, marked, saving_step, solved
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.sampling import Limits, Taken, examples
 from ltf_lite.harvest.store import Row, read, rows_of, shard, write_shard
@@ -13,6 +13,7 @@ __all__ = [
     "counts",
     "examples",
     "failures",
+    "found_fatal",
     "marked",
     "read",
     "rows_of",

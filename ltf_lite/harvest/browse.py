@@ -66,6 +66,35 @@ def solved(folder: Path) -> dict[str, int]:
     return {row["label"]: row["problem_id_count_distinct"] for row in counted}
 
 
+class Found(NamedTuple):
+    """How many fatal steps were found in one way, and what that cost."""
+
+    by: str
+    paths: int
+    completions: int
+    tokens: int
+    seconds: float
+
+
+def found_fatal(folder: Path) -> list[Found]:
+    """How fatal steps were found where no verdict told them; doubles count too.
+
+    The cost of a path is that of all ways that were tried on it. A shard that can't be read is left
+    out.
+    """
+    costs = ["fatal_completions", "fatal_tokens", "fatal_seconds"]
+    columns = ["fatal_by", *costs]
+    tables = [pa.schema([SCHEMA.field(name) for name in columns]).empty_table()]
+    for file in sorted(folder.glob("part-*.parquet")):
+        with suppress(OSError, BrokenFile):
+            tables.append(read_shard(file, columns))
+    table = pa.concat_tables(tables)
+    table = table.filter(pc.is_valid(table["fatal_by"]))
+    sums = table.group_by("fatal_by").aggregate([([], "count_all"), *((c, "sum") for c in costs)])
+    rows = sums.select(["fatal_by", "count_all", *(f"{c}_sum" for c in costs)]).to_pylist()
+    return sorted(Found(*row.values()) for row in rows)
+
+
 def failures(
     folder: Path,
     kind: str | None = None,
@@ -142,7 +171,8 @@ def marked(row: Row, task: Task) -> tuple[list[MarkedLine], str]:
     texts = [line.text for line in path.all_lines()]
     if verdict.correct:
         return [MarkedLine(text, "right") for text in texts], verdict.message
-    fatal = verdict.fatal_step or 0
+    told = row.fatal_step if row.fatal_step is not None and row.fatal_by else verdict.fatal_step
+    fatal = told or 0
     lines = [
         MarkedLine(text, "right" if at < fatal else "after" if at > fatal else "fatal")
         for at, text in enumerate(texts)

@@ -34,8 +34,14 @@ SCHEMA = pa.schema(
         ("logprob", pa.float64()),
         ("tokens", pa.int32()),
         ("seed", pa.int64()),
+        ("fatal_by", pa.string()),
+        ("fatal_completions", pa.int32()),
+        ("fatal_tokens", pa.int64()),
+        ("fatal_seconds", pa.float64()),
     ]
 )
+# What shards of earlier versions do not have, and what it was of all their rows.
+ADDED = {"fatal_by": None, "fatal_completions": 0, "fatal_tokens": 0, "fatal_seconds": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Row:
     `prompt` is what the model was asked; `answer` what the task reads in the path. `kind` and
     `fatal_step` are the verdict's, None of a right path. `label` is the reasoner with its
     `settings` for a person. `round` counts search, harvest and tune from 0. `logprob` is nats, of
-    `tokens`; None and 0 where no model wrote the path.
+    `tokens`; None and 0 where no model wrote the path. `fatal_by` is how the fatal step was found
+    (`fatal`) where the verdict did not tell it, and the other three are what that cost.
     """
 
     problem: Problem
@@ -63,6 +70,10 @@ class Row:
     logprob: float | None
     tokens: int
     seed: int
+    fatal_by: str | None = None
+    fatal_completions: int = 0
+    fatal_tokens: int = 0
+    fatal_seconds: float = 0.0
 
     @property
     def task(self) -> str:
@@ -168,10 +179,20 @@ def read_shard(file: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.T
     wanted = pa.schema([SCHEMA.field(name) for name in columns])
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as one:
-            return one.read(list(columns)).select(list(columns)).cast(wanted)
+            there = [c for c in columns if c not in ADDED or c in one.schema_arrow.names]
+            return _with_added(one.read(there), columns).select(list(columns)).cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
         raise BrokenFile(file) from None
     except OSError as error:
         if error.errno is not None:  # not pyarrow's own
             raise
         raise BrokenFile(file) from None
+
+
+def _with_added(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """A table of an earlier version with the columns that it lacks."""
+    for name in columns:
+        if name in ADDED and name not in table.column_names:
+            own = pa.repeat(pa.scalar(ADDED[name], SCHEMA.field(name).type), table.num_rows)
+            table = table.append_column(name, own)
+    return table

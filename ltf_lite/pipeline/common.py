@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, open_engine, resolve
+from ltf_lite.engines.dialect import CHAT
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
@@ -57,13 +58,17 @@ def set_threads(run: Run) -> None:
 def asked_in(run: Run) -> Dialect:
     """The dialect in which the base is asked."""
     ask, _ = run.preset.dialects
-    return Dialect(ask)
+    return _with_system(run, ask)
 
 
 def learnt(run: Run) -> Dialect:
     """The dialect that the tuned model learns and is asked in."""
     _, learn = run.preset.dialects
-    return Dialect(learn)
+    return _with_system(run, learn)
+
+
+def _with_system(run: Run, name: str) -> Dialect:
+    return Dialect(name, system=run.preset.system) if name == CHAT else Dialect(name)
 
 
 def search_engine(run: Run) -> Engine:

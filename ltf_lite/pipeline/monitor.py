@@ -10,7 +10,15 @@ from math import isfinite
 
 from ltf_lite import __version__
 from ltf_lite.core.progress import say
-from ltf_lite.engines import Dialect, Engine, EngineError, ModelRef, open_engine, resolve
+from ltf_lite.engines import (
+    Dialect,
+    Engine,
+    EngineError,
+    ModelRef,
+    Prompt,
+    open_engine,
+    resolve,
+)
 from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation import history
 from ltf_lite.evaluation.fallen import SEED, Judged, Seen, judged, parts
@@ -129,7 +137,7 @@ def _measured(
 
 def _cannot_score(engine: Engine) -> str | None:
     try:
-        engine.score(["1 +"], [" 1"])
+        engine.score([Prompt("1 +", framed=False)], [" 1"])
     except EngineError as error:
         return str(error)
     return None

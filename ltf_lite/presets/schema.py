@@ -8,8 +8,8 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from ltf_lite.core.plugins import Registry, Settings
 from ltf_lite.engines import resolve
-from ltf_lite.engines.dialect import Name as DialectName
-from ltf_lite.engines.dialect import asked_and_learnt
+from ltf_lite.engines.dialect import AUTO, CHAT, asked_and_learnt, system_of
+from ltf_lite.engines.dialect import Wish as DialectName
 from ltf_lite.engines.plugin import ENGINES
 from ltf_lite.export.formats import EXPORTERS
 from ltf_lite.reasoners import REASONERS, Reasoner, able
@@ -38,13 +38,22 @@ class ModelSection(Settings):
     """The base, and the dialects in which it is asked and in which its tuned copy learns.
 
     `base` is `tiny-base`, a directory or a hub name. Without `ask` and `learn` a base that says
-    what it speaks keeps that; any other is asked few-shot and learns zero-shot.
+    what it speaks keeps that; any other is asked few-shot and learns zero-shot. `auto` is `chat`
+    for a base with a chat template that does not say what it speaks. `system` is the system text of
+    a chat, by default the one that the base says it learnt with.
     """
 
     base: str
     load_in_4bit: bool = False
     ask: DialectName | None = None
     learn: DialectName | None = None
+    system: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_system_text_in_a_chat(self) -> ModelSection:
+        if self.system and not {CHAT, AUTO} & {self.ask, self.learn}:
+            raise ValueError("system is the system text of a chat: set ask or learn to chat")
+        return self
 
 
 class ProblemsSection(Settings):
@@ -75,7 +84,9 @@ class HarvestSection(Settings):
     """Which harvested paths are trained on: at most so many a problem and side.
 
     `reasoners` names those whose paths are taken at all (None: every one's), `successes` the most
-    successes over all problems.
+    successes over all problems. `fatal_step` is how the fatal step of a failure is found where
+    the task has no solver: by a `brother`, by `rollouts`, not at all (`whole`); `auto` tries
+    them in this order.
     """
 
     reasoners: tuple[str, ...] | None = Field(None, min_length=1)
@@ -83,6 +94,7 @@ class HarvestSection(Settings):
     successes_per_problem: int = Field(4, gt=0)
     failures_per_problem: int = Field(4, ge=0)
     negatives: NegativesSection = NegativesSection()
+    fatal_step: Literal["auto", "brother", "rollouts", "whole"] = "auto"
 
 
 class ExportSection(Settings):
@@ -184,6 +196,12 @@ class Preset(Settings):
         """The dialects in which the base is asked and in which its tuned copy learns."""
         model = self.model
         return asked_and_learnt(resolve(model.base).place, model.ask, model.learn)
+
+    @property
+    def system(self) -> str:
+        """The system text of a chat."""
+        told = self.model.system
+        return system_of(resolve(self.model.base).place) if told is None else told
 
     @field_validator("task", mode="before")
     @classmethod

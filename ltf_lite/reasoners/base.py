@@ -240,8 +240,11 @@ def check_powers(reasoner: Reasoner, task: Task, others: Sequence[type[Reasoner]
 
 
 def attempt_of(task: Task, problem: Problem, text: str, **facts: Any) -> Attempt:
-    """The attempt that a text is, verified."""
-    return Attempt(text, task.verify(problem, task.parse(problem, text)), **facts)
+    """The attempt that a text is, verified; the task hears where the token limit ended it."""
+    verdict = task.verify(problem, task.parse(problem, text))
+    if not facts.get("finished", True):
+        verdict = task.cut_off(verdict)
+    return Attempt(text, verdict, **facts)
 
 
 def path_to(tree: Sequence[Node], index: int) -> list[int]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Generator
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ltf_lite.engines import Completion, Sampling
+from ltf_lite.engines import Completion, Prompt, Sampling
 from ltf_lite.reasoners.base import Attempt, Growth, Node, Reasoner, Search, path_to
 from ltf_lite.reasoners.choice import ORACLE, Choice, Picker
 from ltf_lite.reasoners.lockstep import Generate, Rate
+from ltf_lite.reasoners.written import joined, lines_of, steps_of_text
 from ltf_lite.tasks import Problem, Task
-from ltf_lite.tasks.steps import prompts_of
+from ltf_lite.tasks.steps import TextSteps, prompts_of
+from ltf_lite.tasks.text_steps import begun
+
+# Gives, at its end, the nodes where each node's rollouts ended.
+Rolled = Generator[Any, Any, dict[int, list[int]]]
 
 MOST = 200  # characters; a longer line is no step, and only its beginning is kept
+AGAIN = 2  # times that a step which was only begun is gone on with
 
 
 class Thoughts(Reasoner):
@@ -58,7 +67,9 @@ class Thoughts(Reasoner):
 class ThoughtGrowth(Growth):
     """One problem's tree while it grows, and what its reasoner wants of the model.
 
-    `worth` is what a reasoner finds the answer at a node worth, where it is not the node's value.
+    `worth` is what a reasoner finds the answer at a node worth, where it is not the node's value;
+    `ends` a node of a state and what the ways from it answered, None for one without an answer;
+    `drawn` how often the model thought of each node.
     """
 
     tree: list[Node]
@@ -71,6 +82,11 @@ class ThoughtGrowth(Growth):
         self.known: dict[Any, int] = {}
         self.judged: dict[Any, float] = {}
         self.worth: dict[int, Any] = {}
+        self.cut_off: set[int] = set()
+        self.drawn: Counter[int] = Counter()
+        self.ends: dict[Any, tuple[int, list[str | None]]] = {}
+        self.text = self.steps if isinstance(self.steps, TextSteps) else None
+        self.most = self.text.most if self.text else MOST
 
     @property
     def full(self) -> int:
@@ -100,7 +116,7 @@ class ThoughtGrowth(Growth):
 
     def thought(self, node: int) -> str:
         """The chain of thought so far, as the model would go on with it."""
-        return self.prompt + self.steps.joined(self.lines(node), self.dialect, False)
+        return Prompt(self.prompt, self.steps.joined(self.lines(node), self.dialect, False))
 
     def _sampling(self, n: int, temperature: float, stop: tuple[str, ...] = ()) -> Sampling:
         own, task = self.settings, self.task
@@ -117,31 +133,64 @@ class ThoughtGrowth(Growth):
         prompts = asked if propose else [self.thought(k) for k in nodes]
         sampling = self._sampling(own.samples, own.temperature, () if propose else ("\n",))
         found = yield Generate(nodes, prompts, sampling)  # type: ignore[arg-type]
+        if not propose:
+            yield from self._go_on(nodes, found, sampling)
         for node, completions in zip(nodes, found, strict=True):
             for completion in completions:
-                for line in _lines(completion) if propose else [completion.text]:
-                    child = self.add(node, line)
-                    if not propose and self.tree[child].logprob is None:
-                        self.tree[child].logprob = completion.logprob
-                        self.tree[child].length = completion.tokens
+                if propose:
+                    for line in lines_of(completion):
+                        self.add(node, line)
+                else:
+                    self._add_sampled(node, completion)
+
+    def _go_on(self, nodes: list[int], found: list[list[Completion]], sampling: Sampling) -> Search:
+        """Have free text that was only begun (a blank line, a bare heading) written on."""
+        alone = replace(sampling, n=1)
+        for _ in range(AGAIN):
+            places = [
+                (at, k)
+                for at, row in enumerate(found)
+                for k, own in enumerate(row)
+                if self.text and own.finished and own.beyond and begun(own.text)
+            ]
+            if not places:
+                return
+            heads = [self.thought(nodes[at]) + found[at][k].text + "\n" for at, k in places]
+            more = yield Generate([nodes[at] for at, _ in places], heads, alone)
+            for (at, k), (after,) in zip(places, more, strict=True):
+                found[at][k] = joined(found[at][k], after)
+
+    def _add_sampled(self, node: int, completion: Completion) -> None:
+        """The child that a sampled step leads to; one of free text that was cut off is dead."""
+        whole = completion.finished or self.text is None
+        child = self.add(node, completion.text, whole)
+        if not whole:
+            self.cut_off.add(child)
+        own = self.tree[child]
+        if own.logprob is None:
+            own.logprob, own.length = completion.logprob, completion.tokens
 
     def _proposing(self, node: int) -> str | None:
         return self.prompts.propose(self.problem, self.tree[node].state, self.dialect)
 
-    def add(self, parent: int, line: str) -> int:
-        """The child that this line leads to: a new one, unless a sibling is the same thought."""
+    def add(self, parent: int, line: str, whole: bool = True) -> int:
+        """The child that this line leads to: a new one, unless a sibling is the same thought.
+
+        A line that is not `whole` leads nowhere.
+        """
         line, before = line.strip(), self.tree[parent].state
         taken = None
-        if before is not None and len(line) <= MOST:
+        if whole and before is not None and len(line) <= self.most:
             checked = self.settings.transitions == "checked"
             taken = self.steps.take(self.problem, before, line, self.dialect, checked)
-        line = (taken.text if taken else line)[:MOST]
+        line = (taken.text if taken else line)[: self.most]
         key = (parent, taken.key if taken else line)
         if key not in self.known:
             self.known[key] = len(self.tree)
             self.children[parent].append(len(self.tree))
             self.children.append([])
             self.tree.append(Node(parent, line, taken and taken.state))
+        self.drawn[self.known[key]] += 1
         return self.known[key]
 
     # -- judging -----------------------------------------------------------------------------
@@ -189,27 +238,22 @@ class ThoughtGrowth(Growth):
         own = self.tree[node]
         return 0.0 if own.logprob is None else math.exp(own.logprob / max(1, own.length))
 
-    def roll_out(self, nodes: list[int]) -> Search:
-        """Set the value of these nodes to the mean judgement of where the model's own ways end.
+    def roll_out(self, nodes: list[int]) -> Rolled:
+        """The ends of the model's own ways from each of these nodes, or the node where it is one.
 
         What is rolled out becomes part of the tree.
         """
         own = self.settings
         ends: dict[int, list[int]] = {k: [k] for k in nodes if self.dead(k) or self.finished(k)}
         start = [k for k in nodes if k not in ends]
+        written = steps_of_text if self.text else lines_of
         if start:
             sampling = self._sampling(own.votes, own.temperature)
             found = yield Generate(start, [self.thought(k) for k in start], sampling)
+            yield from self._go_on(start, found, sampling)
             for node, completions in zip(start, found, strict=True):
-                ends[node] = [self._follow(node, _lines(c)) for c in completions]
-        finished = sorted({end for row in ends.values() for end in row if self.finished(end)})
-        yield from self.judge(finished)
-        for end in finished:
-            self.tree[end].value = self.judgement(end)
-        for node in nodes:
-            self.tree[node].value = fmean(
-                self.judgement(end) if self.finished(end) else 0.0 for end in ends[node]
-            )
+                ends[node] = [self._follow(node, written(c)) for c in completions]
+        return ends
 
     def _follow(self, node: int, lines: list[str]) -> int:
         """The node at the end of these lines, or where the first of them leads nowhere."""
@@ -234,6 +278,13 @@ class ThoughtGrowth(Growth):
         value = self.tree[node].value
         return self.worth.get(node, None if value is None else (value,))
 
+    def answer(self, node: int) -> str | None:
+        """What the finished path that ends at a node answers."""
+        if not self.finished(node):
+            return None
+        text = self.steps.joined(self.lines(node), self.dialect, True)
+        return self.task.answer(self.task.parse(self.problem, text))
+
     def right(self, node: int) -> bool:
         """What the verifier says of a finished path: only for an `oracle`."""
         return self._attempt(node).verdict.correct
@@ -244,11 +295,5 @@ class ThoughtGrowth(Growth):
         known = [each.logprob for each in way if each.logprob is not None]
         total = sum(known) if len(known) == len(way) else None
         tokens = sum(each.length for each in way)
-        return self.attempt(text, node=node, tokens=tokens, logprob=total)
-
-
-def _lines(completion: Completion) -> list[str]:
-    """The lines of a completion; a last one that was cut off only where it is all there is."""
-    lines = [line for line in completion.text.split("\n") if line.strip()]
-    whole = completion.finished or completion.text.endswith("\n") or len(lines) < 2
-    return lines if whole else lines[:-1]
+        cut = {"finished": False} if node in self.cut_off else {}
+        return self.attempt(text, node=node, tokens=tokens, logprob=total, **cut)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ltf_lite.reasoners.base import Search
 from ltf_lite.reasoners.thoughts import ThoughtGrowth, Thoughts
+from ltf_lite.reasoners.values import Value, agree, values
 
 SURE = 0.5  # the value from which a depth-first search takes an answer and stops
 
@@ -15,10 +16,9 @@ SURE = 0.5  # the value from which a depth-first search takes an answer and stop
 class ToT(Thoughts):
     """A beam over thoughts, level by level, or depth first with backtracking.
 
-    `value` is how a state is judged: by value `prompt`s, by the model's mean token `logprob` of the
-    step, or by `rollout`s. `order: breadth` keeps the best `beam` states of a level; `order: depth`
-    goes on with the best child, leaves out children under `threshold`, keeps the best `beam` of the
-    others, and stops at a sure answer or after `expansions`.
+    `value` is how a state is judged (`values`). `order: breadth` keeps the best `beam` states of a
+    level; `order: depth` goes on with the best child, leaves out children under `threshold`, keeps
+    the best `beam` of the others, and stops at a sure answer or after `expansions`.
     """
 
     title: ClassVar[str] = "tree of thoughts"
@@ -26,13 +26,15 @@ class ToT(Thoughts):
     name: Literal["tot"] = "tot"
     order: Literal["breadth", "depth"] = "breadth"
     beam: int = Field(5, gt=0, le=1024)
-    value: Literal["prompt", "logprob", "rollout"] = "prompt"
+    value: Value = "prompt"
     threshold: float = Field(0.01, ge=0, le=1)
     expansions: int = Field(30, gt=0)
 
     def search(self, growth: ThoughtGrowth) -> Search:
         """An answer is worth its value."""
         yield from self._breadth(growth) if self.order == "breadth" else self._depth(growth)
+        if self.value == "consistency":
+            agree(growth)
 
     def _breadth(self, growth: ThoughtGrowth) -> Search:
         beam = [0]
@@ -68,16 +70,9 @@ class ToT(Thoughts):
         return (growth.tree[node].value or 0.0) >= SURE
 
     def _evaluate(self, growth: ThoughtGrowth, nodes: list[int]) -> Search:
-        if self.value == "logprob":
-            yield from growth.weigh(nodes)
-            for node in nodes:
-                growth.tree[node].value = growth.likelihood(node)
-        elif self.value == "rollout":
-            yield from growth.roll_out(nodes)
-        else:
-            yield from growth.judge(nodes)
-            for node in nodes:
-                growth.tree[node].value = growth.judgement(node)
+        found = yield from values(growth, self.value, nodes)
+        for node, value in found.items():
+            growth.tree[node].value = value
 
     def _best(self, growth: ThoughtGrowth, nodes: list[int]) -> list[int]:
         """The best `beam` nodes that can go on; two ways to the same numbers are one thought."""

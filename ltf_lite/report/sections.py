@@ -17,6 +17,7 @@ from ltf_lite.evaluation.retention import floors_of, missed, read_elsewhere, sai
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.evaluation.types import Abilities, Record, Result, read_abilities
 from ltf_lite.export.gguf.types import Parity
+from ltf_lite.harvest.browse import found_fatal
 from ltf_lite.harvest.sampling import Taken
 from ltf_lite.presets import Preset
 from ltf_lite.report import paths
@@ -235,6 +236,8 @@ def _examples(told: Told) -> Iterator[Section]:
     folder, tables = told.folder, []
     if any(folder.harvest.glob("*.parquet")):
         tables.append(kinds_tables.searched_table(folder.harvest, told.preset.searched))
+        if found := found_fatal(folder.harvest):
+            tables.append(kinds_tables.fatal_table(found))
     if folder.examples.is_file():
         known = list(told.preset.task.kinds)
         tables.append(kinds_tables.examples_table(read_as(folder.examples, Taken), known))

@@ -119,8 +119,8 @@ class Task(Plugin):
         return self.problems(split, n, seed)
 
     def stop(self, dialect: str) -> list[str]:
-        """Where a completion ends besides the end token."""
-        return ["\n\n"]
+        """Where a completion ends besides the end token; a chat's reply ends with that alone."""
+        return [] if dialect == "chat" else ["\n\n"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         """Tokens that are enough for a path of a problem."""
@@ -159,6 +159,10 @@ class Task(Plugin):
     def sign(self) -> str:
         """A short name for this very task, from which a preset can take its own."""
         return self.name
+
+    def cut_off(self, verdict: Verdict) -> Verdict:
+        """The verdict of a path whose text was ended by the token limit and not by the model."""
+        return verdict
 
     def sibling(self) -> Task | None:
         """A near task that is not tuned on, to watch what tuning makes a model forget."""
@@ -222,6 +226,16 @@ class Prompts(Protocol):
 
     def read_value(self, text: str) -> float | None:
         """What a judgement counts, from 0 (impossible) to 1 (sure); None if the text has none."""
+
+
+class Questions(Prompts, Protocol):
+    """All that a search asks of a model; `steps.prompts_of` fills in what a task lacks."""
+
+    def yes(self, problem: Problem, state: State, lines: Sequence[str], dialect: str) -> str:
+        """Ask whether a path is right so far, to be gone on with by yes or no.
+
+        `lines` are the steps so far, of a finished path with its answer.
+        """
 
 
 class Move(Protocol):

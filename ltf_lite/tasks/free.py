@@ -15,11 +15,12 @@ from pydantic import Field
 
 from ltf_lite.tasks.answers import MAX_TEXT, Found, find_answer
 from ltf_lite.tasks.contract import Line, Path, Problem, Task, Verdict
+from ltf_lite.tasks.failures import FREE_TEXT_KINDS, as_cut_off, failure_kind
+from ltf_lite.tasks.text_steps import split
 from ltf_lite.tasks.verifiers import Judgement, Verifier
 
 INSTRUCTION = 'Think step by step, one step a line. End with a line that begins with "Answer:".'
 SHOWN = 80  # characters of an answer in a verdict
-_LINE = re.compile(r"\S[^\n]*")
 
 
 class FreeText(Task):
@@ -30,8 +31,7 @@ class FreeText(Task):
     """
 
     kinds: ClassVar[Mapping[str, str]] = {
-        "no_answer": "There is no answer behind a marker such as “Answer:”.",
-        "wrong_answer": "The answer is not the right one.",
+        **FREE_TEXT_KINDS,
         "undecided": "It could not be said whether the answer is right.",
         "unchecked": "The right answer is not known.",
     }
@@ -46,7 +46,7 @@ class FreeText(Task):
         """Training problems for the worked examples of a few-shot prompt, `shots` and one more."""
 
     @abstractmethod
-    def judge(self, problem: Problem, answer: str) -> Judgement:
+    def compare(self, problem: Problem, answer: str) -> Judgement:
         """Whether an answer is right; raises nothing."""
 
     def checks(self, problem: Problem) -> bool:
@@ -81,31 +81,37 @@ class FreeText(Task):
         text = text[:MAX_TEXT]
         found = find_answer(text)
         begin, stop = (len(text), len(text)) if found is None else line_of(text, found)
-        lines = tuple(
-            Line(m[0].rstrip(), m.start(), m.end(), m.start(), m.end())
-            for m in _LINE.finditer(text, 0, begin)
-        )
+        spans = split(text[:begin])
+        lines = tuple(Line(text[start:end], start, end, start, end) for start, end in spans)
         if found is None:
-            return Path(lines, None)
+            return Path(lines, None, text)
         shown = text[begin:stop].strip()
-        return Path(lines, Line(shown, begin, stop, found.start, found.end, found.text))
+        return Path(lines, Line(shown, begin, stop, found.start, found.end, found.text), text)
 
     def verify(self, problem: Problem, path: Path) -> Verdict:
-        at = len(path.lines)
         if path.answer is None:
-            return Verdict(False, "no_answer", at, "there is no line that begins with 'Answer:'")
+            return self._failed(path, "")
         said = str(path.answer.step).strip()
         if not self.checks(problem):
             return Verdict(False, "unchecked", None, f"the answer is {said[:SHOWN]!r}, unchecked")
-        found = self.judge(problem, said)
+        found = self.compare(problem, said)
         read = f" (read as {found.read[:SHOWN]})" if found.read not in ("", said) else ""
         if found.right is None:
             return Verdict(False, "undecided", None, f"{said[:SHOWN]!r}: {found.why}")
         if found.right:
             return Verdict(True, None, None, f"correct: {said[:SHOWN]}{read}")
         why = f": {found.why}" if found.why else ""
-        message = f"the answer is {said[:SHOWN]!r}{read}, which is wrong{why}"
-        return Verdict(False, "wrong_answer", at, message)
+        return self._failed(path, f"the answer is {said[:SHOWN]!r}{read}, which is wrong{why}")
+
+    def _failed(self, path: Path, wrong: str) -> Verdict:
+        """The verdict of a path that is not right; `wrong` says why its answer is not."""
+        spans = [(line.start, line.end) for line in path.lines]
+        kind, step, sentence = failure_kind(path.form, spans, path.answer is not None)
+        message = wrong if kind == "wrong_answer" else sentence
+        return Verdict(False, kind, step, message)
+
+    def cut_off(self, verdict: Verdict) -> Verdict:
+        return as_cut_off(verdict)
 
     def answer(self, path: Path) -> str | None:
         return None if path.answer is None else self.same(str(path.answer.step))

@@ -130,7 +130,7 @@ class Gym(FreeText):
     def _verifier(self) -> Verifier:
         return self.verifier or VERIFIERS.get("gym").model_validate({})
 
-    def judge(self, problem: Problem, answer: str) -> Judgement:
+    def compare(self, problem: Problem, answer: str) -> Judgement:
         data = problem.data
         entry = {key: data.get(key) for key in ("question", "answer", "metadata")}
         told = {"generator": data["generator"], "entry": entry}

@@ -162,7 +162,7 @@ class Own(FreeText):
             raise TaskError(f"{self.python}: {error}") from error
 
     def parse(self, problem: Problem, text: str) -> Path:
-        path = super().parse(problem, text)._replace(form=text)
+        path = super().parse(problem, text)
         if not self._has("steps"):
             return path
         try:
@@ -214,7 +214,7 @@ class Own(FreeText):
         message = str(said.get("message") or self._described["kinds"].get(kind) or "it is wrong")
         return Verdict(False, kind, fatal if known else None, message)
 
-    def judge(self, problem: Problem, answer: str) -> Judgement:
+    def compare(self, problem: Problem, answer: str) -> Judgement:
         """Whether a text that is only this answer is right."""
         verdict = self.verify(problem, self.parse(problem, f"Answer: {answer}"))
         return Judgement(None if verdict.kind == "undecided" else verdict.correct, verdict.message)

@@ -170,7 +170,7 @@ class Reference(FreeText):
                 return verifier
         return VERIFIERS.get("exact").model_validate({})
 
-    def judge(self, problem: Problem, answer: str) -> Judgement:
+    def compare(self, problem: Problem, answer: str) -> Judgement:
         return compared(self.comparing, problem, answer)
 
     def same(self, answer: str) -> str:

@@ -88,9 +88,8 @@ def claim(
 ) -> None:
     """Mark the folder as this run's; TuningError if another run's work is in it."""
     told = tuning.model_dump(mode="json")
-    content = hashlib.sha256(
-        hash_of([Path(model).name, told, load_in_4bit, dialect.name, dialect.begins]).encode()
-    )
+    asked = [dialect.name, dialect.begins, *([dialect.system] if dialect.system else [])]
+    content = hashlib.sha256(hash_of([Path(model).name, told, load_in_4bit, *asked]).encode())
     for example in examples:
         content.update(repr(example).encode())
     mine = Claim(content.hexdigest(), tuning.method)

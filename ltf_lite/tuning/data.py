@@ -50,7 +50,8 @@ def rows_of(
     Dropped are rows of more than `max_length` tokens and failures whose span holds no token.
     Raises TuningError for a tokenizer without an end token or without character offsets.
     """
-    if tokenizer.eos_token_id is None:
+    dialect = dialect.of(tokenizer)
+    if dialect.end(tokenizer) is None:
         raise TuningError("the tokenizer has no end token, so the model could not learn to stop")
     if not tokenizer.is_fast:
         raise TuningError("the tokenizer gives no character offsets; a fast tokenizer is needed")
@@ -68,7 +69,7 @@ def tokenized(examples: Sequence[Example], tokenizer: Any, dialect: Dialect) -> 
     """A row an example, in order; prompt and completion are tokenized apart, as when generating."""
     if not examples:
         return
-    prompts = dialect.encode(tokenizer, [e.prompt for e in examples])
+    prompts, end = dialect.encode(tokenizer, [e.prompt for e in examples]), dialect.end(tokenizer)
     ends = tokenizer(
         [e.completion for e in examples], add_special_tokens=False, return_offsets_mapping=True
     )
@@ -76,7 +77,7 @@ def tokenized(examples: Sequence[Example], tokenizer: Any, dialect: Dialect) -> 
     for example, prompt, completion, offsets in parts:
         if example.good:
             marked = [True] * (len(completion) + 1)
-            completion = [*completion, tokenizer.eos_token_id]
+            completion = [*completion, end]
         else:
             marked = [a < example.end and b > example.start for a, b in offsets]
             last = max((i for i, m in enumerate(marked) if m), default=-1)

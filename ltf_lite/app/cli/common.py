@@ -63,15 +63,16 @@ def add_dialect(verb: argparse.ArgumentParser) -> None:
         "--dialect",
         type=_dialect,
         metavar="NAME",
-        help="the words in which the model is asked: compact, few_shot or zero_shot (default: "
-        "what the model says that it learnt)",
+        help="the words in which the model is asked: compact, few_shot, zero_shot, chat (through "
+        "its chat template) or auto (chat where it has one) (default: what the model says that it "
+        "learnt)",
     )
 
 
 def _dialect(name: str) -> str:
-    from ltf_lite.engines.dialect import NAMES
+    from ltf_lite.engines.dialect import AUTO, NAMES
 
-    if name not in NAMES:
+    if name not in (*NAMES, AUTO):
         raise argparse.ArgumentTypeError(f"there is no {name!r} (there are {', '.join(NAMES)})")
     return name
 

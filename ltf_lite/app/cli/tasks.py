@@ -62,7 +62,8 @@ def check(args: argparse.Namespace) -> int:
 
         spoken = dialect_of(args.dialect) if args.dialect else None
         engine = open_engine(args.model, spoken)
-        dialect, lengths = engine.dialect.name, engine.lengths
+        dialect = engine.dialect.name
+        lengths = getattr(engine, "lengths", None)  # a server keeps its tokenizer to itself
     try:
         found = look_at(task, dialect, lengths)
     finally:

@@ -20,9 +20,11 @@ import numpy as np
 
 from ltf_lite.core.threads import threads as own_threads
 from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
-from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect
+from ltf_lite.engines.dialect import CHAT, DEFAULT, KEY, Dialect, framed
 from ltf_lite.engines.dialect import dialect as named
+from ltf_lite.engines.llama import chat
 from ltf_lite.engines.llama.model import load, metadata, recurs
+from ltf_lite.engines.template import end_token, framed_ids
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
@@ -80,6 +82,7 @@ class LlamaContext:
         lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
         self.held: list[int] = []
         self._pieces: dict[int, bytes | None] = {}
+        self._ends: int | None = None  # of a chat, where llama.cpp does not know it for an end
 
     def _parameters(self, threads: int | None, exact: bool) -> Any:
         threads = threads or own_threads()
@@ -111,27 +114,61 @@ class LlamaContext:
         lc.llama_model_desc(self._model, told, len(told))
         return told.value.decode("utf-8", "replace").split(" ")[-1]
 
-    def dialect(self) -> Dialect:
-        """What the file says it speaks, few-shot where it does not say; raises EngineError."""
-        return named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")
+    def dialect(self, wanted: Dialect | None = None) -> Dialect:
+        """The dialect to ask in; raises EngineError.
+
+        By default it is what the file says it speaks, few-shot where it does not say. A chat has
+        the frame of the file's template.
+        """
+        own = wanted or named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")
+        if own.name != CHAT:
+            return own
+        found = chat.framed(own, self._path, self._names())
+        assert found.frame
+        self._ends = end_token(found.frame, chat.Words(self, []))
+        return found
+
+    def _names(self) -> dict[str, str]:
+        """The tokens that a chat template calls by name."""
+        ids: dict[str, int] = {
+            "bos_token": lc.llama_vocab_bos(self._vocab),
+            "eos_token": lc.llama_vocab_eos(self._vocab),
+            "pad_token": lc.llama_vocab_pad(self._vocab),
+        }
+        return {name: self._text(token) for name, token in ids.items() if token >= 0}
 
     # -- text and tokens ---------------------------------------------------------------------
 
-    def encode(self, text: str, begin: bool) -> list[int]:
-        """Token ids, special tokens recognised; `begin` puts BOS first where the file asks for it.
+    def encode(self, text: str, begin: bool, special: bool = True) -> list[int]:
+        """Token ids; `begin` puts BOS first where the file asks for it.
 
-        Where the file does not say, llama.cpp decides by the kind of pre-tokenizer.
+        Where the file does not say, llama.cpp decides by the kind of pre-tokenizer. Control tokens
+        are recognised where the text is `special`.
         """
         raw = text.encode("utf-8", "replace")
         room = (lc.llama_token * (len(raw) + 1))()
-        size = lc.llama_tokenize(self._vocab, raw, len(raw), room, len(room), False, True)
+        size = lc.llama_tokenize(self._vocab, raw, len(raw), room, len(room), False, special)
         bos = begin and lc.llama_vocab_get_add_bos(self._vocab)
         return ([int(lc.llama_vocab_bos(self._vocab))] if bos else []) + list(room[:size])
+
+    def asked(self, prompts: Sequence[str], dialect: Dialect) -> list[list[int]]:
+        """The token ids of prompts in a dialect, as `Dialect.encode` has them."""
+        if dialect.frame and all(map(framed, prompts)):
+            words = chat.Words(self, self.encode("", dialect.begins))
+            return framed_ids(dialect.frame, prompts, words)
+        return [self.encode(prompt, dialect.begins) for prompt in prompts]
+
+    def control(self, token: int) -> str | None:
+        """The text of a control token; None for any other."""
+        return self._text(token) if lc.llama_vocab_is_control(self._vocab, token) else None
+
+    def _text(self, token: int) -> str:
+        return self._bytes(token).decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes | None:
         """The bytes of a token; None where it ends the generation."""
         if token not in self._pieces:
-            ends = lc.llama_vocab_is_eog(self._vocab, token)
+            ends = token == self._ends or lc.llama_vocab_is_eog(self._vocab, token)
             self._pieces[token] = None if ends else self._bytes(token)
         return self._pieces[token]
 

@@ -72,7 +72,7 @@ class LlamaCppEngine:
         self.context, self.sequences = self._open.context, sequences
         self.task: str | None = self._open.metadata("ltf.task")
         try:
-            self.dialect = dialect or self._open.dialect()
+            self.dialect = self._open.dialect(dialect)
         except EngineError:
             self.close()
             raise
@@ -108,6 +108,10 @@ class LlamaCppEngine:
         """Token ids; `begin` puts BOS first where the file asks for it. Raises EngineError."""
         return self._llama.encode(text, begin)
 
+    def asked(self, prompts: Sequence[str]) -> list[list[int]]:
+        """The token ids of prompts in the engine's dialect; raises EngineError."""
+        return self._llama.asked(prompts, self.dialect)
+
     def _check(self, length: int, room: int) -> None:
         if length == 0:
             raise EngineError("an empty prompt: the model has no BOS token to begin with")
@@ -140,7 +144,7 @@ class LlamaCppEngine:
         self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
     ) -> list[list[_Run]]:
         with self._call() as llama:
-            ids = [llama.encode(prompt, self.dialect.begins) for prompt in prompts]
+            ids = llama.asked(prompts, self.dialect)
             for row in ids:
                 self._check(len(row), sampling.max_tokens)
             own = prompt_seeds(prompts, sampling, seeds)
@@ -220,16 +224,18 @@ class LlamaCppEngine:
 
     # -- scoring -----------------------------------------------------------------------------
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, as it is asked."""
+        return [len(ids) for ids in self.asked(texts)]
+
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Sum of log p of each continuation's tokens given its prompt, nats.
 
         Raises EngineError, and Stopped.
         """
         with self._call() as llama:
-            pairs = [
-                (llama.encode(prompt, self.dialect.begins), llama.encode(continuation, False))
-                for prompt, continuation in zip(prompts, continuations, strict=True)
-            ]
+            tails = [llama.encode(continuation, False) for continuation in continuations]
+            pairs = list(zip(llama.asked(prompts, self.dialect), tails, strict=True))
             for head, tail in pairs:
                 self._check(len(head), len(tail))
             scores = [s for wave in self._waves(pairs) for s in _score(llama, wave)]

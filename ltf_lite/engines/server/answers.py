@@ -73,6 +73,35 @@ class Completed(Part):
     usage: Annotated[Used, _Object] = Used()
 
 
+class Message(Part):
+    """What a model said in a chat."""
+
+    content: Annotated[str, _Text]
+
+
+class Reply(Part):
+    """One reply in a chat."""
+
+    message: Message
+    finish_reason: str | None = None
+    logprobs: Annotated[Logprobs, _Object] = Logprobs()
+
+
+class Replied(Part):
+    """The answer to a request for a reply in a chat."""
+
+    choices: list[Reply] = Field(min_length=1)
+    usage: Annotated[Used, _Object] = Used()
+
+    def completed(self) -> Completed:
+        """The same as a completion."""
+        reply = self.choices[0]
+        choice = Choice(
+            text=reply.message.content, finish_reason=reply.finish_reason, logprobs=reply.logprobs
+        )
+        return Completed(choices=[choice], usage=self.usage)
+
+
 class Card(Part):
     """A model that a server has; `root` is where some say that it came from."""
 
@@ -113,12 +142,14 @@ def most_bytes(tokens: int, prompt: str, echo: bool) -> int:
     return ROOM + BYTES * tokens + (BYTES // 8 if echo else 16) * prompt_bytes
 
 
-def completed(data: Any, tokens: int, prompt: str, echo: bool) -> Completed:
+def completed(data: Any, tokens: int, prompt: str, echo: bool, chat: bool = False) -> Completed:
     """A completion of at most so many tokens, after its prompt where that is echoed.
+
+    A reply in a `chat` is one too.
 
     Halves of a character become U+FFFD, which no file refuses. Raises WrongAnswer.
     """
-    found = read(Completed, data)
+    found = read(Replied, data).completed() if chat else read(Completed, data)
     choice = found.choices[0]
     text = whole(choice.text)
     before = len(prompt.encode()) if echo else 0

@@ -102,19 +102,26 @@ class Client:
     async def complete(
         self, model: str, prompt: str, tokens: int, echo: bool = False, **wanted: Any
     ) -> answers.Completed:
-        """The server's answer to one request for one completion of at most so many tokens."""
-        wanted |= {"model": model, "prompt": prompt, "max_tokens": tokens, "logprobs": 1}
+        """The server's answer to one request for one completion of at most so many tokens.
+
+        Of a prompt that `messages` say it is the reply in their chat.
+        """
+        wanted |= {"model": model, "max_tokens": tokens}
+        chat = "messages" in wanted
+        own: dict[str, Any] = {"prompt": prompt, "logprobs": 1}
+        wanted |= {"logprobs": True, "top_logprobs": 1} if chat else own
         if echo:
             wanted["echo"] = True
+        place = "/chat/completions" if chat else "/completions"
         most, plain = answers.most_bytes(tokens, prompt, echo), self._plain
         try:
-            data = await self._connection.ask("/completions", most, RETRIES, wanted | plain)
+            data = await self._connection.ask(place, most, RETRIES, wanted | plain)
         except Refused as refusal:
             if not any(name in str(refusal) for name in plain):
                 raise
             self._plain = {}  # a server that takes no settings beyond OpenAI's own has no others
-            data = await self._connection.ask("/completions", most, RETRIES, wanted)
-        return self._right(answers.completed, data, tokens, prompt, echo)
+            data = await self._connection.ask(place, most, RETRIES, wanted)
+        return self._right(answers.completed, data, tokens, prompt, echo, chat)
 
     def _right(self, read: Callable[..., Answer], *data: Any) -> Answer:
         try:

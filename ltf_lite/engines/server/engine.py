@@ -1,10 +1,11 @@
-"""The server engine: any OpenAI-compatible completions endpoint."""
+"""The server engine: any OpenAI-compatible completions or chat endpoint."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +19,18 @@ from ltf_lite.engines.base import (
     counted,
     prompt_seeds,
 )
-from ltf_lite.engines.dialect import Dialect
+from ltf_lite.engines.dialect import CHAT, Dialect, framed
 from ltf_lite.engines.server.answers import Card, Choice, Completed, whole
 from ltf_lite.engines.server.client import Client, endpoint, gather
 from ltf_lite.engines.server.connection import Refused
 from ltf_lite.engines.server.told import spoken
+from ltf_lite.engines.template import parts
 
 TIMEOUT = 600.0  # seconds; servers that answer one request at a time let the others wait
 AGREE = 0.2  # nats by which a token's log p may differ between two requests
 
 Pair = tuple[str, str]  # a prompt, a continuation
+Chat = dict[str, Any]  # a chat's messages by their name in a request
 
 
 class ServerEngine:
@@ -41,6 +44,9 @@ class ServerEngine:
     empty; `logprob` is None where the server gives none; `tokens` is what the server counts
     (llama-cpp-python's leaves the end token out, of `logprob` too). That the same seed gives the
     same sample is up to the server.
+
+    In the dialect `chat` the server puts the question into its model's template, and is asked for
+    the reply. It neither goes on with a reply that was begun nor scores one.
 
     A listener hears a completion once it is whole, never a part of it. Once it is stopped, the
     requests under way are broken off; what the server does with them is up to it, and what it
@@ -123,15 +129,15 @@ class ServerEngine:
         server = self._server
         own = prompt_seeds(prompts, sampling, seeds)
         asked = [
-            (whole(prompt), request_seed(seed, i))
+            (whole(prompt), self._chat(prompt), request_seed(seed, i))
             for prompt, seed in zip(prompts, own, strict=True)
             for i in range(sampling.n)
         ]
         jobs = [(k, *job) for k, job in enumerate(asked)]
         heard: list[Completion | None] = [None] * len(jobs)
 
-        async def ask(job: tuple[int, str, int]) -> tuple[int, Completion]:
-            place, prompt, seed = job
+        async def ask(job: tuple[int, str, Chat, int]) -> tuple[int, Completion]:
+            place, prompt, chat, seed = job
             answer = await server.complete(
                 self.model,
                 prompt,
@@ -140,6 +146,7 @@ class ServerEngine:
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 stop=list(sampling.stop) or None,
+                **chat,
             )
             completion = heard[place] = _completion(answer)
             return _read(answer), completion
@@ -162,6 +169,20 @@ class ServerEngine:
             for k in range(len(prompts))
         ]
 
+    def _chat(self, prompt: str) -> Chat:
+        """What asks a prompt in a chat; nothing where it is no question in one."""
+        if self.dialect.name != CHAT or not framed(prompt):
+            return {}
+        question, reply = parts(prompt)
+        if reply:
+            raise EngineError(
+                f"the server at {self.url} does not go on with a reply that was begun in a chat: "
+                "search with cot, open the model's GGUF file or folder, or say --dialect zero_shot"
+            )
+        system = self.dialect.system
+        first = [{"role": "system", "content": whole(system)}] if system else []
+        return {"messages": [*first, {"role": "user", "content": whole(question)}]}
+
     # -- scoring -----------------------------------------------------------------------------
 
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
@@ -172,6 +193,8 @@ class ServerEngine:
         continuation's. Raises EngineError, and Stopped.
         """
         server = self._server
+        if self.dialect.name == CHAT and any(map(framed, prompts)):
+            raise self._cannot("in a chat it tells log-probabilities of its own replies alone")
         pairs = list(zip(map(whole, prompts), map(whole, continuations), strict=True))
 
         async def ask(pair: Pair) -> tuple[int, Score]:

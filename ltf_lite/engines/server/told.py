@@ -8,14 +8,23 @@ given no other, llama-server in its `/props`, vLLM and SGLang as the model's `ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ltf_lite.core.network import is_here
 from ltf_lite.core.progress import say
-from ltf_lite.engines.dialect import DEFAULT, KEY, NAMES, Dialect, dialect
-from ltf_lite.engines.dialect import told as told_by_folder
+from ltf_lite.engines.dialect import (
+    CHAT,
+    DEFAULT,
+    KEY,
+    NAMES,
+    SYSTEM_KEY,
+    Dialect,
+    dialect,
+    said,
+)
 
 if TYPE_CHECKING:
     from ltf_lite.engines.server.answers import Card
@@ -30,9 +39,9 @@ def spoken(server: Client, model: str, cards: Sequence[Card]) -> Dialect:
     """
     if is_here(urlsplit(server.url).hostname):
         for place in _places(server, model, cards):
-            name = _said_by(place)
-            if name is not None:
-                return dialect(name, repr(place))
+            own = _said_by(place)
+            if own is not None:
+                return own
     say(
         f"warning: the server at {server.url} does not tell which dialect its model learnt: it is "
         f"asked in {DEFAULT} (say --dialect NAME where that is wrong: {', '.join(NAMES)})"
@@ -52,13 +61,17 @@ def _places(server: Client, model: str, cards: Sequence[Card]) -> Iterator[str]:
         yield path
 
 
-def _said_by(place: str) -> str | None:
+def _said_by(place: str) -> Dialect | None:
     """The dialect that a GGUF file, a model folder or a model in the Hub's cache says it learnt."""
     try:
         if not Path(place).is_file():
-            return told_by_folder(place)
+            return said(place)
     except (OSError, ValueError):  # another user's folder, or no path at all
         return None
     from ltf_lite.engines.llama.check import metadata
 
-    return metadata(place, KEY)
+    name = metadata(place, KEY)
+    if name is None:
+        return None
+    own = dialect(name, repr(place))
+    return replace(own, system=metadata(place, SYSTEM_KEY) or "") if own.name == CHAT else own

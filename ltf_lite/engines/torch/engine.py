@@ -21,7 +21,7 @@ from ltf_lite.engines.base import (
     counted,
     prompt_seeds,
 )
-from ltf_lite.engines.dialect import Dialect, spoken
+from ltf_lite.engines.dialect import Dialect, asked_in
 from ltf_lite.engines.torch.apart import Apart, whole_score
 from ltf_lite.engines.torch.header import (
     MIN_SHARED,
@@ -53,7 +53,7 @@ class TorchEngine:
 
     def __init__(self, model, tokenizer, dialect: Dialect, name: str = "torch") -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.dialect, self.name = dialect, name
+        self.dialect, self.name = dialect.of(tokenizer, name), name
         self.runtime = f"transformers, {precision(model)}"
         self.usage = counted()
         self.listener: Listener | None = None
@@ -63,6 +63,8 @@ class TorchEngine:
         ends = model.generation_config.eos_token_id
         ends = tokenizer.eos_token_id if ends is None else ends
         ends = [] if ends is None else [ends] if isinstance(ends, int) else ends
+        if self.dialect.frame and (end := self.dialect.end(tokenizer)) is not None:
+            ends = [*ends, end]
         self._ending = Ending(tokenizer, ends)
         pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
         self._pad: int = (pads or [0])[0]
@@ -85,7 +87,7 @@ class TorchEngine:
         It asks in the model's own dialect unless it is told another. Raises EngineError.
         """
         loaded = load(model, load_in_4bit, adapter)
-        return cls(*loaded, dialect or spoken(model), name or str(model))
+        return cls(*loaded, asked_in(model, dialect), name or str(model))
 
     def clear(self) -> None:
         """Drop what was computed of the last prompts."""
@@ -121,6 +123,10 @@ class TorchEngine:
         return results
 
     @torch.inference_mode()
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, as it is asked."""
+        return [len(ids) for ids in self.dialect.encode(self.tokenizer, texts)]
+
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Log p of each continuation's tokens given its prompt; raises Stopped."""
         with self._call():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltf_lite.core.plugins import Plugin, Registry
+from ltf_lite.engines.template import Frame
 from ltf_lite.tasks import Task
 
 
@@ -18,7 +19,8 @@ class Exported:
     `folder` is where its files lie and where an exporter writes; `model` is the folder of the
     merged 16-bit weights; `files` are the GGUF files by kind, f16 first. The model is asked in
     `dialect`; `prompt` is one problem of `task` in it, `stop` are the strings that end an answer,
-    `room` is how many tokens one may have.
+    `room` is how many tokens one may have. Of a chat, `frame` is what stands around the user's
+    text, without the token that every text begins with, and `end` is the token that ends a reply.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Exported:
     prompt: str
     stop: tuple[str, ...]
     room: int
+    frame: Frame | None = None
+    end: str = ""
 
 
 class Exporter(Plugin):

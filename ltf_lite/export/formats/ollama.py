@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from ltf_lite.core.files import write_text
+from ltf_lite.engines.template import Frame
 from ltf_lite.export.formats import Exported, Exporter
+
+PLAINLY = "{{ .Prompt }}\n"
 
 
 class Ollama(Exporter):
@@ -20,7 +23,9 @@ class Ollama(Exporter):
     def write(self, exported: Exported) -> list[Path]:
         path = exported.folder / "Modelfile"
         file = list(exported.files.values())[-1].name
-        write_text(path, modelfile(file, exported.stop, exported.room))
+        ends = [exported.end] if exported.end else []
+        text = modelfile(file, [*ends, *exported.stop], exported.room, exported.frame)
+        write_text(path, text)
         return [path]
 
     def hint(self, exported: Exported) -> str:
@@ -30,16 +35,28 @@ class Ollama(Exporter):
         )
 
 
-def modelfile(file: str, stop: Sequence[str], room: int) -> str:
-    """A Modelfile of a GGUF file: no chat template, greedily."""
+def modelfile(file: str, stop: Sequence[str], room: int, frame: Frame | None = None) -> str:
+    """A Modelfile of a GGUF file: greedily, the prompt alone or in the frame of a chat."""
     lines = [
         f"FROM ./{file}",
-        'TEMPLATE """{{ .Prompt }}\n"""',
+        f'TEMPLATE """{_template(frame) if frame else PLAINLY}"""',
+        *([f'SYSTEM """{frame.system}"""'] if frame and frame.system else []),
         "PARAMETER temperature 0",
         f"PARAMETER num_predict {room}",
         *("PARAMETER stop " + '"' + each.replace("\n", "\\n") + '"' for each in stop),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _template(frame: Frame) -> str:
+    """A frame as a template of Go, which calls the system text and the prompt by name."""
+    before, system, rest = frame.before.rpartition(frame.system.strip() or frame.before)
+    head = f"{_plain(before)}{{{{ .System }}}}{_plain(rest)}" if frame.system else _plain(system)
+    return f"{head}{{{{ .Prompt }}}}{_plain(frame.after)}"
+
+
+def _plain(text: str) -> str:
+    return text.replace("{{", '{{ "{{" }}')
 
 
 PLUGIN = Ollama

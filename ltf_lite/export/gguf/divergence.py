@@ -32,9 +32,10 @@ def divergence(
             stack.enter_context(closing(LlamaContext(file, None, None, False, 1)))
             for file in (reference, quantized)
         ]
-        begins = files[0].dialect().begins
-        for prompt, completion in texts:
-            head, tail = files[0].encode(prompt, begins), files[0].encode(completion, False)
+        dialect = files[0].dialect()
+        heads = files[0].asked([prompt for prompt, _ in texts], dialect)
+        for head, (_, completion) in zip(heads, texts, strict=True):
+            tail = files[0].encode(completion, False)
             if head and len(head) + len(tail) <= files[0].context:
                 rows.append(_text(files, head, tail))
     if not rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,16 @@ ROOM = 1.25  # of the weights' bytes in 32 bits, for the logits and what else ru
 
 
 def token_parity(tokenizer: Any, engine: LlamaCppEngine, texts: Sequence[str]) -> TokenParity:
-    """On how many texts transformers and the GGUF file disagree about the tokens, and where."""
-    examples = []
+    """On how many texts transformers and the GGUF file disagree about the tokens, and where.
+
+    In a chat each text is a question, in the frame that either of them makes of its own template.
+    """
+    examples, dialect = [], replace(engine.dialect, frame=None).of(tokenizer)
     for text in texts:
-        ours, theirs = tokenizer(text)["input_ids"], engine.encode(text)
+        if dialect.frame:
+            (ours,), (theirs,) = dialect.encode(tokenizer, [text]), engine.asked([text])
+        else:
+            ours, theirs = tokenizer(text)["input_ids"], engine.encode(text)
         if ours != theirs:
             examples.append(TokenDifference(text, ours, theirs))
     return TokenParity(len(texts), len(examples), examples[:EXAMPLES])

@@ -11,6 +11,7 @@ import gguf
 from transformers import GenerationConfig
 
 from ltf_lite.engines import pretrained
+from ltf_lite.engines.template import default_template
 from ltf_lite.export.architecture import in_one_line, read_object
 from ltf_lite.export.errors import ExportError
 
@@ -67,7 +68,6 @@ def read_vocabulary(model_dir: str | Path, size: int) -> Vocabulary:
         ) from error
     pre, merges = check_model(state)
     tokens, types = token_list(state, size)
-    template = tokenizer.chat_template
     return Vocabulary(
         tokens,
         types,
@@ -77,7 +77,7 @@ def read_vocabulary(model_dir: str | Path, size: int) -> Vocabulary:
         tokenizer.pad_token_id,
         end_tokens(model_dir, tokenizer),
         adds_bos(tokenizer),
-        template if isinstance(template, str) else None,
+        default_template(tokenizer.chat_template),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import gguf
 import numpy as np
 from safetensors import safe_open
 
-from ltf_lite.engines.dialect import KEY, spoken
+from ltf_lite.engines.dialect import CHAT, KEY, SYSTEM_KEY, system_of, told
 from ltf_lite.export.architecture import (
     architecture,
     check_names,
@@ -27,6 +28,9 @@ from ltf_lite.export.architecture import (
 from ltf_lite.export.errors import ExportError
 from ltf_lite.export.gguf.vocabulary import END_KEYS, Vocabulary, read_vocabulary
 
+# Asks a model that learnt no chat as it learnt: the text, a line break, nothing else. One that is
+# typed has no line break at its end.
+PLAINLY = "{% for message in messages %}{{ message['content'] | trim }}{{ '\n' }}{% endfor %}"
 DTYPES = {
     "f16": (np.float16, gguf.LlamaFileType.MOSTLY_F16),
     "f32": (np.float32, gguf.LlamaFileType.ALL_F32),
@@ -42,9 +46,10 @@ def write_gguf(
 ) -> Path:
     """The model of a directory as one GGUF file, its matrices in `dtype`, the rest in f32.
 
-    `metadata` adds strings, `ltf.task` for example; `ltf.dialect` is what the directory says it
-    speaks. The file appears under its name only when it is whole. Raises ExportError, and
-    EngineError where the directory speaks no known dialect.
+    `metadata` adds strings, `ltf.task` for example; `ltf.dialect` and `ltf.system` are what the
+    directory says it speaks. One that says another dialect than a chat gets a chat template that
+    asks as it learnt. The file appears under its name only when it is whole. Raises ExportError,
+    and EngineError where the directory speaks no known dialect.
     """
     if dtype not in DTYPES:
         raise ExportError(f"cannot write a GGUF of {dtype!r} (known: {', '.join(DTYPES)})")
@@ -55,7 +60,10 @@ def write_gguf(
     check_names(config, files)
     size = rows(files["model.embed_tokens.weight"], "model.embed_tokens.weight")
     vocabulary = read_vocabulary(model_dir, size)
-    told = {KEY: spoken(model_dir).name} | dict(metadata or {})
+    learnt = {KEY: told(model_dir), SYSTEM_KEY: system_of(model_dir)}
+    if learnt[KEY] not in (None, CHAT):
+        vocabulary = replace(vocabulary, chat_template=PLAINLY)
+    says = {key: text for key, text in learnt.items() if text} | dict(metadata or {})
     out_path.parent.mkdir(parents=True, exist_ok=True)
     partial = out_path.with_name(out_path.name + ".partial")
     writer = gguf.GGUFWriter(partial, arch)
@@ -64,7 +72,7 @@ def write_gguf(
         writer.add_file_type(DTYPES[dtype][1])
         add_shape(writer, config, size)
         add_vocabulary(writer, vocabulary)
-        for key, value in told.items():
+        for key, value in says.items():
             writer.add_string(key, value)
         write_tensors(writer, config, files, dtype)
         writer.close()

@@ -21,7 +21,7 @@ from transformers import GenerationConfig
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import keep_broken
 from ltf_lite.engines import pretrained
-from ltf_lite.engines.dialect import tell
+from ltf_lite.engines.dialect import Dialect, tell
 from ltf_lite.engines.torch.loading import four_bit, keep_layout
 from ltf_lite.export.architecture import empty_model, read_config, read_object, tensor_files
 from ltf_lite.export.errors import ExportError
@@ -54,11 +54,13 @@ def merge(
     learn: str,
     load_in_4bit: bool = False,
     tokens: Sequence[Sequence[int]] | None = None,
+    system: str = "",
 ) -> MergeResult:
     """16-bit weights and tokenizer of base + adapter in `out_dir`.
 
-    The directory says that it speaks the dialect `learn`. An adapter trained against 4-bit weights
-    is merged into those, dequantized. `tokens` are the ids to compare on. Raises ExportError.
+    The directory says that it speaks the dialect `learn`, a chat with its `system` text. An adapter
+    trained against 4-bit weights is merged into those, dequantized. `tokens` are the ids to compare
+    on. Raises ExportError.
     """
     base_dir, out_dir = local(base_dir), Path(out_dir)
     config, adapter = read_config(base_dir), read_adapter(Path(adapter_dir))
@@ -74,7 +76,8 @@ def merge(
         with naming(out_dir):
             moved, dtype = write_weights(base_dir, adapter, load_in_4bit, partial)
             write_rest(base_dir, tokenizer, dtype, partial)
-            tell(partial, learn)
+            tell(partial, learn, system)
+            end_as_learnt(partial, Dialect(learn, system=system).of(tokenizer), tokenizer)
         rounded = difference(logits(streamed(partial), rows), wanted)
         if not rounded <= ROUNDING:  # true for NaN too
             raise ExportError(f"saving the merged model in 16 bits moved logits by {rounded:.3g}")
@@ -128,6 +131,19 @@ def write_rest(base_dir: Path, tokenizer: Any, dtype: str, folder: Path) -> None
         shutil.copy(base_dir / "generation_config.json", folder)
     else:  # as transformers loads the base
         GenerationConfig.from_model_config(read_config(base_dir)).save_pretrained(folder)
+
+
+def end_as_learnt(folder: Path, dialect: Dialect, tokenizer: Any) -> None:
+    """Have the token that ends a reply of a chat among those that end a generation."""
+    file, end = folder / "generation_config.json", dialect.end(tokenizer)
+    if dialect.frame is None or end is None:
+        return
+    told = read_object(file)
+    known = told.get("eos_token_id")
+    ends = [known] if isinstance(known, int) else list(known or [])
+    if end not in ends:
+        told["eos_token_id"] = [*ends, end]
+        file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def unmerged(base_dir: Path, adapter_dir: str, adapter: Adapter, load_in_4bit: bool) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltf_lite.engines import Engine
-from ltf_lite.harvest import Row, rows_of, shard
+from ltf_lite.harvest import Row, fatal, rows_of, shard
+from ltf_lite.harvest.store import as_rows, read_shard
 from ltf_lite.reasoners import Reasoner, solve
-from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks import Problem, Solver, Task
 
 NO_ENGINE = "none"
 
@@ -25,11 +27,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Search:
-    """What all parts share: the task, the dialect in which it is asked, the harvest's folder."""
+    """What all parts share: the task, the dialect in which it is asked, the harvest's folder.
+
+    `fatal_step` is how the fatal step is found where the task has no solver.
+    """
 
     task: Task
     dialect: str
     harvest: Path
+    fatal_step: fatal.Way = "auto"
 
     def is_done(self, part: Part) -> bool:
         return shard(self.harvest, part.number).is_file()
@@ -50,11 +56,28 @@ def work(part: Part, search: Search, engine: Engine | None = None) -> list[Row]:
     found = solve(
         part.reasoner, part.problems, search.task, engine, part.seed, dialect=search.dialect
     )
-    return [
+    rows = [
         row
         for solution in found
         for row in rows_of(solution, search.task, search.dialect, part.reasoner, name, part.seed)
     ]
+    if isinstance(search.task, Solver):
+        return rows
+    earlier = list(_earlier(part, search))
+    return fatal.find(rows, search.task, search.fatal_step, engine, part.seed, earlier)
+
+
+def _earlier(part: Part, search: Search) -> Iterator[Row]:
+    """The right paths of this part's problems in the parts before it, which are all on disk.
+
+    Later parts may be there too, of a run that was killed: they are as if they were not.
+    """
+    asked = {problem.id for problem in part.problems}
+    for number in range(part.number):
+        file = shard(search.harvest, number)
+        if file.is_file():
+            rows = as_rows(read_shard(file), file)
+            yield from (row for row in rows if row.correct and row.problem.id in asked)
 
 
 def brought(rows: list[Row], speed: float | None = None) -> Brought:

@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
 from ltf_lite.engines import Dialect, open_engine, pretrained
-from ltf_lite.engines.dialect import spoken
+from ltf_lite.engines.dialect import CHAT, spoken
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.types import Record, Scored, read_record
 from ltf_lite.export import ExportError
@@ -36,6 +37,7 @@ from ltf_lite.export.gguf.types import (
     TokenParity,
     judged,
 )
+from ltf_lite.export.gguf.vocabulary import adds_bos
 from ltf_lite.export.gguf.write import write_gguf
 from ltf_lite.harvest import Row, read
 from ltf_lite.pipeline.common import (
@@ -117,7 +119,8 @@ def _proved(run: Run, files: dict[str, Path], advance: Advance) -> Parity:
 
 def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     """The model card and what the exporters write, from the run's own records."""
-    preset, task, dialect = run.preset, run.preset.task, spoken(run.at.model).name
+    preset, task, spoke = run.preset, run.preset.task, _chat(run, spoken(run.at.model))
+    dialect = spoke.name
     records = {model: _record(run, model) for model in ("base", "tuned")}
     answer, *_ = records["tuned"].paths
     problem = next(each for each in records["tuned"].problems if each.id == answer.problem)
@@ -128,9 +131,11 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         files=files,
         task=task,
         dialect=dialect,
-        prompt=task.prompt(problem, dialect),
+        prompt=spoke.render(task.prompt(problem, dialect)),
         stop=tuple(task.stop(dialect)),
         room=task.room(problem, dialect),
+        frame=spoke.frame,
+        end=spoke.frame.end.strip() if spoke.frame else "",
     )
     method = read_as(run.at.tuning_run, Claim).method
     facts = CardFacts(
@@ -148,6 +153,19 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     for exporter in preset.export.also:
         exporter.write(exported)
     write_text(run.at.gguf / CARD, model_card(facts, exported, preset.export.also))
+
+
+def _chat(run: Run, spoke: Dialect) -> Dialect:
+    """The dialect with its frame as one writes it who asks the GGUF file: that adds its BOS."""
+    if spoke.name != CHAT:
+        return spoke
+    tokenizer = pretrained.tokenizer(run.at.model)
+    found = spoke.of(tokenizer, str(run.at.model))
+    bos = tokenizer.bos_token if adds_bos(tokenizer) else None
+    if not found.frame or not bos:
+        return found
+    frame = replace(found.frame, before=found.frame.before.removeprefix(bos))
+    return replace(found, frame=frame)
 
 
 def _record(run: Run, model: str) -> Record:

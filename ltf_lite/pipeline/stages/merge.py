@@ -13,12 +13,13 @@ from ltf_lite.pipeline.run.folder import Run
 
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
-    model = run.preset.model
+    model, dialect = run.preset.model, learnt(run)
     moved = merge(
         model_path(model.base),
         run.at.adapter,
         run.at.model,
-        learn=learnt(run).name,
+        learn=dialect.name,
+        system=dialect.system or "",
         load_in_4bit=model.load_in_4bit,
     )
     return asdict(moved)

@@ -28,8 +28,9 @@ TREE_CHUNK = 100  # for a model's tree, which asks for many prompts a problem
 
 def main(run: Run) -> None:
     set_threads(run)
-    search = Search(run.preset.task, asked_in(run).name, run.at.harvest)
-    count = len(run.preset.search)
+    preset = run.preset
+    search = Search(preset.task, asked_in(run).name, run.at.harvest, preset.harvest.fatal_step)
+    count = len(preset.search)
     with Local(search, threads_of(run), lambda: search_engine(run)) as executor:
         for number, parts in enumerate(parts_of(run), 1):
             todo = [part for part in parts if not search.is_done(part)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ltf_lite.evaluation.success import rate_of
 from ltf_lite.evaluation.types import Record
-from ltf_lite.harvest.browse import solved
+from ltf_lite.harvest.browse import Found, solved
 from ltf_lite.harvest.sampling import Taken
 from ltf_lite.report.kinds import ends_of, ordered
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share
@@ -141,6 +141,27 @@ def examples_table(examples: Taken, known: Sequence[str]) -> Table:
         "Taken of found, by how the path ended. Left out as doubles of what is forgotten: "
         f"{examples.doubles:,}; failures in which there was nothing to forget: "
         f"{examples.nothing_to_forget:,}{_unwritable(examples)}.",
+    )
+
+
+def fatal_table(found: Sequence[Found]) -> Table:
+    """How fatal steps were found where the verifier does not tell them, and what that cost."""
+    return Table(
+        "fatal_steps",
+        "How fatal steps were found",
+        ("way", "failed paths", "completions", "tokens", "engine seconds"),
+        [
+            (
+                cell(row.by),
+                cell(row.paths, "{:,}"),
+                cell(row.completions, "{:,}"),
+                cell(row.tokens, "{:,}"),
+                cell(row.seconds, "{:,.1f}"),
+            )
+            for row in found
+        ],
+        "brother: the path leaves a right path of its problem there. rollouts: no completion by "
+        "the model is right after it. whole: nobody knows. What it cost is part of the search's.",
     )
 
 

@@ -102,7 +102,7 @@ class NumbersGame(Task):
         return verdict(problem.data["numbers"], problem.data["target"], self.rules, path)
 
     def stop(self, dialect: str) -> list[str]:
-        return [] if dialect == styles.COMPACT else ["\n\n", "Input:"]
+        return [] if dialect in (styles.COMPACT, "chat") else ["\n\n", "Input:"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         """Tokens that are enough for a path of a problem, or for what a search asks about it."""

@@ -34,7 +34,10 @@ def _numbers(left: Sequence) -> str:
 
 
 def ask(numbers: Sequence[int], target: int, dialect: str, rules: Rules) -> str:
-    """Ask for a path: `compact`, `few_shot`, or `zero_shot`, which is few-shot without examples."""
+    """Ask for a path: `compact`, `few_shot`, or `zero_shot`, which is few-shot without examples.
+
+    `chat` has the words of `zero_shot`.
+    """
     if dialect == COMPACT:
         # The target first, so that a causal model reads every number in its light.
         return f"{target}:{','.join(map(str, state(numbers)))}\n"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ltf_lite.core.plugins import Plugin, Registry
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})  # the data of a problem that has none
+SHOWN = 200  # characters of an answer that a judgement shows
 
 
 class Judgement(NamedTuple):
@@ -40,8 +41,8 @@ class Verifier(Plugin):
 
     def judge(self, answer: str, gold: str, data: Mapping[str, Any] = NOTHING) -> Judgement:
         """Whether an answer says the same as the gold answer; `data` is the problem's."""
-        right = bool(self.right(answer, gold))
-        return Judgement(right, "" if right else "it is not the answer", " ".join(answer.split()))
+        right, read = bool(self.right(answer, gold)), " ".join(answer[:SHOWN].split())
+        return Judgement(right, "" if right else "it is not the answer", read)
 
     def right(self, answer: str, gold: str, data: Mapping[str, Any] = NOTHING) -> bool:
         """Whether the answer is right for sure."""
@@ -62,4 +63,4 @@ class Verifier(Plugin):
 
 VERIFIERS: Registry[Verifier] = Registry("ltf_lite.tasks.verifiers", "verifier", Verifier)
 
-__all__ = ["NOTHING", "VERIFIERS", "Judgement", "Verifier"]
+__all__ = ["NOTHING", "SHOWN", "VERIFIERS", "Judgement", "Verifier"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from ltf_lite.tasks.verifiers import NOTHING, Judgement, Verifier
+from ltf_lite.tasks.verifiers import NOTHING, SHOWN, Judgement, Verifier
 from ltf_lite.tasks.verifiers.plain import plain
 
 
@@ -25,8 +25,8 @@ class Exact(Verifier):
     def judge(self, answer: str, gold: str, data: Mapping[str, Any] = NOTHING) -> Judgement:
         said = plain(answer)
         if self._cased(said) == self._cased(plain(gold)):
-            return Judgement(True, read=said)
-        return Judgement(False, "it is another text", said)
+            return Judgement(True, read=said[:SHOWN])
+        return Judgement(False, "it is another text", said[:SHOWN])
 
     def refuses(self, gold: str, data: Mapping[str, Any] = NOTHING) -> str | None:
         return None if plain(gold) else "the answer is empty"

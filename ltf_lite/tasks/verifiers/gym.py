@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from ltf_lite.core.worker import Raised, Worker, WorkerError
-from ltf_lite.tasks.verifiers import NOTHING, Judgement, Verifier
+from ltf_lite.tasks.verifiers import NOTHING, SHOWN, Judgement, Verifier
 from ltf_lite.tasks.verifiers.outside import judged, needs, worker
 from ltf_lite.tasks.verifiers.plain import plain
 
@@ -128,11 +128,11 @@ def _first(answer: str, gold: str, data: Mapping[str, Any]) -> Judgement | None:
         return Judgement(False, "it is empty")
     own = str(data["entry"].get("answer") or gold)
     if _NO_NUMBER.search(said) and not _NO_NUMBER.search(own):
-        return Judgement(False, "it is not a number", said[:60])
+        return Judgement(False, "it is not a number", said[:SHOWN])
     if data["generator"] in RUN and (
         _CODE.search(answer) or any(call[1] not in CALLS for call in _CALL.finditer(answer))
     ):
-        return Judgement(False, "it looks like code, which is not run", said[:60])
+        return Judgement(False, "it looks like code, which is not run", said[:SHOWN])
     return None
 
 
@@ -169,8 +169,8 @@ def scored(generator: str, answer: str, entry: dict[str, Any]) -> tuple[bool | N
         entry["metadata"]["output"] = tuple(map(tuple, entry["metadata"]["output"]))
     score = float(dataset.score_answer(answer, entry))
     if score >= 1:
-        return True, "", answer[:60]
-    return False, f"it has {score:.2f} of 1", answer[:60]
+        return True, "", answer[:SHOWN]
+    return False, f"it has {score:.2f} of 1", answer[:SHOWN]
 
 
 PLUGIN = Gym

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from ltf_lite.tasks.answers import MAX_TEXT
-from ltf_lite.tasks.verifiers import NOTHING, Judgement, Verifier
+from ltf_lite.tasks.verifiers import NOTHING, SHOWN, Judgement, Verifier
 
 DEEPEST = 50  # levels
 LARGEST = 400  # an exponent of ten
@@ -38,7 +38,7 @@ class Json(Verifier):
         except ValueError as error:
             return Judgement(False, f"it is no JSON ({error})"[:200])
         right = said == meant
-        return Judgement(right, "" if right else "it is other data", said[:60])
+        return Judgement(right, "" if right else "it is other data", said[:SHOWN])
 
     def refuses(self, gold: str, data: Mapping[str, Any] = NOTHING) -> str | None:
         try:

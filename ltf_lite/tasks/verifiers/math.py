@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from ltf_lite.core.worker import WorkerError
-from ltf_lite.tasks.verifiers import NOTHING, Judgement, Verifier
+from ltf_lite.tasks.verifiers import NOTHING, SHOWN, Judgement, Verifier
 from ltf_lite.tasks.verifiers.number import Number
 from ltf_lite.tasks.verifiers.outside import judged, lost, needs, worker
 from ltf_lite.tasks.verifiers.plain import plain
@@ -25,6 +26,8 @@ _WORDS = re.compile(r"(?:\\text ?\{)?[ ]?([A-Za-z]{3,}(?:[ -][A-Za-z]+)*)[ ]?\}?
 _NO_NUMBER = re.compile(r"(?<![A-Za-z\\])[+-]?(?:nan|inf|infinity)(?![A-Za-z])", re.I)
 # Two numbers with a blank between them are added by math-verify, as if it were a mixed number.
 _TWO = re.compile(r"[0-9](?:\s|\\q?quad|\\[ ;:])+[0-9]+(?![0-9]| ?/)")
+# Factorials, powers and towers of powers that may never be worked out.
+_HUGE = re.compile(r"[0-9]{4,} ?[)}]* ?!|\^ ?[{(]*-?[0-9]{5,}|(?:\^ ?[{(]* ?(?:[0-9]+|[a-z]) ?){3}")
 _AROUND = (("\\{", "\\}"), ("{", "}"), ("(", ")"))
 
 
@@ -34,9 +37,9 @@ class Math(Verifier):
     The whole answer is read as one formula of at most 500 characters. Where the gold answer is a
     plain number the answer has to be one too, exactly equal as the verifier `number` has it:
     `10-5` is not 5. Where it is words, the words are compared. Per cent needs per cent on both
-    sides, nan and inf are never right, and `\\infty` only where the gold answer has it. Otherwise
-    math-verify decides; it takes decimals for equal that agree in six places. What takes longer
-    than two seconds is undecided.
+    sides, and nan and inf are never right. Otherwise math-verify decides; it takes decimals for
+    equal that agree in six places. What is too large to be worked out, or takes longer than two
+    seconds, is undecided.
     """
 
     title: ClassVar[str] = "the same mathematics"
@@ -99,13 +102,15 @@ def _first(answer: str, gold: str) -> Judgement | tuple[str, str]:
         bare = _peeled(said) if not quantity(answer) else answer
         if quantity(bare):
             return Number().judge(bare, gold)
-        return Judgement(False, "it is not a number as it stands", said[:60])
+        return Judgement(False, "it is not a number as it stands", said[:SHOWN])
     if (words := _WORDS.fullmatch(meant)) and not _NO_NUMBER.search(meant):
         own = _WORDS.fullmatch(said)
         right = own is not None and own[1].casefold() == words[1].casefold()
-        return Judgement(right, "" if right else "it is another text", said[:60])
+        return Judgement(right, "" if right else "it is another text", said[:SHOWN])
     wrong = _impossible(said, meant)
-    return Judgement(False, wrong, said[:60]) if wrong else (said, meant)
+    if not wrong and said != meant and _HUGE.search(said):
+        return Judgement(None, "it is too large to be worked out", said[:SHOWN])
+    return Judgement(False, wrong, said[:SHOWN]) if wrong else (said, meant)
 
 
 def _peeled(text: str) -> str:
@@ -173,7 +178,10 @@ def compared(answer: str, gold: str) -> tuple[bool | None, str, str]:
     if not said:
         return False, "it is no formula", ""
     right = verify(meant, said, timeout_seconds=None)
-    return bool(right), "" if right else "it is another formula", str(said[0])[:60]
+    shown = ""
+    with suppress(ValueError, RecursionError):  # of a number with too many digits
+        shown = str(said[0])[:SHOWN]
+    return bool(right), "" if right else "it is another formula", shown
 
 
 PLUGIN = Math

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from ltf_lite.tasks.verifiers import NOTHING, Judgement, Verifier
+from ltf_lite.tasks.verifiers import NOTHING, SHOWN, Judgement, Verifier
 from ltf_lite.tasks.verifiers.outside import judged, worker
 from ltf_lite.tasks.verifiers.plain import plain
 
@@ -55,14 +55,14 @@ def matched(pattern: str, text: str, gold: str, case: bool) -> tuple[bool, str, 
     """A judgement's parts; it runs in the worker."""
     match = re.fullmatch(pattern, text, 0 if case else re.IGNORECASE)
     if match is None:
-        return False, "the pattern does not match it", text[:60]
+        return False, "the pattern does not match it", text[:SHOWN]
     if "answer" not in match.groupdict():
-        return True, "", text[:60]
+        return True, "", text[:SHOWN]
     said = match["answer"] or ""
     same = plain(said) == plain(gold)
     if not case:
         same = plain(said).casefold() == plain(gold).casefold()
-    return same, "" if same else "the pattern finds another answer in it", said[:60]
+    return same, "" if same else "the pattern finds another answer in it", said[:SHOWN]
 
 
 PLUGIN = Regex
