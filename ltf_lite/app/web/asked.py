@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, posed, ways
 from ltf_lite.app.answer.live import Side
-from ltf_lite.app.web.catalogue import RUN, chosen, named
+from ltf_lite.app.web.catalogue import RUN, chosen, named, offers
 from ltf_lite.app.web.desk import Desk, bounded
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import UsageError
@@ -25,6 +25,7 @@ SLIDERS = {  # of a search: the least, the most, and what it begins with
 }
 EXAMPLES, TASKS_SHOWN = 3, 4  # problems a click away: of the first task; of so many tasks
 MOST_PROBLEMS = 200  # in a batch
+CODE = "python"  # the task that is a Python file
 DRAWN = 8  # problems of which the first that is short enough is shown
 
 
@@ -119,14 +120,16 @@ def drawn(desk: Desk, form: Form) -> Problem:
 def examples(desk: Desk) -> list[tuple[str, Problem]]:
     """Keys of tasks and test problems: of the tasks that runs here tuned on, of the first by name.
 
-    They are the same every time. To draw one can take seconds, so no other task is asked.
+    They are the same every time. To draw one can take seconds, so no other task is asked, and no
+    Python file is run because the page is opened.
     """
     tasks: dict[str, Task | None] = {}
+    there = offers(desk.shelf, desk.say)
     for run, task in desk.shelf.tasks().items():
-        own = task.name in named()
-        if not own or task.name not in tasks:
-            tasks[task.name if own else f"{RUN}{run}"] = task
-    tasks.setdefault(named()[0])
+        key = task.name if task.name in named() else f"{RUN}{run}"
+        if key in there and task.name != CODE:
+            tasks.setdefault(key, task)
+    tasks.setdefault(named()[0], None)
     found: list[tuple[str, Problem]] = []
     for key, known in list(tasks.items())[:TASKS_SHOWN]:
         try:

@@ -94,7 +94,8 @@ WORDS = {
     "own.intro": (
         "Bring questions with their answers: a file of {endings}, at most {most} MB, with a column "
         "for the question and one for the answer; {files} files are kept. A Python file is never "
-        "uploaded or run from this page: for one, use `ltf task check my_task.py`."
+        "uploaded or named here, and runs only as the task of a run that was started elsewhere: "
+        "begin with `ltf task check my_task.py`."
     ),
     "own.file": "File of questions",
     "own.upload": "Upload",
