@@ -207,8 +207,14 @@ def _start(desk: Desk) -> Callable[..., Any]:
         root, folder, task = _place(desk, key)
         asked, (low, high, _) = desk.shelf.model(model), PROBLEMS
         n = bounded(problems, desk.say("batch.count"), low, high, desk.say)
-        base = desk.shelf.base_of(asked)
-        jobs.start(jobs.Order(jobs.settings_of_task(task), asked.opens, base, n), root, folder)
+        order = jobs.Order(
+            task=jobs.settings_of_task(task),
+            model=asked.opens,
+            base=desk.shelf.base_of(asked),
+            problems=n,
+            dialect=desk.pool.dialect_of(asked.opens),
+        )
+        jobs.start(order, root, folder)
         return done(desk.say("own.started")), *_look(desk)(key, "")
 
     return start

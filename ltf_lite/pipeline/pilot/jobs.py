@@ -38,6 +38,7 @@ class Order:
     base: str
     problems: int = PROBLEMS
     seed: int = 0
+    dialect: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def work(folder: Path) -> None:
             order.model,
             order.problems,
             order.seed,
-            base=order.base,
+            order.dialect,
+            order.base,
             advance=advance,
         )
     write_json(result_file(folder), found.as_dict())
