@@ -145,3 +145,17 @@ def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
     japanese = cards.pane(last, "search", task, speaker("ja"), problem.text)
     assert "解け" in japanese
     assert "dead_end" not in japanese.split("<details")[0]
+
+
+def test_a_tree_that_nobody_checked_has_no_colours_of_right_and_wrong():
+    task = get_task("reference", file="nothing.csv")
+    verdict = Verdict(False, "unchecked", None, "the answer is '42', unchecked")
+    tree = (Node(None, state=None), Node(0, "Answer: 42", verdict=verdict))
+    snapshot = replace(done(verdict, lines=("Answer: 42",), text="Answer: 42"), tree=tree)
+    html = cards.pane(snapshot, "x", task, SAY, "What is 6 * 7?")
+    picture = html.partition("</style>")[2].partition("</svg>")[0]
+    assert "42" in picture
+    assert not re.search(r'class="[^"]*\b(good|bad|right|way-good|way-bad)\b', picture)
+    assert "✗" not in html
+    assert "? of 0" in html
+    assert "unchecked" in html.partition('aria-label="2 nodes')[2].partition(">")[0]
