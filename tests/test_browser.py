@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BR
 PICTURES = ROOT / ".screenshots"
 WIDTHS = (1280, 390)
 PROBLEM = "#problem textarea, #problem input"
-TABS = ("compare", "runs", "train", "failures")
+TABS = ("compare", "own", "runs", "train", "failures")
 TIME = 20_000  # milliseconds that a page may take on a busy machine
 QUICK = {  # a training of a few seconds
     **SMALL, "name": "quick", "problems": {"train": 120, "validation": 8, "test": 8},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import replace
 from typing import ClassVar
@@ -79,6 +80,33 @@ def test_a_kind_that_no_language_knows_is_said_by_its_task(language):
     assert "ltf-right" not in html
 
 
+def test_what_cannot_be_said_is_neither_right_nor_wrong():
+    """A typed question whose answer nobody knows: its path is shown whole, its answer marked."""
+    task = get_task("reference", file="nothing.csv")
+    text = f"It is 6 * 7.\n{HOSTILE}\n\nAnswer: **42**\nThat is all. {'x' * 900}"
+    problem = task._made("What is 6 * 7?", "", "", {})
+    path = task.parse(problem, text)
+    verdict = task.verify(problem, path)
+    assert verdict.kind == "unchecked"
+    lines = tuple(line.text for line in path.all_lines())
+    taken = (path.answer.decision, path.answer.decision_end)
+    snapshot = done(verdict, text=text, lines=lines, taken=taken, runtime="x", tokens=9)
+    html = cards.pane(snapshot, "x", task, SAY)
+    assert "ltf-open" in html
+    assert not {"ltf-good", "ltf-bad", "ltf-fatal"} & set(re.findall("ltf-[a-z]+", html))
+    assert "No verdict: </strong>" in html or "No verdict:</strong>" in html
+    assert '<mark class="ltf-taken">42</mark>' in html
+    assert "That is all." in html
+    assert "x" * 900 in html
+    assert "<script" not in html
+    both = cards.verdict_of_both(snapshot, snapshot, SAY, task.spared)
+    assert "could not be checked" in both
+    assert "Neither" not in both
+    wrong = replace(snapshot, verdict=Verdict(False, "wrong_answer", 2, "it is wrong"))
+    assert "ltf-bad" in cards.pane(wrong, "x", task, SAY)
+    assert '<mark class="ltf-taken">42</mark>' in cards.pane(wrong, "x", task, SAY)
+
+
 def test_the_kinds_of_number_games_have_japanese_words():
     say = speaker("ja")
     for kind, english in TASK.kinds.items():
@@ -117,3 +145,17 @@ def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
     japanese = cards.pane(last, "search", task, speaker("ja"), problem.text)
     assert "解け" in japanese
     assert "dead_end" not in japanese.split("<details")[0]
+
+
+def test_a_tree_that_nobody_checked_has_no_colours_of_right_and_wrong():
+    task = get_task("reference", file="nothing.csv")
+    verdict = Verdict(False, "unchecked", None, "the answer is '42', unchecked")
+    tree = (Node(None, state=None), Node(0, "Answer: 42", verdict=verdict))
+    snapshot = replace(done(verdict, lines=("Answer: 42",), text="Answer: 42"), tree=tree)
+    html = cards.pane(snapshot, "x", task, SAY, "What is 6 * 7?")
+    picture = html.partition("</style>")[2].partition("</svg>")[0]
+    assert "42" in picture
+    assert not re.search(r'class="[^"]*\b(good|bad|right|way-good|way-bad)\b', picture)
+    assert "✗" not in html
+    assert "? of 0" in html
+    assert "unchecked" in html.partition('aria-label="2 nodes')[2].partition(">")[0]

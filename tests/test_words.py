@@ -10,7 +10,8 @@ import pytest
 
 import ltf_lite.app.web
 from ltf_lite.app.answer.ask import CHAINS
-from ltf_lite.app.web.asked import SLIDERS, searches, title_of_task, title_of_way
+from ltf_lite.app.web.asked import SLIDERS, searches, title_of_way
+from ltf_lite.app.web.catalogue import title_of_task
 from ltf_lite.app.web.words import LANGUAGES, speaker
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.reasoners import REASONERS
@@ -63,9 +64,8 @@ def test_japanese_is_japanese():
 
 
 def test_every_string_is_said_and_every_said_string_is_there():
-    literal = {
-        key for text in SOURCES for key in re.findall(r"""\bsay\(\s*["']([^"'{]+)["']""", text)
-    }
+    said = re.compile(r"""\b(?:say|UploadError)\(\s*["']([^"'{]+)["']""")
+    literal = {key for text in SOURCES for key in said.findall(text)}
     made = {key for text in SOURCES for key in re.findall(r"""\bf["']([a-z.]+\.)\{""", text)}
     english = set(LANGUAGES["en"])
     assert literal <= english

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import islice
+from threading import RLock
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -25,6 +26,7 @@ PREFIX = "reasoning-gym:"
 NEEDS = "reasoning-gym problems need the library: pip install 'ltf-lite[gym]'"
 PAGE = 64  # problems asked of the worker at a time
 MOST = 200_000  # entries looked through for one split
+_drawing = RLock()  # an app draws from several threads
 BARREN = 2_000  # entries without a new problem after which a generator has no more
 
 
@@ -84,14 +86,15 @@ class Gym(FreeText):
 
     def up_to(self, split: Split, n: int, seed: int) -> list[Problem]:
         pool, barren = self._known[split], 0
-        while len(pool) < n and barren < BARREN:
-            problem = next(self._entries, None)
-            if problem is None:
-                break
-            own = self._known[split_of(problem.id)]
-            barren = barren + 1 if problem.id in own or own is not pool else 0
-            own.setdefault(problem.id, problem)
-        return list(islice(pool.values(), n))
+        with _drawing:
+            while len(pool) < n and barren < BARREN:
+                problem = next(self._entries, None)
+                if problem is None:
+                    break
+                own = self._known[split_of(problem.id)]
+                barren = barren + 1 if problem.id in own or own is not pool else 0
+                own.setdefault(problem.id, problem)
+            return list(islice(pool.values(), n))
 
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
         found = self.up_to(split, n, seed)

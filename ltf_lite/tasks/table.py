@@ -162,4 +162,5 @@ def text_of(cell: Any) -> str:
         return "true" if cell else "false"
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
-    return sound(str(cell)).strip()
+    # A page sends every line end as one sign: a question that is typed again is the same text.
+    return sound(str(cell)).replace("\r\n", "\n").replace("\r", "\n").strip()

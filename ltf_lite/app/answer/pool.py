@@ -59,6 +59,11 @@ class Pool:
         finally:
             self._give_back(model, engine, whole)
 
+    def dialect_of(self, model: str) -> str | None:
+        """The dialect that was asked for this model; None: the one that it tells."""
+        told = self._dialects.get(model)
+        return told.name if told else None
+
     def close(self) -> None:
         """Close all engines, those in use when they come back."""
         with self._changed:

@@ -16,6 +16,7 @@ from ltf_lite.core.pace import paced
 from ltf_lite.engines import Engine, Stopped, Usage
 from ltf_lite.reasoners import Node, Solution, able, attempt_of, path_to, solve
 from ltf_lite.tasks import Problem, Task, Verdict
+from ltf_lite.tasks.room import within
 from ltf_lite.tasks.steps import steps_of
 
 NODES = 2000  # of a tree in a snapshot
@@ -43,6 +44,7 @@ class Snapshot:
     answer alone. `paths` have ended, of which the verifier finds `right` right. `chosen` is the
     node of `tree` where the answer ends, `verdict` what the verifier says of it (where nothing was
     chosen, of an empty path), and `lines` are the answer's own, which `verdict.fatal_step` counts.
+    `taken` are the characters of `text` that were taken as the answer, where the task tells them.
     `error` is the sentence of a side that failed. `runtime` is the engine's: times of two runtimes
     say nothing about two ways of answering.
     """
@@ -60,6 +62,7 @@ class Snapshot:
     chosen: int | None = None
     verdict: Verdict | None = None
     lines: tuple[str, ...] = ()
+    taken: tuple[int, int] | None = None
     error: str = ""
     hidden: int = 0
     runtime: str = ""
@@ -147,6 +150,7 @@ class Answering:
             engine.listener = self
             self._dialect, self._runtime = engine.dialect.name, engine.runtime
             self._usage, self._before = engine.usage, replace(engine.usage)
+            self.task = within(self.task, getattr(engine, "context", None))
         self.began = time.perf_counter()
         self._tell("running")
         try:
@@ -163,6 +167,8 @@ class Answering:
         _, index = way.choose(solution)
         nothing = attempt_of(self.task, self.problem, "")
         found = nothing if index is None else solution.attempts[index]
+        path = self.task.parse(self.problem, found.text)
+        answer = path.answer
         self._tree, self._tokens = solution.tree, 0
         self._tell(
             "done",
@@ -170,9 +176,8 @@ class Answering:
             text=found.text,
             seconds=seconds,
             verdict=found.verdict,
-            lines=tuple(
-                line.text for line in self.task.parse(self.problem, found.text).all_lines()
-            ),
+            lines=tuple(line.text for line in path.all_lines()),
+            taken=None if answer is None else (answer.decision, answer.decision_end),
             paths=len(solution.attempts),
             right=sum(attempt.verdict.correct for attempt in solution.attempts),
         )

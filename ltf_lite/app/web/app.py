@@ -1,9 +1,11 @@
-"""The app: four tabs over the models and runs of one folder, on this machine alone."""
+"""The app: five tabs over the models and runs of one folder, on this machine alone."""
 
 from __future__ import annotations
 
 import gc
+import json
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from importlib.resources import files
@@ -18,11 +20,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ltf_lite import presets
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.web import compare, failures, runs, train
-from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web import compare, failures, own, receive, runs, train
+from ltf_lite.app.web.desk import Desk, answered
 from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
+from ltf_lite.app.web.uploads import LARGEST
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.network import no_proxy_here
@@ -47,22 +51,51 @@ def build(desk: Desk) -> gr.Blocks:
     say = desk.say
     with gr.Blocks(title="ltf_lite", analytics_enabled=False) as page:
         gr.Markdown(f"# {say('title')}\n{say('subtitle')}")
-        names = ("compare", "runs", "train", "failures")
-        with gr.Tabs():
-            tabs = {name: gr.Tab(say(f"tab.{name}"), elem_id=f"tab-{name}") for name in names}
+        names = ("compare", "own", "runs", "train", "failures")
+        with gr.Tabs() as all_tabs:
+            tabs = {
+                name: gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") for name in names
+            }
+        others = {name: [tabs[other] for other in names if other != name] for name in names}
         with tabs["compare"]:
-            compare.tab(desk, page)
+            compare.tab(desk, page, tabs["compare"])
+        with tabs["own"]:
+            mine = own.tab(desk, page, tabs["own"], others["own"])
         with tabs["runs"]:
             runs.tab(desk, tabs["runs"])
         with tabs["train"]:
-            train.tab(desk, tabs["train"], [tabs[name] for name in names if name != "train"])
+            preset = train.tab(desk, tabs["train"], others["train"])
         with tabs["failures"]:
             failures.tab(desk, tabs["failures"])
+        mine.go_on.click(
+            answered(_to_train(desk), lambda note: (gr.skip(), gr.skip(), note), say),
+            mine.task,
+            [all_tabs, preset, mine.told],
+            api_visibility="private",
+        )
     return page.queue(max_size=QUEUE)
+
+
+def _to_train(desk: Desk) -> Callable[[Any], Any]:
+    def to_train(key: Any) -> Any:
+        """Write the preset of a pilot and open the tab Train with it."""
+        name = own.preset_for(desk, key)
+        there = list(presets.available())
+        return gr.Tabs(selected="train"), gr.update(choices=there, value=name), ""
+
+    return to_train
 
 
 def _text(name: str) -> str:
     return (files("ltf_lite.app.web") / name).read_text(encoding="utf-8")
+
+
+def _head(language: str, token: str) -> str:
+    """The script of the page, which knows the token that an upload needs."""
+    facts = {"ltfToken": token, "ltfLargest": LARGEST}
+    known = "".join(f"window.{name} = {json.dumps(value)};\n" for name, value in facts.items())
+    lang = f'document.documentElement.lang = "{language}";\n'
+    return f"<script>{lang}{known}{_text('page.js')}</script>"
 
 
 def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Request], Any]:
@@ -126,7 +159,8 @@ def open_app(
     desk = Desk(shelf, Pool(dialects=asked), speaker(language))
     page = build(desk)
     gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
-    head = f'<script>document.documentElement.lang = "{language}";\n{_text("page.js")}</script>'
+    token = secrets.token_urlsafe(32)
+    head = _head(language, token)
     try:
         with no_proxy_here(share):
             _, address, public = page.launch(
@@ -143,7 +177,7 @@ def open_app(
                 css=_text("style.css"),
                 theme=gr.themes.Default(primary_hue="emerald", neutral_hue="slate"),
                 app_kwargs={
-                    "routes": routes(shelf),
+                    "routes": [*routes(shelf), receive.route(desk, token)],
                     "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
                     "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
                 },

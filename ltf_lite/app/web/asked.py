@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, posed, ways
 from ltf_lite.app.answer.live import Side
+from ltf_lite.app.web.catalogue import RUN, chosen, named, offers
 from ltf_lite.app.web.desk import Desk, bounded
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import UsageError
 from ltf_lite.reasoners import REASONERS
-from ltf_lite.tasks import TASKS, Problem, Task, TaskError, get_task
+from ltf_lite.tasks import Problem, Task, get_task
 
 LONGEST = 2000  # characters of a typed problem
 SEEDS = 10**9
@@ -24,6 +25,8 @@ SLIDERS = {  # of a search: the least, the most, and what it begins with
 }
 EXAMPLES, TASKS_SHOWN = 3, 4  # problems a click away: of the first task; of so many tasks
 MOST_PROBLEMS = 200  # in a batch
+CODE = "python"  # the task that is a Python file
+DRAWN = 8  # problems of which the first that is short enough is shown
 
 
 class Form(NamedTuple):
@@ -69,32 +72,16 @@ def sliders_of(way: Any) -> list[str]:
 def title_of_way(way: str, say: Say) -> str:
     """What a way is called: in the app's language, else as its reasoner calls itself."""
     title = "" if way in CHAINS else REASONERS.get(way).title
-    return say.known(f"way.{way}", _capital(title) or way)
-
-
-def title_of_task(name: str, say: Say) -> str:
-    return say.known(f"task.{name}", _capital(TASKS.get(name).title) or name)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return say.known(f"way.{way}", title[:1].upper() + title[1:] or way)
 
 
 def task_of(desk: Desk, form: Form) -> Task:
     """The chosen task, by the rules under which the single pass's model was tuned."""
-    if form.task not in TASKS.names():
-        raise UsageError(desk.say("no_task", tasks=", ".join(TASKS.names())))
-    own = desk.shelf.model(form.single).task
-    if own is not None and own.name == form.task:
-        return own
-    try:
-        return get_task(form.task)
-    except TaskError:  # it wants settings, which a run may have
-        tasks = (model.task for model in desk.shelf.models().values())
-        found = next((task for task in tasks if task and task.name == form.task), None)
-        if found is None:
-            raise
-        return found
+    if form.task in named():
+        own = desk.shelf.model(form.single).task
+        if own is not None and own.name == form.task:
+            return own
+    return chosen(desk.shelf, desk.say, form.task)
 
 
 def problem_of(desk: Desk, form: Form) -> Problem:
@@ -123,23 +110,34 @@ def sides_of(desk: Desk, form: Form, task: Task) -> tuple[Side, Side]:
 
 def drawn(desk: Desk, form: Form) -> Problem:
     """A random test problem of the task."""
-    return task_of(desk, form).problems("test", 1, secrets.randbelow(SEEDS))[0]
+    task, seed = task_of(desk, form), secrets.randbelow(SEEDS)
+    found = next(filter(None, (task.up_to(split, DRAWN, seed) for split in ("test", "train"))), [])
+    if not found:
+        return task.problems("test", 1, seed)[0]  # it says that it has none
+    return next((problem for problem in found if len(problem.text) <= LONGEST), found[0])
 
 
-def examples(desk: Desk) -> list[Problem]:
-    """Test problems of the tasks that the models here were tuned on, and of the first task.
+def examples(desk: Desk) -> list[tuple[str, Problem]]:
+    """Keys of tasks and test problems: of the tasks that runs here tuned on, of the first by name.
 
-    They are the same every time. To draw one can take seconds, so no other task is asked.
+    They are the same every time. To draw one can take seconds, so no other task is asked, and no
+    Python file is run because the page is opened.
     """
-    tuned = [model.task for model in desk.shelf.models().values() if model.task]
-    tasks = {task.name: task for task in reversed(tuned)}
-    found: list[Problem] = []
-    for name in list(dict.fromkeys([*reversed(tasks), *TASKS.names()[:1]]))[:TASKS_SHOWN]:
+    tasks: dict[str, Task | None] = {}
+    there = offers(desk.shelf, desk.say)
+    for run, task in desk.shelf.tasks().items():
+        key = task.name if task.name in named() else f"{RUN}{run}"
+        if key in there and task.name != CODE:
+            tasks.setdefault(key, task)
+    tasks.setdefault(named()[0], None)
+    found: list[tuple[str, Problem]] = []
+    for key, known in list(tasks.items())[:TASKS_SHOWN]:
         try:
-            task = tasks.get(name) or get_task(name)
-            found += task.up_to("test", 1 if found else EXAMPLES, 0)
+            task = known or get_task(key)
+            drawn = task.up_to("test", 1 if found else EXAMPLES, 0)
         except Exception:  # its file is gone, or it is another's and broken: the page opens
             continue
+        found += [(key, problem) for problem in drawn if len(problem.text) <= LONGEST]
     return found
 
 

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 from ltf_lite.app.answer.live import Snapshot, ratio
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
+from ltf_lite.reasoners import Node
 from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.tree.svg import tree_svg, tree_text
 from ltf_lite.tasks import Task, Verdict
+from ltf_lite.tasks.free import FreeText
 from ltf_lite.tasks.steps import steps_of
 
+UNCHECKED = "unchecked"  # the kind of a verdict where the right answer is not known
 LONGEST = 400  # characters shown of a line that a model wrote
 
 
 def pane(snapshot: Snapshot, title: str, task: Task, say: Say, problem: str | None = None) -> str:
     """One side of a comparison; a `problem`'s text shows the tree too and not the path alone."""
     head = f'<div class="ltf-title">{escape(title)}</div>{state_line(snapshot, task, say)}'
-    body = head + metrics(snapshot, say) + written(snapshot, say)
+    shown = whole(snapshot) if isinstance(task, FreeText) else ""
+    body = head + metrics(snapshot, say) + (shown or written(snapshot, say))
     if problem is not None and len(snapshot.tree) > 1:
         body += tree_block(snapshot, problem, task, say)
-    look = f'class="ltf-pane ltf-{colour(snapshot)}" aria-label="{escape(title)}"'
+    look = f'class="ltf-pane ltf-{colour(snapshot, task)}" aria-label="{escape(title)}"'
     return f"<section {look}>{body}</section>"
 
 
@@ -35,11 +40,13 @@ def empty(title: str, text: str) -> str:
     )
 
 
-def colour(snapshot: Snapshot) -> str:
-    """`good`, `bad`, or `open` while there is no verdict."""
+def colour(snapshot: Snapshot, task: Task) -> str:
+    """`good`, `bad`, or `open` while there is no verdict, or where it can't be said."""
     if snapshot.state == "failed":
         return "bad"
     if snapshot.state != "done" or snapshot.verdict is None:
+        return "open"
+    if snapshot.verdict.kind in task.spared:
         return "open"
     return "good" if snapshot.verdict.correct else "bad"
 
@@ -55,6 +62,8 @@ def state_line(snapshot: Snapshot, task: Task, say: Say) -> str:
     else:
         why = reason(snapshot.verdict, snapshot.lines, task, say)
         head = "✗ " + say("verdict.not_solved")
+        if snapshot.verdict.kind in task.spared:
+            head = "? " + say("verdict.open")
     return f'<p class="ltf-state"><strong>{escape(head)}</strong> {escape(why)}</p>'
 
 
@@ -63,7 +72,7 @@ def reason(verdict: Verdict, lines: Sequence[str], task: Task, say: Say) -> str:
     kind = say.kind(verdict.kind or "", task)
     if not lines:
         return say("verdict.nothing")
-    if verdict.fatal_step is None:
+    if verdict.fatal_step is None or isinstance(task, FreeText):
         return f"{kind} ({verdict.message})"
     step = verdict.fatal_step
     if step >= len(lines):
@@ -81,7 +90,7 @@ def metrics(snapshot: Snapshot, say: Say) -> str:
         "speed": "–" if speed is None else f"{speed:,.0f}",
         "tokens": f"{snapshot.tokens:,}",
         "calls": f"{snapshot.calls:,}",
-        "paths": say("metric.paths_of", right=snapshot.right, paths=snapshot.paths),
+        "paths": _paths(snapshot, say),
         "runtime": snapshot.runtime or "–",
     }
     cells = "".join(
@@ -89,6 +98,13 @@ def metrics(snapshot: Snapshot, say: Say) -> str:
         for name, value in facts.items()
     )
     return f'<dl class="ltf-metrics">{cells}</dl>'
+
+
+def _paths(snapshot: Snapshot, say: Say) -> str:
+    """How many paths are right, where that is known."""
+    unknown = snapshot.verdict is not None and snapshot.verdict.kind == UNCHECKED
+    right = "?" if unknown else snapshot.right
+    return say("metric.paths_of", right=right, paths=snapshot.paths)
 
 
 def seconds(value: float | None) -> str:
@@ -109,6 +125,17 @@ def written(snapshot: Snapshot, say: Say) -> str:
         step_line(line, _stands(snapshot.verdict, k), say) for k, line in enumerate(snapshot.lines)
     ]
     return f'<ol class="ltf-path">{"".join(rows)}</ol>' if rows else ""
+
+
+def whole(snapshot: Snapshot) -> str:
+    """All that was written, the answer that was taken marked; "" until it is done."""
+    if snapshot.state != "done" or not snapshot.text.strip():
+        return ""
+    start, end = snapshot.taken or (len(snapshot.text),) * 2
+    parts = snapshot.text[:start], snapshot.text[start:end], snapshot.text[end:]
+    before, answer, behind = map(escape, parts)
+    marked = f'<mark class="ltf-taken">{answer}</mark>' if answer else ""
+    return f'<pre class="ltf-path ltf-whole" tabindex="0">{before}{marked}{behind}</pre>'
 
 
 def _stands(verdict: Verdict, index: int) -> str:
@@ -133,8 +160,11 @@ def figure(drawn: Figure, label: str) -> str:
 
 def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     """The tree as a picture to scroll, and as text."""
-    drawn, shown = (snapshot.tree, snapshot.chosen), steps_of(task).shown
-    picture = tree_svg(*drawn, say.picture("tree"), shown, problem)
+    tree, words, shown = _open(snapshot, task), say.picture("tree"), steps_of(task).shown
+    if colour(snapshot, task) == "open" and snapshot.verdict is not None:
+        words["no_answer"] = say.name(snapshot.verdict.kind or "")
+    drawn = (tree, snapshot.chosen)
+    picture = tree_svg(*drawn, words, shown, problem)
     size = say("tree.nodes", n=len(snapshot.tree) + snapshot.hidden)
     look = f'class="ltf-tree" tabindex="0" role="group" aria-label="{escape(size)}"'
     block = f"<div {look}>{picture}</div>"
@@ -144,13 +174,26 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     return block + folded(say("tree.as_text", n=len(snapshot.tree)), f"<pre>{text}</pre>")
 
 
+def _open(snapshot: Snapshot, task: Task) -> Sequence[Node]:
+    """The tree without verdicts that say of no path whether it is right."""
+    return [
+        replace(node, verdict=None) if node.verdict and node.verdict.kind in task.spared else node
+        for node in snapshot.tree
+    ]
+
+
 def folded(title: str, body: str) -> str:
     """Something to open; `body` is HTML."""
     return f'<details class="ltf-text"><summary>{escape(title)}</summary>{body}</details>'
 
 
-def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
-    """The ratio of their tokens in large type, and who solved it, in a sentence."""
+def verdict_of_both(
+    single: Snapshot, search: Snapshot, say: Say, spared: frozenset[str] = frozenset()
+) -> str:
+    """The ratio of their tokens in large type, and who solved it, in a sentence.
+
+    Verdicts of the `spared` kinds say of nobody that he solved it.
+    """
     if single.state != "done" or search.state != "done":
         return ""
     if single.verdict is None or search.verdict is None:
@@ -162,6 +205,8 @@ def verdict_of_both(single: Snapshot, search: Snapshot, say: Say) -> str:
         (False, True): "search",
         (False, False): "neither",
     }[solved]
+    if {single.verdict.kind, search.verdict.kind} & spared:
+        who = "open"
     large, told = "", [say(f"ratio.{who}")]
     found = ratio(single, search)
     if found is not None:

@@ -21,8 +21,9 @@ from ltf_lite.app.web.asked import (
     task_of,
     title_of_way,
 )
+from ltf_lite.app.web.catalogue import choices
 from ltf_lite.app.web.desk import Desk, answered, streamed, who
-from ltf_lite.app.web.form import Inputs, form, models
+from ltf_lite.app.web.form import Inputs, field, form, models
 from ltf_lite.report.figures.batch import batch_figure, batch_table
 from ltf_lite.tasks import Problem, Task
 
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
     table: gr.Markdown
 
 
-def tab(desk: Desk, page: gr.Blocks) -> None:
+def tab(desk: Desk, page: gr.Blocks, chosen: gr.Tab) -> None:
     """Lay the tab out and connect it."""
     say = desk.say
     gr.Markdown(say("compare.intro"))
@@ -57,6 +58,15 @@ def tab(desk: Desk, page: gr.Blocks) -> None:
                 nothing = cards.empty(say(f"{name}.title"), say(f"{name}.empty"))
                 sides.append(gr.HTML(nothing, elem_id=name))
     batch = _batch_part(desk)
+    gr.on(
+        [page.load, chosen.select],
+        lambda: gr.update(choices=choices(desk.shelf, say)),
+        None,
+        inputs.form.task,
+        queue=False,
+        api_visibility="private",
+        show_progress="hidden",
+    )
     _connect(desk, page, inputs, [start, stop], [told, ratio, *sides], batch)
 
 
@@ -117,7 +127,8 @@ def _batch_part(desk: Desk) -> Batch:
 
 def _draw(desk: Desk):
     def draw(*values: Any):
-        return drawn(desk, Form(*values)).text, ""
+        asked = Form(*values)
+        return field(task_of(desk, asked), drawn(desk, asked).text), ""
 
     return draw
 
@@ -189,7 +200,7 @@ def _shown(
     own = f"{say('single.title')} · {form.single}"
     way = title_of_way(form.way, say) + model
     return (
-        cards.verdict_of_both(single, search, say),
+        cards.verdict_of_both(single, search, say, task.spared),
         cards.pane(single, own, task, say),
         cards.pane(search, way, task, say, problem.text),
     )

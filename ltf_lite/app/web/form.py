@@ -13,15 +13,17 @@ from ltf_lite.app.web.asked import (
     examples,
     searches,
     sliders_of,
-    title_of_task,
     title_of_way,
 )
+from ltf_lite.app.web.catalogue import choices, named, offers
 from ltf_lite.app.web.desk import Desk, choice
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import signs
-from ltf_lite.tasks import TASKS, Problem
+from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks.free import FreeText
 
 EXAMPLE = 60  # characters of an example on its button
+LINES = 4  # of a box for free text
 FIRST = "tot"  # the search that is chosen first
 
 
@@ -36,18 +38,19 @@ class Inputs(NamedTuple):
 def form(desk: Desk) -> Inputs:
     """The inputs, from the problem to the settings of the search."""
     say, known = desk.say, examples(desk)
-    names = TASKS.names()
-    first = known[0] if known else None
+    key, shown = known[0] if known else (named()[0], None)
     with gr.Row():
         task = choice(
-            [(title_of_task(name, say), name) for name in names],
-            value=first.task if first else names[0],
+            choices(desk.shelf, say),
+            value=key,
             label=say("task"),
+            info=say("task.info"),
             elem_id="task",
-            min_width=140,
+            min_width=220,
+            allow_custom_value=True,
         )
         problem = gr.Textbox(
-            first.text if first else "",
+            shown.text if shown else "",
             label=say("problem"),
             elem_id="problem",
             max_length=LONGEST,
@@ -55,7 +58,7 @@ def form(desk: Desk) -> Inputs:
             scale=3,
         )
         draw = gr.Button(say("draw"), elem_id="draw", min_width=140)
-    _examples(say, known, [task, problem])
+    _examples(desk, known, [task, problem])
     with gr.Row():
         single, search = (
             choice(label=say(f"{side}.model"), elem_id=f"{side}-model", min_width=240, **found)
@@ -72,15 +75,22 @@ def form(desk: Desk) -> Inputs:
     return Inputs(Form(task, problem, single, search, way, **settings), draw, [single, search])
 
 
-def _examples(say: Say, known: list[Problem], fields: list[Any]) -> None:
+def field(task: Task, text: str) -> Any:
+    """The problem's box: of some lines where the task asks in free text."""
+    free = isinstance(task, FreeText)
+    return gr.update(value=text, lines=LINES if free else 1, max_lines=3 * LINES)
+
+
+def _examples(desk: Desk, known: list[tuple[str, Problem]], fields: list[Any]) -> None:
     """Problems that are a click away."""
+    say, there = desk.say, offers(desk.shelf, desk.say)
     with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
-        for problem in known:
-            title = title_of_task(problem.task, say)
+        for key, problem in known:
+            title = there[key].title if key in there else key
             text = say("example", task=title, problem=signs(problem.text[:EXAMPLE]))
             gr.Button(text, size="sm").click(
                 lambda *these: these,
-                [gr.State(problem.task), gr.State(problem.text)],
+                [gr.State(key), gr.State(problem.text)],
                 fields,
                 queue=False,
                 api_visibility="private",

@@ -1,9 +1,10 @@
 """What the app answers at all: its own pages and programs, and only what a part of it needs.
 
-Gradio answers any page of this machine, whatever its port, and takes files from anybody. A browser
-tells in `Sec-Fetch-Site`, or at least in `Origin`, which page a request comes from, and no page can
-change what it tells. So a page of somewhere else can be refused without a token: it can neither
-start a training nor read what is here. Programs send neither header, and are answered.
+Gradio answers any page of this machine, whatever its port, and takes files from anybody. Its way to
+take files is closed: the one that is open is a route of the app, and wants the token of its page.
+A browser tells in `Sec-Fetch-Site`, or at least in `Origin`, which page a request comes from, and
+no page can change what it tells. So a page of somewhere else can be refused without a token: it can
+neither start a training nor read what is here. Programs send neither header, and are answered.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 API = "/gradio_api/"
+UPLOAD = "/tasks/upload"  # files of questions, a route of the app
 # What may be posted: events of the page, and the same by name; no files, no calls of components.
 POSTED = re.compile(rf"{API}(queue/join|call/.*|run/.*|api/.*|cancel|reset)/?")
 CLOSED = re.compile(rf"{API}(upload|stream|proxy=|component_server|vibe|dev/).*")
@@ -39,7 +41,7 @@ class Guard:
         answer: Response | None = None
         if is_foreign(method, Headers(scope=scope)):
             answer = PlainTextResponse("This app answers its own pages alone.\n", 403)
-        elif CLOSED.fullmatch(path) or not (is_read(method) or POSTED.fullmatch(path)):
+        elif CLOSED.fullmatch(path) or not is_open(method, path):
             answer = PlainTextResponse("There is nothing here.\n", 404)
         elif not STREAM.fullmatch(path) or not is_read(method):
             told = _refused(scope, receive, send) if DIRECT.fullmatch(path) else send
@@ -72,6 +74,13 @@ def _refused(scope: Scope, receive: Receive, send: Send) -> Send:
             await send(message)
 
     return tell
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether a path may be read or written."""
+    if path == UPLOAD:
+        return method == "POST"
+    return is_read(method) or POSTED.fullmatch(path) is not None
 
 
 def is_read(method: str) -> bool:

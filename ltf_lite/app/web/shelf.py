@@ -79,6 +79,23 @@ class Shelf:
         """The model of that name; raises UsageError if there is none."""
         return _choose(self.models(), name, "model")
 
+    def tasks(self) -> dict[str, Task]:
+        """Name of a run → its task, the latest run first; those of named runs come last."""
+        named = (place(given) for given in self.given)
+        folders = [*self.run_folders().values(), *named]
+        found = {folder.name: _task_of(folder) for folder in reversed(folders)}
+        return {name: task for name, task in reversed(found.items()) if task is not None}
+
+    def base_of(self, model: Model) -> str:
+        """What would be tuned where a model was asked: of a run's GGUF file, the run's base."""
+        folder = Path(model.opens).parent.parent
+        if not model.tuned or not model.opens.endswith(".gguf"):
+            return model.opens
+        try:
+            return str(Run.load(folder).preset.model.base)
+        except Exception:  # whatever is wrong with its files, the pilot can still be made
+            return model.opens
+
     def ggufs(self, run: str) -> dict[str, Path]:
         """Name → GGUF file of a run; raises UsageError if there is no such run."""
         folder = self.run(run)
@@ -101,10 +118,7 @@ class Shelf:
 
     def _of_run(self, folder: Path) -> Iterator[Model]:
         """The GGUF files of a run, the smallest first, then its merged model."""
-        run = RunFolder(folder)
-        if not run.manifest.is_file():
-            return
-        task = _tuned_on(folder, run.manifest.stat().st_mtime_ns)
+        run, task = RunFolder(folder), _task_of(folder)
         if task is None:
             return
         files = sorted(_inside(folder, run.gguf, "*.gguf"), key=lambda f: f.stat().st_size)
@@ -112,6 +126,12 @@ class Shelf:
             yield Model(f"{folder.name}/{file.name}", str(file), True, task)
         for config in _inside(folder, run.model, "config.json"):
             yield Model(f"{folder.name}/{run.model.name}", str(config.parent), True, task)
+
+
+def _task_of(folder: Path) -> Task | None:
+    """The task of a run; None if the folder has none."""
+    manifest = RunFolder(folder).manifest
+    return _tuned_on(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
 
 
 @lru_cache(maxsize=256)

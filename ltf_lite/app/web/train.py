@@ -25,8 +25,11 @@ from ltf_lite.tuning.types import LogLine
 LOOK = 1.0  # seconds between two looks at a running training
 
 
-def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> None:
-    """Lay the tab out; it looks at the run while it is open, and only then."""
+def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> gr.Dropdown:
+    """Lay the tab out; it looks at the run while it is open, and only then.
+
+    Returns the list of presets.
+    """
     say, names = desk.say, list(presets.available())
     gr.Markdown(say("train.intro"))
     with gr.Row():
@@ -49,6 +52,14 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> None:
     look, parts = _look(desk), [seen, status, log]
     no = lambda note: (note, *[gr.skip()] * 3)  # noqa: E731
 
+    chosen.select(
+        lambda: gr.update(choices=list(presets.available())),
+        None,
+        preset,
+        queue=False,
+        api_visibility="private",
+        show_progress="hidden",
+    )
     gr.on(
         [chosen.select, preset.change],
         answered(_needs(desk), lambda note: note, say),
@@ -83,6 +94,7 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> None:
         other.select(
             lambda: gr.Timer(active=False), None, timer, queue=False, api_visibility="private"
         )
+    return preset
 
 
 def _folder(desk: Desk, preset: Any) -> Path:
@@ -111,7 +123,7 @@ def _start(desk: Desk) -> Callable[[Any, str], tuple]:
         _folder(desk, preset)
         working = jobs.start(preset, desk.shelf.runs).working
         word = "train.started" if working else "train.finished"
-        return _done(desk.say(word, preset=preset)), *_look(desk)(preset, "")
+        return done(desk.say(word, preset=preset)), *_look(desk)(preset, "")
 
     return start
 
@@ -119,12 +131,12 @@ def _start(desk: Desk) -> Callable[[Any, str], tuple]:
 def _stop(desk: Desk) -> Callable[[Any, str], tuple]:
     def stop(preset: Any, seen: str) -> tuple:
         jobs.stop(_folder(desk, preset))
-        return _done(desk.say("train.stopped", preset=preset)), *_look(desk)(preset, "")
+        return done(desk.say("train.stopped", preset=preset)), *_look(desk)(preset, "")
 
     return stop
 
 
-def _done(text: str) -> str:
+def done(text: str) -> str:
     return f'<p class="ltf-done" role="status">{escape(text)}</p>'
 
 
@@ -157,15 +169,15 @@ def _seen(desk: Desk, preset: str, folder: Path, seen: str) -> list[Any]:
 
 def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
     """Whether it runs, its bar, its stages, its losses."""
-    done = sum(stage.status == "done" for stage in state.stages)
-    if not done and not state.working and not state.log:
+    ended = sum(stage.status == "done" for stage in state.stages)
+    if not ended and not state.working and not state.log:
         return f'<p class="ltf-dim">{escape(say("train.never"))}</p>'
     word = "train.working" if state.working else "train.idle"
-    html = f'<p class="ltf-lead">{escape(say(word, done=done, total=len(state.stages)))}</p>'
+    html = f'<p class="ltf-lead">{escape(say(word, done=ended, total=len(state.stages)))}</p>'
     if state.ended and not state.working:
         html += cards.notice(state.ended)
     if state.progress:
-        html += _bar(state.progress, say)
+        html += bar(state.progress, say)
     drawn = ""
     if curve:
         picture = curves_figure(curve, say.picture("figure"))
@@ -173,7 +185,7 @@ def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
     return f'{html}<div class="ltf-two">{stages(state, say)}{drawn}</div>'
 
 
-def _bar(progress: Progress, say: Say) -> str:
+def bar(progress: Progress, say: Say) -> str:
     facts = [progress.title, f"{progress.done:,}/{progress.total:,}", progress.note]
     if progress.left is not None:
         facts.append(say("train.left", left=duration(progress.left)))

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ltf_lite.core.errors import USAGE, LtfError
-from ltf_lite.engines import Engine, open_engine, resolve
+from ltf_lite.engines import Engine, EngineError, open_engine, resolve
 from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation.types import Rate, Record, Scored
 from ltf_lite.pipeline.common import seed_of
@@ -17,6 +17,7 @@ from ltf_lite.pipeline.pilot.advice import Advice, Facts, advise
 from ltf_lite.pipeline.pilot.plan import Planned, plan
 from ltf_lite.reasoners import REASONERS, Reasoner, solve
 from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks.room import within
 
 PROBLEMS = 50
 SAMPLES, TEMPERATURE = 8, 0.7
@@ -65,6 +66,7 @@ class Pilot:
 
     `headroom` is oracle@8 less the single pass, a share with its interval over the same problems.
     `kinds` counts how the paths ended; `undecided` are those that were neither right nor wrong.
+    `left_out` says why there was no tree search; "" where there was one.
     """
 
     asked: Asked
@@ -75,6 +77,7 @@ class Pilot:
     planned: Planned
     advice: Advice
     seconds: float
+    left_out: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,6 +103,7 @@ def pilot(
         raise PilotError(f"{task.sign} has {len(problems)} training problems: a pilot needs two")
     engine = open_engine(resolve(model), dialect_of(dialect) if dialect else None)
     try:
+        task = within(task, getattr(engine, "context", None))
         return _with(task, model, base or model, engine, problems, seed, advance, began)
     finally:
         engine.close()
@@ -125,9 +129,14 @@ def _with(
     advance: Advance,
     began: float,
 ) -> Pilot:
-    reasoners = reasoners_of()
-    list(solve(reasoners[0], problems[:1], task, engine, seed))  # what only a first call pays for
-    records = [_ask(each, problems, task, engine, seed, advance) for each in reasoners]
+    single, samples, tree = reasoners_of()
+    list(solve(single, problems[:1], task, engine, seed))  # what only a first call pays for
+    records = [_ask(each, problems, task, engine, seed, advance) for each in (single, samples)]
+    left_out = ""
+    try:
+        records.append(_ask(tree, problems, task, engine, seed, advance))
+    except EngineError as error:  # of a model with little context, its prompts grow too long
+        left_out = str(error)
     asked = Asked(task.sign, model, engine.runtime, engine.dialect.name, len(problems), seed)
     ways = _ways(records)
     headroom = _headroom(records)
@@ -146,7 +155,9 @@ def _with(
         break_even=planned.questions,
     )
     seconds = time.perf_counter() - began
-    return Pilot(asked, ways, headroom, dict(kinds), undecided, planned, advise(facts), seconds)
+    return Pilot(
+        asked, ways, headroom, dict(kinds), undecided, planned, advise(facts), seconds, left_out
+    )
 
 
 def _ask(

@@ -26,7 +26,8 @@ class Planned:
 
     `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
     the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
-    shape is not known. `questions` is the break-even `against` the search that solved most.
+    shape is not known. `questions` is the break-even `against` the search that solved most. `tree`
+    says whether a tree search is asked, `path_tokens` how long an answer is where that is set.
     """
 
     base: str
@@ -40,6 +41,8 @@ class Planned:
     fits: bool | None = None
     against: str = ""
     questions: float | None = None
+    tree: bool = True
+    path_tokens: int | None = None
 
     @property
     def total(self) -> float | None:
@@ -49,8 +52,11 @@ class Planned:
 def plan(
     task: Task, base: str, records: Sequence[Record], dialect: str, speed: float | None
 ) -> Planned:
-    """The run that follows from what was measured; `speed` is tokens read a second."""
-    single, samples, tree = records
+    """The run that follows from what was measured; `speed` is tokens read a second.
+
+    The records are of the single pass, the samples, and the tree search where there was one.
+    """
+    single, samples, *trees = records
     problems: dict[str, int] = {split: len(task.up_to(split, MOST[split], 0)) for split in SPLITS}
     right = [path.verdict.correct for path in samples.paths]
     each = min(PER_PROBLEM, sum(right) / max(1, samples.n))
@@ -67,10 +73,12 @@ def plan(
         steps=steps,
         learning_rate=rate,
         max_length=max(128, 64 * -(-round(1.5 * prompt + longest) // 64)),
+        tree=bool(trees),
+        path_tokens=task.model_dump(exclude_defaults=True).get("path_tokens"),
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
-    against, search = _best(samples, tree)
+    against, search = _best(samples, *trees)
     saving = search - single.seconds / single.n
     questions = total / saving if "tune" in seconds and saving > 0 else None
     peak, fits = _memory(task, found)
@@ -79,10 +87,10 @@ def plan(
     )
 
 
-def _best(samples: Record, tree: Record) -> tuple[str, float]:
+def _best(samples: Record, tree: Record | None = None) -> tuple[str, float]:
     """The search that solves most without the verifier's help, and its seconds a problem."""
-    voted, searched = samples.of("self_consistency"), tree.of("search")
-    if voted and searched and searched.rate.rate < voted.rate.rate:
+    voted, searched = samples.of("self_consistency"), tree.of("search") if tree else None
+    if tree is None or (voted and searched and searched.rate.rate < voted.rate.rate):
         return "self-consistency", samples.seconds / samples.n
     return "the tree search", tree.seconds / tree.n
 
@@ -99,9 +107,9 @@ def _seconds(
     found: Planned, records: Sequence[Record], step: float, speed: float | None
 ) -> dict[str, float]:
     """Seconds by stage; `step` is the tokens of a step, as if they were only read."""
-    single, samples, tree = (record.seconds / record.n for record in records)
+    single, samples, *trees = (record.seconds / record.n for record in records)
     problems = found.problems
-    test = problems["test"] * (single + samples) + min(TREES, problems["test"]) * tree
+    test = problems["test"] * (single + samples) + min(TREES, problems["test"]) * sum(trees)
     seconds = {
         "search": problems["train"] * (single + samples),
         "evaluate": 2 * test + 4 * problems["validation"] * single,

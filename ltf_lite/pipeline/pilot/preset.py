@@ -10,9 +10,11 @@ from typing import Any
 from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.files import write_text
 from ltf_lite.pipeline.pilot.plan import Planned
-from ltf_lite.presets import Preset, parse
+from ltf_lite.presets import Preset, available, parse
+from ltf_lite.presets.loading import FOLDERS
 from ltf_lite.tasks import Task
 
+LONGEST, TRIES = 60, 1000  # characters of a name, and how many of it are tried
 TREES, CHECKED = 50, 25  # test problems that a search is asked; validation problems
 
 
@@ -31,6 +33,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
     """The preset as plain data."""
     own = task.model_dump(mode="json", exclude_defaults=True)
     kind = {"name": task.name}
+    own |= {"path_tokens": planned.path_tokens} if planned.path_tokens else {}
     most = {"validation": CHECKED, "test": TREES}
     few = {split: min(n, max(1, planned.problems[split])) for split, n in most.items()}
     search: list[dict[str, Any]] = [
@@ -61,7 +64,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
         "evaluation": [
             {"name": "cot", "n": 1},
             {"name": "cot", "n": 8, "temperature": 0.7},
-            {"name": "tot", "beam": 3, "problems": few["test"]},
+            *([{"name": "tot", "beam": 3, "problems": few["test"]}] if planned.tree else []),
         ],
         "retention": {"problems": few["validation"]},
         "export": {"quantizations": ["q8_0"], "greedy_problems": min(20, few["test"])},
@@ -125,6 +128,31 @@ def _flow(value: Any) -> str:
     if plain and value.casefold() not in WORDS:
         return str(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def keep_preset(task: Task, planned: Planned, runs: Path) -> str:
+    """Write the preset into the folder one works in, and return its name.
+
+    One that says the same is used again. A name that another preset or run has gets a number.
+    """
+    stem, there = name_of(task)[:LONGEST], available()
+    for number in range(1, TRIES):
+        name = stem if number == 1 else f"{stem}-{number}"
+        text, file = preset_text(task, planned, name), FOLDERS[0] / f"{name}.yaml"
+        if file.exists():
+            if _read(file) == text:
+                return name
+        elif name not in there and not (runs / name).exists():
+            write_preset(text, file)
+            return name
+    raise PresetFileError(f"there are {TRIES} presets of the name {stem}: remove some")
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def check_free(file: Path) -> None:

@@ -22,6 +22,8 @@ def as_text(found: Pilot) -> str:
         rate = f"{100 * way.rate.rate:5.1f} % {interval(way.rate)}"
         lines.append(f"{way.name:<26}{rate:>24}{way.tokens:>9.0f}{way.seconds:>9.2f}")
     lines.append("tokens are written and seconds taken a problem, asked in bulk")
+    if found.left_out:
+        lines.append(f"the tree search was left out: {found.left_out}")
     if (few := too_few(asked.problems)) is not None:
         lines.append(few)
     room = found.headroom

@@ -52,9 +52,10 @@ def _begin(file: Path, name: str, folder: Path) -> RunState:
         raise RunError(f"{folder} is being worked on already, by process {pid}: stop it, or wait")
     log = RunFolder(folder).log
     begun = log.stat().st_size if log.exists() else 0
-    process = _spawn(file, folder)
+    command = [sys.executable, "-m", "ltf_lite", "train", f"--out={folder}", "--", str(file)]
+    process = spawn(command, folder)
     # One that takes longer still compares large files with what its manifest says of them.
-    _until(lambda: working(folder) == process.pid or process.poll() is not None, BEGIN)
+    until(lambda: working(folder) == process.pid or process.poll() is not None, BEGIN)
     if process.poll() not in (None, DONE, BELOW):
         why = last_words(folder, begun) or f"its process ended with the code {process.poll()}"
         raise RunError(f"{name} did not start: {why}")
@@ -79,16 +80,18 @@ def stop(folder: Path) -> None:
             pass
         except PermissionError:
             raise RunError(f"process {pid} works on {folder} and is another user's") from None
-        if _until(lambda: working(folder) != pid, patience):
+        if until(lambda: working(folder) != pid, patience):
             # A zombie stays listed until its parent reaps it; do not wait for it.
-            _until(lambda: not _lives(pid), 1.0)
+            until(lambda: not _lives(pid), 1.0)
             return
     raise RunError(f"process {pid} works on {folder} and does not end")
 
 
-def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """`ltf train` in a session of its own: it outlives this process and its terminal."""
-    command = [sys.executable, "-m", "ltf_lite", "train", f"--out={folder}", "--", str(preset)]
+def spawn(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """A command in a session of its own, which outlives this process and its terminal.
+
+    Its output goes to the log of the folder. Raises RunError where it can't be started.
+    """
     apart = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")  # what Windows has of sessions
     try:
         with open(RunFolder(folder).log, "ab") as log:
@@ -107,7 +110,7 @@ def _spawn(preset: Path, folder: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def _until(true: Callable[[], bool], patience: float) -> bool:
+def until(true: Callable[[], bool], patience: float) -> bool:
     """Whether it became true in so many seconds."""
     deadline = time.monotonic() + patience
     while not true():

@@ -200,7 +200,8 @@ def _box(drawing: Drawing, index: int, way: str) -> Box:
     ends = [_ending(node.verdict, words)] if node.verdict is not None else []
     if index == drawing.chosen:
         ends.append(words["answer"])
-    facts = [(" · ".join(ends), "good" if good else "bad")] if ends else []
+    look = "fact" if node.verdict is None else "good" if good else "bad"
+    facts = [(" · ".join(ends), look)] if ends else []
     if node.value is not None:
         facts.append((f"{words['value']} {node.value:.3f}", "fact"))
     if drawing.counts and node.visits:
