@@ -342,7 +342,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(file, cache, monkeypatch
 def test_a_base_may_be_a_file_and_is_not_converted_to_be_looked_at(file, cache):
     assert base_ref(file).kind == "gguf"
     assert shape_of(read_config(file)).layers == 2
-    assert told(file) == "few_shot"
+    assert spoken(file).name == "few_shot"
     assert not cache.exists()
     assert model_path(file) == folder_of(file)
 

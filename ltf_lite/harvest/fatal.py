@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ltf_lite.engines import Completion, Engine, Sampling
+from ltf_lite.engines import Completion, Engine, Prompt, Sampling
 from ltf_lite.engines.base import common
 from ltf_lite.harvest.store import Row
 from ltf_lite.reasoners import Node
@@ -179,7 +179,7 @@ class _Halving:
                 payers += [payer] * times
                 keys += [key] * times
             found = yield Generate(
-                payers, [prompt + begun for prompt, begun in keys], self.sampling
+                payers, [Prompt(prompt, begun) for prompt, begun in keys], self.sampling
             )
             self._hear(payers, keys, found)
             self._go_on()

@@ -18,13 +18,13 @@ def problems():
     for _ in range(400):
         a, b, c = (rng.randint(2, 60) for _ in range(3))
         way = f"{a} + {b} = {a + b}\n{a + b} + {c} = {a + b + c}\nAnswer: {a + b + c}"
-        yield {"question": f"Add {a}, {b} and {c}.", "numbers": [a, b, c], "answer": way}
+        yield {"question": f"Add {a}, {b} and {c}.", "added": [a, b, c], "answer": way}
 
 
 def verify(problem, text):
     """True or False, None where it cannot be decided, or a dict as below."""
     said = re.findall(r"Answer:\s*(\d+)", text)
-    if said and int(said[-1]) == sum(problem["numbers"]):
+    if said and int(said[-1]) == sum(problem["added"]):
         return True
     if fatal(problem, text) is not None:
         return {"correct": False, "kind": "wrong_addition"}
