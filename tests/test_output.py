@@ -68,10 +68,11 @@ def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
     assert "solved" in text
     assert not set(text) & {"\x1b", "\u202e", "\ud800"}
     assert ("日本" in text) == (name == "utf-8")
-    wrong = run(env, "search", "reference", "日本\u202e", "--task-set", told)
+    missing = f"file={questions.parent / 'none'}/日本\u202e.jsonl"
+    wrong = run(env, "search", "reference", "1 + 1?", "--task-set", missing)
     assert wrong.returncode == 2
     assert b"Traceback" not in wrong.stderr
-    assert spoken(wrong.stderr, env).startswith("ltf: reference: ")
+    assert spoken(wrong.stderr, env).startswith("ltf: cannot read ")
 
 
 @pytest.mark.parametrize("name", ["strict", "utf-8"])
@@ -184,7 +185,7 @@ def solution(questions):
     task = get_task("reference", file=str(questions))
     way = way_of("cot")
     engine = FakeEngine(lambda prompt, rng: WRITTEN)
-    (found,) = solve(way.reasoner, [task._read()[0]], task, engine)
+    (found,) = solve(way.reasoner, [next(task.rows())[1]], task, engine)
     assert found.attempts[0].text
     return found, way.reasoner, task
 

@@ -368,7 +368,7 @@ def test_a_preset_and_what_it_names_may_lie_in_the_home_folder(tmp_path, monkeyp
     data = changed("task", {"name": "reference", "file": "~/q.jsonl"})
     data |= {name: [{"name": "cot"}] for name in ("search", "evaluation")}
     preset = presets.parse({**data, "retention": {"heldout": "~/text.txt"}}, "here")
-    assert len(preset.task._read()) == 1
+    assert len(list(preset.task.rows())) == 1
     assert heldout_file(preset) == tmp_path / "text.txt"
     (tmp_path / "r.csv").write_text("Puzzles\n1 1 4 6\n")
     with pytest.raises(TaskError, match="has 1 puzzles"):
