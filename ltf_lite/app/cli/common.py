@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
 from ltf_lite.core.places import place
-from ltf_lite.core.text import signs
+from ltf_lite.core.text import signs, sound
 
 MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, tiny-base or smollm2"
 
@@ -103,6 +103,9 @@ def settings(pairs: Sequence[str], option: str = "--set") -> dict[str, Any]:
                 raise UsageError(f"{option} {pair}: {part} was given a value before")
         if last in at:
             raise UsageError(f"{option} {name} is given twice: leave one out")
+        if sound(value) != value:  # a file's name in the bytes of another encoding
+            at[last] = value
+            continue
         try:
             at[last] = load_yaml(value, f"{option} {name}")
         except SyntaxFault:
