@@ -7,11 +7,9 @@ one number in them is off.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from ltf_lite.engines.dialect import tell
-from ltf_lite.tasks import Task, get_task
+from ltf_lite.tasks import Problem, Task
 from ltf_lite.tiny import pretrain, tokenizer
 
 CONTEXT = 512
@@ -27,9 +25,11 @@ PROBLEMS = 20_000  # of the training split, at most
 OFF = (-10, -2, -1, 1, 2, 10)
 
 
-def documents(task: Task, seed: int, slips: float) -> Iterator[tuple[str, str]]:
-    """Endless (prompt, completion) of the training problems with known answers."""
-    problems = task.up_to("train", PROBLEMS, seed)
+def documents(
+    task: Task, seed: int, slips: float, more: Sequence[Problem] = ()
+) -> Iterator[tuple[str, str]]:
+    """Endless (prompt, completion) of `more` problems, else of the training ones."""
+    problems = more or task.up_to("train", PROBLEMS, seed)
     rng = random.Random(seed)
     while True:
         problem = rng.choice(problems)
@@ -48,10 +48,10 @@ def _slipped(text: str, rng: random.Random, slips: float) -> str:
 
 
 def rows(
-    task: Task, seed: int, slips: float, size: int
+    stream: Iterator[tuple[str, str]], size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (input_ids, labels), (size, length) each; -100 carries no loss."""
-    tok, stream = tokenizer.build(), documents(task, seed, slips)
+    tok = tokenizer.build()
     while True:
         pairs = list(islice(stream, size))
         heads = tok([prompt for prompt, _ in pairs])["input_ids"]
@@ -67,7 +67,13 @@ def rows(
 
 
 def make(
-    task: Task, folder: Path, steps: int = 600, slips: float = 0.5, size: int = 16, seed: int = 0
+    task: Task,
+    folder: Path,
+    steps: int = 600,
+    slips: float = 0.5,
+    size: int = 16,
+    seed: int = 0,
+    more: Sequence[Problem] = (),
 ) -> Path:
     """Pretrain the base for a task into a model folder; it is asked zero-shot."""
     torch.set_num_threads(1)
@@ -77,7 +83,8 @@ def make(
     model = LlamaForCausalLM(config)
     pretrain.fourier(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98))
-    for step, (ids, labels) in zip(range(steps), rows(task, seed, slips, size), strict=False):
+    stream = rows(documents(task, seed, slips, more), size)
+    for step, (ids, labels) in zip(range(steps), stream, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = pretrain.rate(step, steps, 2e-3)
         loss = pretrain.loss_of(model, ids, labels)
@@ -93,14 +100,3 @@ def make(
     tok.save_pretrained(folder)
     tell(folder, "zero_shot")
     return folder
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--settings", type=json.loads, default={})
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--slips", type=float, default=0.5)
-    args = parser.parse_args()
-    make(get_task(args.task, **args.settings), args.folder, args.steps, args.slips)
