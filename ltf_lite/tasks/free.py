@@ -20,6 +20,7 @@ from ltf_lite.tasks.text_steps import split
 from ltf_lite.tasks.verifiers import Judgement, Verifier
 
 INSTRUCTION = 'Think step by step, one step a line. End with a line that begins with "Answer:".'
+OPEN = frozenset(("undecided", "unchecked"))  # verdicts that say neither right nor wrong
 SHOWN = 80  # characters of an answer in a verdict
 
 
@@ -35,7 +36,7 @@ class FreeText(Task):
         "undecided": "It could not be said whether the answer is right.",
         "unchecked": "The right answer is not known.",
     }
-    spared: ClassVar[frozenset[str]] = frozenset({"undecided", "unchecked"})
+    spared: ClassVar[frozenset[str]] = OPEN
 
     instruction: str = INSTRUCTION
     shots: int = Field(2, ge=0, le=16)

@@ -234,9 +234,12 @@ def _in_words(answer: Answer) -> str:
     if answer.problem is None or answer.verdict is None:
         return f"not asked: {answer.error}"
     from ltf_lite.report.kinds import word_of
+    from ltf_lite.tasks.free import OPEN
 
     verdict = answer.verdict
-    state = "solved" if verdict.correct else f"not solved ({word_of(verdict.kind or '', {})})"
+    word = word_of(verdict.kind or "", {})
+    state = word if verdict.kind in OPEN else f"not solved ({word})"
+    state = "solved" if verdict.correct else state
     body = "".join(f"  {line}\n" for line in answer.text.strip().split("\n"))
     cost = f"{_how(answer)}; {answer.tokens} tokens, {1000 * answer.seconds:.1f} ms"
     return f"{answer.problem.text}: {state}\n{body}  {verdict.message}\n  ({cost})"
