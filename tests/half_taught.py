@@ -17,12 +17,24 @@ import torch
 from transformers import LlamaForCausalLM
 
 from ltf_lite.engines.dialect import tell
-from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks import SPLITS, Problem, Task
 from ltf_lite.tiny import pretrain, tokenizer
 
 CONTEXT = 512
 PROBLEMS = 20_000  # of the training split, at most
 OFF = (-10, -2, -1, 1, 2, 10)
+
+
+def sums(task: Task, count: int = 5000, seed: int = 1) -> list[Problem]:
+    """Problems as those of the example's Python file, and none of them."""
+    rng, found = random.Random(seed), []
+    known = {problem.id for split in SPLITS for problem in task.up_to(split, PROBLEMS, 0)}
+    for _ in range(count):
+        a, b, c = (rng.randint(2, 60) for _ in range(3))
+        way = f"{a} + {b} = {a + b}\n{a + b} + {c} = {a + b + c}\nAnswer: {a + b + c}"
+        asked = {"question": f"Add {a}, {b} and {c}.", "added": [a, b, c], "answer": way}
+        found.append(task.problem(asked))
+    return [problem for problem in found if problem.id not in known]
 
 
 def documents(

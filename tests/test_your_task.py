@@ -9,7 +9,7 @@ from pathlib import Path
 from ltf_lite.tasks import get_task
 from ltf_lite.tasks.example import write_example
 from tests.conftest import ltf
-from tests.half_taught import make
+from tests.half_taught import make, sums
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "your-task.md"
 
@@ -24,7 +24,8 @@ def test_every_command_of_the_document_runs_to_the_end(tmp_path):
     aside = tmp_path / "aside"
     aside.mkdir()
     write_example(aside)
-    base = make(get_task(str(aside / "my_task" / "my_task.py")), tmp_path / "base", steps=450)
+    task = get_task(str(aside / "my_task" / "my_task.py"))
+    base = make(task, tmp_path / "base", steps=700, more=sums(task))
     empty = tmp_path / "empty"
     empty.mkdir()
     told = {}

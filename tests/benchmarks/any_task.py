@@ -20,15 +20,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ltf_lite.evaluation.compare import compared
 from ltf_lite.evaluation.types import read_record
-from ltf_lite.tasks import get_task
+from ltf_lite.tasks import Problem, Task, get_task
 from ltf_lite.tasks.example import write_example
-from tests.half_taught import make
+from tests.half_taught import make, sums
 from tests.word_problems import problems as word_problems
 
 HERE = Path(__file__).parents[2]
 # Task → its reference, its settings, and how long its base is pretrained.
 TASKS = {
-    "sums.py": ("my_task/my_task.py", {}, 500),
+    "sums.py": ("my_task/my_task.py", {}, 1000),
     "words.jsonl": ("my_task/questions.jsonl", {}, 1500),
     "chain_sum": (
         "reasoning-gym:chain_sum",
@@ -65,8 +65,7 @@ def run(name: str) -> str:
     reference, settings, steps = TASKS[name]
     task, base, preset = get_task(reference, **settings), Path("bases") / name, Path(f"{name}.yaml")
     if not (base / "config.json").exists():
-        seen = (task.problem(each) for each in _answered()) if name == "words.jsonl" else ()
-        make(task, base, steps, more=list(seen))
+        make(task, base, steps, more=_more(name, task))
     told = [part for key, value in settings.items() for part in _told(key, value)]
     piloted = Path(f"{name}.pilot.json")
     if not piloted.exists():
@@ -78,6 +77,13 @@ def run(name: str) -> str:
     pilot = json.loads(piloted.read_text())
     ltf("train", preset, "--out", Path("runs") / name)
     return row(name, pilot, Path("runs") / name)
+
+
+def _more(name: str, task: Task) -> list[Problem]:
+    """What a base is pretrained on where the task's own problems are few."""
+    if name == "words.jsonl":
+        return [task.problem(each) for each in _answered()]
+    return sums(task) if name == "sums.py" else []
 
 
 def _answered() -> list[dict[str, str]]:

@@ -122,11 +122,11 @@ class TorchEngine:
         self.usage.tokens_out += sum(c.tokens for row in results for c in row)
         return results
 
-    @torch.inference_mode()
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """The tokens of each text, as it is asked."""
         return [len(ids) for ids in self.dialect.encode(self.tokenizer, texts)]
 
+    @torch.inference_mode()
     def score(self, prompts: Sequence[str], continuations: Sequence[str]) -> list[Score]:
         """Log p of each continuation's tokens given its prompt; raises Stopped."""
         with self._call():

@@ -14,7 +14,7 @@ from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation.types import Rate, Record, Scored
 from ltf_lite.pipeline.common import seed_of
 from ltf_lite.pipeline.pilot.advice import Advice, Facts, advise
-from ltf_lite.pipeline.pilot.plan import Planned, plan
+from ltf_lite.pipeline.pilot.plan import Planned, plan, tree_of
 from ltf_lite.reasoners import REASONERS, Reasoner, solve
 from ltf_lite.tasks import Problem, Task
 from ltf_lite.tasks.room import within
@@ -109,13 +109,13 @@ def pilot(
         engine.close()
 
 
-def reasoners_of() -> list[Reasoner]:
+def reasoners_of(task: Task) -> list[Reasoner]:
     """The single pass, samples, and a tree search."""
     cot, tot = REASONERS.get("cot"), REASONERS.get("tot")
     return [
         cot.model_validate({"name": "cot", "n": 1}),
         cot.model_validate({"name": "cot", "n": SAMPLES, "temperature": TEMPERATURE}),
-        tot.model_validate({"name": "tot", "beam": 3}),
+        tot.model_validate(tree_of(task)),
     ]
 
 
@@ -129,7 +129,7 @@ def _with(
     advance: Advance,
     began: float,
 ) -> Pilot:
-    single, samples, tree = reasoners_of()
+    single, samples, tree = reasoners_of(task)
     list(solve(single, problems[:1], task, engine, seed))  # what only a first call pays for
     records = [_ask(each, problems, task, engine, seed, advance) for each in (single, samples)]
     left_out = ""

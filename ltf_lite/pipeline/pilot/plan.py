@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import Any
 
 from ltf_lite.core.errors import LtfError
 from ltf_lite.evaluation.types import Record
-from ltf_lite.tasks import SPLITS, Task
+from ltf_lite.tasks import SPLITS, Prompts, Task
 
 MOST = {"train": 1000, "validation": 50, "test": 200}  # problems of a first run
 TREES = 50  # test problems that a tree search is asked
@@ -18,6 +19,15 @@ STEPS = (50, 2000)  # the least and the most
 BACKWARD = 3.0  # a tuned token costs as much as so many that are read: forward, and twice backward
 PER_PROBLEM = 4  # successes of a problem that are learnt from, at most
 RATES = ((1e9, 5e-4), (4e9, 2e-4), (float("inf"), 1e-4))  # weights below which: learning rate
+
+
+def tree_of(task: Task) -> dict[str, Any]:
+    """The tree search of a pilot, as a preset has it.
+
+    Free text has no short question about a state: its steps are worth what they are likely.
+    """
+    own = {} if isinstance(task, Prompts) else {"expand": "sample", "value": "logprob"}
+    return {"name": "tot", "beam": 3, **own}
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
         "evaluation": [
             {"name": "cot", "n": 1},
             {"name": "cot", "n": 8, "temperature": 0.7},
-            *([{"name": "tot", "beam": 3, "problems": few["test"]}] if planned.tree else []),
+            *([{**tree_of(task), "problems": few["test"]}] if planned.tree else []),
         ],
         "retention": {"problems": few["validation"]},
         "export": {"quantizations": ["q8_0"], "greedy_problems": min(20, few["test"])},
