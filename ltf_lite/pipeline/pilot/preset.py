@@ -9,7 +9,7 @@ from typing import Any
 
 from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.files import write_text
-from ltf_lite.pipeline.pilot.plan import Planned
+from ltf_lite.pipeline.pilot.plan import Planned, tree_of
 from ltf_lite.presets import Preset, available, parse
 from ltf_lite.presets.loading import FOLDERS
 from ltf_lite.tasks import Task
