@@ -333,7 +333,7 @@ from pathlib import Path
 
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.web import asked, cards, failures, runs, sections
+from ltf_lite.app.web import asked, cards, catalogue, failures, runs, sections
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.words import speaker
@@ -364,7 +364,7 @@ def refused(**other):
 
 rows, total, _ = browse.failures(run.at.harvest, kind="invented", limit=1)
 print(json.dumps({
-    "title": asked.title_of_task("longer", say),
+    "title": catalogue.title_of_task("longer", say),
     "way": asked.title_of_way("told", say),
     "drawn": asked.drawn(desk, form).text,
     "examples": [each.task for each in asked.examples(desk)],
