@@ -367,7 +367,7 @@ print(json.dumps({
     "title": catalogue.title_of_task("longer", say),
     "way": asked.title_of_way("told", say),
     "drawn": asked.drawn(desk, form).text,
-    "examples": [each.task for each in asked.examples(desk)],
+    "examples": [each.task for _, each in asked.examples(desk)],
     "states": [one.state, other.state],
     "panes": [cards.pane(each, "side", task, say, problem.text) for each in (one, other)],
     "no_solver": refused(way="dfs"),
