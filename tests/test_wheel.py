@@ -108,7 +108,10 @@ def test_a_wheel_holds_what_the_package_reads_and_nothing_else(wheel):
         assert f"ltf_lite/tiny/weights/{name}" in names
     presets = {f"ltf_lite/presets/files/{file.name}" for file in ROOT.glob("presets/*.yaml")}
     assert len(presets) > 5
-    assert presets == {name for name in names if name.endswith(".yaml")}
+    example = "ltf_lite/tasks/example/"
+    assert {f"{example}preset.yaml", f"{example}questions.jsonl"} <= names
+    yaml = {name for name in names if name.endswith(".yaml")}
+    assert presets == {name for name in yaml if not name.startswith(example)}
     house = ROOT / "ltf_lite"
     modules = {f"ltf_lite/{file.relative_to(house)}" for file in house.rglob("*.py")}
     assert modules == {name for name in names if name.endswith(".py")}
