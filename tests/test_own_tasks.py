@@ -232,6 +232,8 @@ def test_the_example_is_what_the_generator_makes_and_passes(tmp_path, monkeypatc
     assert [json.loads(line) for line in FILE.read_text().splitlines()] == problems()
     monkeypatch.chdir(tmp_path)
     assert write_example(Path()) == list(WRITTEN.values())
+    files = {path for path in Path().rglob("*") if path.is_file()}
+    assert files == set(WRITTEN.values())  # a person's: without seals beside them
     for reference in ("my_task/questions.jsonl", "my_task/my_task.py"):
         found = check(get_task(reference))
         assert found.passed, found.faults

@@ -53,7 +53,7 @@ def before_naming(call: Callable[[], object] | None) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, sealed: bool = True) -> Iterator[Path]:
     """A name to write a file under; when the block ends well it is sealed and gets its own.
 
     What is there under its own name stays until then, also where the block raises.
@@ -68,7 +68,8 @@ def whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         if _before is not None:
             _before()
-        seals.seal(path.parent, {path.name: hash_file(half)})
+        if sealed:
+            seals.seal(path.parent, {path.name: hash_file(half)})
         os.replace(half, path)
     except OSError as error:
         half.unlink(missing_ok=True)  # a full disk has its room again
@@ -83,6 +84,12 @@ def whole(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write to a temporary name beside the file, flush to the disk, seal, rename."""
     with whole(path) as half:
+        half.write_text(text, encoding="utf-8")
+
+
+def hand_over(path: Path, text: str) -> None:
+    """Write a file that is a person's from then on, to be changed at will: it has no seal."""
+    with whole(path, sealed=False) as half:
         half.write_text(text, encoding="utf-8")
 
 

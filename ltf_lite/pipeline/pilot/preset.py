@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.core.errors import USAGE, LtfError
-from ltf_lite.core.files import write_text
+from ltf_lite.core.files import hand_over
 from ltf_lite.pipeline.pilot.plan import Planned, tree_of
 from ltf_lite.presets import Preset, available, parse
 from ltf_lite.presets.loading import FOLDERS
@@ -165,5 +165,5 @@ def write_preset(text: str, file: Path) -> Path:
     """Write a preset that is not there yet; raises PresetFileError."""
     check_free(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, text)
+    hand_over(file, text)
     return file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from ltf_lite.core.files import write_text
+from ltf_lite.core.files import hand_over
 from ltf_lite.tasks.contract import TaskError
 
 WRITTEN = {
@@ -24,5 +24,5 @@ def write_example(folder: Path) -> list[Path]:
     for name, place in WRITTEN.items():
         text = (files("ltf_lite") / "tasks" / "example" / name).read_text(encoding="utf-8")
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        write_text(folder / place, text)
+        hand_over(folder / place, text)
     return [folder / place for place in WRITTEN.values()]
