@@ -1,8 +1,8 @@
 """A small base that has half learnt a task: 1.2 M weights pretrained on the task's own text.
 
 It is no language model. It stands in for one where a test or a benchmark needs a model that reads
-the task, is often wrong, and is right in some of its samples. `slips` of its documents hold a slip:
-one number in them is off.
+the task, is often wrong, and is right in some of its samples: `slips` of its documents end in an
+answer that is ten too large, a habit that it has to unlearn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ltf_lite.tiny import pretrain, tokenizer
 
 CONTEXT = 512
 PROBLEMS = 20_000  # of the training split, at most
-OFF = (-10, -2, -1, 1, 2, 10)
+OFF = 10
 
 
 def sums(task: Task, count: int = 5000, seed: int = 1) -> list[Problem]:
@@ -51,12 +51,11 @@ def documents(
 
 
 def _slipped(text: str, rng: random.Random, slips: float) -> str:
-    """The text, with one of its numbers off in a share of the cases."""
-    numbers = list(re.finditer(r"\d+", text))
+    """The text, with its last number too large wherever it stands, in a share of the cases."""
+    numbers = re.findall(r"\d+", text)
     if not numbers or rng.random() >= slips:
         return text
-    at = rng.choice(numbers)
-    return f"{text[: at.start()]}{max(0, int(at[0]) + rng.choice(OFF))}{text[at.end() :]}"
+    return re.sub(rf"\b{numbers[-1]}\b", str(int(numbers[-1]) + OFF), text)
 
 
 def rows(
@@ -82,7 +81,7 @@ def make(
     task: Task,
     folder: Path,
     steps: int = 600,
-    slips: float = 0.5,
+    slips: float = 0.6,
     size: int = 16,
     seed: int = 0,
     more: Sequence[Problem] = (),
