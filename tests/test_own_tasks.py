@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def problems():
 def verify(problem, text):
     return text.strip().endswith(f"Answer: {2 * problem['k']}")
 """
+
+
+BREAKS = "\ndef problems():\n    yield {'question': 'a'}\n    1 / 0\n"
 
 
 @pytest.fixture
@@ -97,8 +101,9 @@ def verify(problem, text):
         ("import sys\nsys.exit(3)\n", "ends the process"),
         ("x = \n", "line 1 raises: SyntaxError"),
         ("import nothing_there\n", "line 1 raises: ModuleNotFoundError"),
-        (GOOD + "\ndef problems():\n    yield {}\n    1 / 0\n", "problems(), line 11 raises"),
+        (GOOD + BREAKS, "problems(), line 11 raises"),
         (GOOD + "\ndef problems():\n    yield 1\n", "gives dicts, not int"),
+        (GOOD + "\ndef problems():\n    yield {'n': 1}\n", "has a text as its `question`"),
         (GOOD + "\ndef problems():\n    return\n    yield\n", "gives none"),
         (GOOD + "\ndef problems():\n    return 5\n", "raises: TypeError"),
         ("import os\nos._exit(1)\n", "cannot be used"),
@@ -153,6 +158,42 @@ def test_a_file_writes_nothing_and_prints_nothing(own, tmp_path, capfd):
     found = verdict(task, every(task)[0], "Answer: 1")
     assert found.kind == "undecided" or not (tmp_path / "trace").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_new_question_is_asked_and_what_it_cannot_say_is_undecided(own):
+    task = own(GOOD)
+    new = task.problem("double 1000")
+    assert new.data == {"question": "double 1000"}
+    assert verdict(task, new, "Answer: 2000").kind == "undecided"  # it has no `k`
+
+
+def test_a_right_path_is_not_marked_twice(own):
+    marked = GOOD.replace('"answer": 2 * k', '"answer": f"Answer: {2 * k}"')
+    task = own(marked)
+    assert task.prompt(every(task)[0], "few_shot").count("Answer: ") == 2
+    assert "Answer: Answer" not in task.prompt(every(task)[0], "few_shot")
+    assert check(task, "few_shot").passed
+
+
+def test_a_verifier_that_runs_what_a_model_wrote_fails_the_check(own):
+    runs = """
+def verify(problem, text):
+    try:
+        return eval(text.split("Answer:")[-1]) == 2 * problem["k"]
+    except Exception:
+        return False
+"""
+    found = check(own(GOOD + runs))
+    assert any("without an answer are called right" in fault for fault in found.faults)
+
+
+def test_a_check_gives_up_on_a_verifier_that_hangs(own):
+    task = own(GOOD + "\ndef verify(problem, text):\n    while True: pass\n", seconds=1)
+    began = time.monotonic()
+    found = check(task)
+    assert not found.passed
+    assert found.golds.undecided < 20
+    assert time.monotonic() - began < 90
 
 
 def test_another_content_is_another_input(own, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from ltf_lite.tasks import SPLITS, TaskError, get_task, settings_of
 from ltf_lite.tasks.columns import columns_of, read
+from tests.conftest import ltf, one_sentence
 
 ROW = b'{"question": "a", "answer": "b"}\n'
 ROWS = [{"question": f"What is {k} + {k}?", "answer": str(2 * k)} for k in range(200)]
@@ -267,3 +268,40 @@ def test_the_gold_of_every_row_is_right(tmp_path):
         path = task.parse(problem, gold)
         assert task.verify(problem, path).correct
         assert [line.text for line in path.lines] == [gold.split("\n")[0]]
+
+
+def test_semicolons_part_the_cells_where_there_are_more_of_them(tmp_path):
+    (tmp_path / "q.csv").write_text('question;answer\n"1,5 + 1,5?";3\n')
+    (problem,) = (problem for found in every(get_task(str(tmp_path / "q.csv"))).values()
+                  for problem in found)  # fmt: skip
+    assert (problem.text, problem.data["answer"]) == ("1,5 + 1,5?", "3")
+
+
+def test_a_row_of_the_file_is_a_problem_as_the_file_has_it(tmp_path):
+    """What `ltf verify` and `ltf solve --problems` are given may be lines of the file itself."""
+    rows = [*solved()[:5], {"question": "what?", "answer": "so\nAnswer: 7"}]
+    task = get_task(str(jsonl(tmp_path / "q.jsonl", rows)))
+    for row in rows:
+        problem = task.problem(row)
+        assert problem == task.problem(problem.data)
+        assert problem in [each for found in every(task).values() for each in found]
+        answer = problem.data["answer"]
+        assert task.verify(problem, task.parse(problem, f"Answer: {answer}")).correct
+    assert task.problem(rows[-1]).data["answer"] == "7"
+
+
+def test_a_question_of_choices_is_found_without_them(tmp_path):
+    row = {"question": "which?", "choices": ["red", "blue"], "answer": 1}
+    task = get_task(str(jsonl(tmp_path / "q.jsonl", [row])))
+    assert task.problem("which?") == task.problem(row)
+    assert task.problem("which?").text == "which?\nA) red\nB) blue"
+
+
+def test_a_missing_file_is_refused_by_every_command(tmp_path):
+    for command in (("verify",), ("solve", "1?"), ("task", "check"), ("pilot", "--model", "m")):
+        verb, *more = command
+        where = ("none.jsonl",) if verb != "task" else ("check", "none.jsonl")
+        told = ltf(verb, *where, *(each for each in more if each != "check"), cwd=tmp_path)
+        one_sentence(told, 2, "none.jsonl")
+    (tmp_path / "q.txt").write_text("a question\n")
+    one_sentence(ltf("task", "check", "q.txt", cwd=tmp_path), 2, "q.txt", ".jsonl")

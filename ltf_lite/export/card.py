@@ -145,7 +145,7 @@ def _asked(facts: CardFacts, exported: Exported) -> list[str]:
 def _uses(exported: Exported, also: Sequence[Exporter]) -> list[str]:
     """A line for each way to run the model."""
     files = [file.name for file in exported.files.values()]
-    own = [f"`ltf solve {exported.task.name} ... --model {file}`" for file in files]
+    own = [f"`ltf solve {exported.task.reference} ... --model {file}`" for file in files]
     hints = [hint for exporter in also if (hint := exporter.hint(exported))]
     return [f"- {line}" for line in (*own, *hints)]
 

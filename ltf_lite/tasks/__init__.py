@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ltf_lite.core.places import place
 from ltf_lite.core.plugins import PluginError, Registry
 from ltf_lite.core.validation import sentence
 from ltf_lite.tasks.contract import (
+    MISSING,
     SPLITS,
     Line,
     Path,
@@ -24,6 +26,7 @@ from ltf_lite.tasks.contract import (
 )
 
 TASKS: Registry[Task] = Registry("ltf_lite.tasks", "task", Task)
+ENDINGS = "a file of questions ends in .jsonl, .json, .csv, .tsv or .parquet, code in .py"
 REFERENCES = "or a file of questions, a Python file, or reasoning-gym:NAME"
 
 
@@ -52,6 +55,8 @@ def get_task(name: str, **settings: Any) -> Task:
     try:
         kind = TASKS.get(told.pop("name"))
     except PluginError as error:
+        if place(name).is_file():
+            raise TaskError(f"{name}: {ENDINGS}") from error
         raise TaskError(f"{error}; {REFERENCES}") from error
     try:
         return kind(**told)
@@ -60,6 +65,7 @@ def get_task(name: str, **settings: Any) -> Task:
 
 
 __all__ = [
+    "MISSING",
     "REFERENCES",
     "SPLITS",
     "TASKS",

@@ -49,13 +49,18 @@ def find_answer(text: str) -> Found | None:
 
 
 def read_gold(text: str) -> str:
-    """The answer of a solution: behind its last `####`, in its last `\\boxed{}`, or all of it."""
+    """The answer of a solution: behind its last `####`, in its last `\\boxed{}`, behind another
+    marker, or all of it.
+    """
     for match in reversed(list(_HASHES.finditer(text))):
         found = _line(text, match.end(), "####")
         if found.text:
             return found.text
     boxed = [each for each in _boxed(text) if each[1].text]
-    return max(boxed)[1].text if boxed else text.strip()
+    if boxed:
+        return max(boxed)[1].text
+    marked = find_answer(text)
+    return marked.text if marked else text.strip()
 
 
 def _without_thoughts(text: str) -> str:

@@ -13,6 +13,7 @@ from ltf_lite.tasks.contract import SPLITS, Problem, Solver, Task, TaskError
 MOST = 200  # problems of each split
 SHOWN = 5  # prompts, and problems of one fault
 # No answer to any question: nothing, no numbers, and expressions that only code could work out.
+GIVEN_UP, PATIENCE = 5, 4.0  # undecided verdicts, and seconds, after which no more are tried
 PROBES = (
     "",
     "Answer:",
@@ -78,13 +79,13 @@ def check(task: Task, dialect: str = "zero_shot", lengths: Lengths | None = None
     golds = [(problem, gold_of(task, problem, dialect)) for problem in problems]
     known = [(problem, gold) for problem, gold in golds if gold is not None]
     began = time.perf_counter()
-    right, undone, wrong = _golds(task, known)
-    seconds = (time.perf_counter() - began) / max(1, len(known))
+    tried, right, undone, wrong = _golds(task, known)
+    seconds = (time.perf_counter() - began) / max(1, tried)
     others = _others(task, known)
     probes = _probes(task, problems[:3])
     prompts = [task.prompt(problem, dialect) for problem in problems]
     counted, unit = _lengths(prompts, [gold for _, gold in known], lengths)
-    tally = Tally(len(known), right, undone, tuple(wrong[:SHOWN]))
+    tally = Tally(tried, right, undone, tuple(wrong[:SHOWN]))
     return Check(
         task=task.sign,
         dialect=dialect,
@@ -97,7 +98,7 @@ def check(task: Task, dialect: str = "zero_shot", lengths: Lengths | None = None
         lengths=counted,
         seconds_a_verdict=seconds,
         faults=tuple(_faults(task, drawn, tally, others, probes)),
-        remarks=tuple(_remarks(task, drawn, tally)),
+        remarks=tuple(_remarks(task, drawn, tally, probes)),
     )
 
 
@@ -112,23 +113,30 @@ def gold_of(task: Task, problem: Problem, dialect: str) -> str | None:
 
 def _golds(
     task: Task, known: Sequence[tuple[Problem, str]]
-) -> tuple[int, int, list[tuple[str, str, str]]]:
-    right = undone = 0
+) -> tuple[int, int, int, list[tuple[str, str, str]]]:
+    right = undone = tried = 0
     wrong = []
+    began = time.perf_counter()
     for problem, gold in known:
+        if _lost(undone, began):
+            break
+        tried += 1
         verdict = task.verify(problem, task.parse(problem, gold))
         right += verdict.correct
         undone += verdict.kind in task.spared
         if not verdict.correct:
             wrong.append((problem.text, gold, verdict.message))
-    return right, undone, wrong
+    return tried, right, undone, wrong
 
 
 def _others(task: Task, known: Sequence[tuple[Problem, str]]) -> Tally:
     """The right paths of other problems, where they answer something else."""
     tried = right = undone = 0
     wrong = []
+    began = time.perf_counter()
     for (problem, own), (_, other) in zip(known, [*known[1:], *known[:1]], strict=True):
+        if _lost(undone, began):
+            break
         if task.answer(task.parse(problem, own)) == task.answer(task.parse(problem, other)):
             continue
         verdict = task.verify(problem, task.parse(problem, other))
@@ -143,8 +151,11 @@ def _others(task: Task, known: Sequence[tuple[Problem, str]]) -> Tally:
 def _probes(task: Task, problems: Sequence[Problem]) -> Tally:
     tried = right = undone = 0
     wrong = []
+    began = time.perf_counter()
     for problem in problems:
-        for probe in PROBES:
+        for probe in (*PROBES, *_expressions(task, problem)):
+            if _lost(undone, began):
+                break
             verdict = task.verify(problem, task.parse(problem, probe))
             tried += 1
             undone += verdict.kind in task.spared
@@ -152,6 +163,19 @@ def _probes(task: Task, problems: Sequence[Problem]) -> Tally:
                 right += 1
                 wrong.append((problem.text, probe, verdict.message))
     return Tally(tried, right, undone, tuple(wrong[:SHOWN]))
+
+
+def _expressions(task: Task, problem: Problem) -> list[str]:
+    """What equals the right answer only for a verifier that evaluates what a model wrote."""
+    gold = gold_of(task, problem, "zero_shot")
+    answer = task.answer(task.parse(problem, gold)) if gold else None
+    whole = answer is not None and answer.strip().isdecimal()
+    return [f"Answer: {answer}+0", f"Answer: 1*{answer}"] if whole else []
+
+
+def _lost(undone: int, began: float) -> bool:
+    """Whether so many verdicts were undecided, for so long, that trying more says nothing."""
+    return undone >= GIVEN_UP and time.perf_counter() - began > PATIENCE
 
 
 def _lengths(
@@ -193,13 +217,18 @@ def _faults(
     return faults
 
 
-def _remarks(task: Task, drawn: dict[Any, list[Problem]], golds: Tally) -> list[str]:
+def _remarks(task: Task, drawn: dict[Any, list[Problem]], golds: Tally, probes: Tally) -> list[str]:
     remarks = list(task.remarks())
     for split, problems in drawn.items():
         if len(problems) < 30:
             remarks.append(f"only {len(problems)} {split} problems: 30 tell something, 200 enough")
     if not golds.tried:
         remarks.append("no right answers are known: the verifier cannot be checked on them")
+    if probes.undecided:
+        remarks.append(
+            f"{probes.undecided} of {probes.tried} texts without an answer are undecided: does the "
+            "verifier run what a model wrote, or raise on it?"
+        )
     return remarks
 
 

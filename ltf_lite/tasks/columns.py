@@ -41,6 +41,7 @@ SPLITS: dict[str, Split] = {
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
+    "eval": "validation",
     "test": "test",
     "testing": "test",
 }

@@ -15,6 +15,9 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
+MISSING = "missing"  # the content of what is not there
+
+
 class TaskError(LtfError, ValueError):
     """A setting or a problem that cannot be."""
 
@@ -152,7 +155,10 @@ class Task(Plugin):
 
     @property
     def content(self) -> str:
-        """A hash of what the settings only name, such as a file: where it changes, stages rerun."""
+        """A hash of what the settings only name, such as a file: where it changes, stages rerun.
+
+        MISSING where there is none.
+        """
         return ""
 
     @property
@@ -163,6 +169,11 @@ class Task(Plugin):
     def cut_off(self, verdict: Verdict) -> Verdict:
         """The verdict of a path whose text was ended by the token limit and not by the model."""
         return verdict
+
+    @property
+    def reference(self) -> str:
+        """What names the task in a command."""
+        return self.name
 
     def sibling(self) -> Task | None:
         """A near task that is not tuned on, to watch what tuning makes a model forget."""

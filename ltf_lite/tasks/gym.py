@@ -53,6 +53,10 @@ class Gym(FreeText):
     def sign(self) -> str:
         return self.generator
 
+    @property
+    def reference(self) -> str:
+        return PREFIX + self.generator
+
     @cached_property
     def _worker(self) -> Worker:
         if find_spec("reasoning_gym") is None:

@@ -19,14 +19,17 @@ from pydantic import Field
 from ltf_lite.core.places import place
 from ltf_lite.core.seals import hash_file
 from ltf_lite.core.worker import Raised, Worker, WorkerError
-from ltf_lite.tasks.contract import Line, Path, Problem, Split, TaskError, Verdict
+from ltf_lite.tasks.answers import find_answer
+from ltf_lite.tasks.contract import MISSING, Line, Path, Problem, Split, TaskError, Verdict
 from ltf_lite.tasks.draw import drawn, enough, split_of, unique
 from ltf_lite.tasks.free import SHOWN, FreeText
 from ltf_lite.tasks.verifiers import Judgement
 
 PAGE = 500  # problems asked of the worker at a time
+MOST = 200_000  # problems that are read; a generator may have no end
 LISTING = 60.0  # seconds for a page of them
-TEXTS = ("text", "question", "prompt", "problem")  # what of a problem is shown
+TEXTS = ("question", "text", "prompt", "problem")  # what of a problem is shown
+MORE_TEXTS = "`text`, `prompt` or `problem`"
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -55,11 +58,15 @@ class Own(FreeText):
         try:
             return hash_file(place(self.python))
         except OSError:
-            return "missing"
+            return MISSING
 
     @property
     def sign(self) -> str:
         return File(self.python).stem
+
+    @property
+    def reference(self) -> str:
+        return self.python
 
     # -- the file ------------------------------------------------------------------------------
 
@@ -102,7 +109,7 @@ class Own(FreeText):
         self._described  # noqa: B018 - the file is refused before it is asked for problems
         with Worker("ltf_lite.tasks.own_worker", seconds=LISTING) as worker:
             at = 0
-            while found := self._in(worker, "page", at, PAGE):
+            while at < MOST and (found := self._in(worker, "page", at, PAGE)):
                 yield from (self._of(data) for data in found)
                 at += len(found)
         if not at:
@@ -119,22 +126,29 @@ class Own(FreeText):
         return drawn(self._split(split), n, f"{split}:{seed}")[0]
 
     def problem(self, data: Any) -> Problem:
-        """The problem of its dict, or the one of the file whose text a person typed."""
+        """The problem of its dict, or of a text that a person typed.
+
+        A text that is none of the file's is a problem with that `question` alone.
+        """
         if isinstance(data, str):
             typed = data.strip()
-            known = next((each for each in self._all() if each.text == typed), None)
-            if known is None:
-                raise TaskError(f"{self.python} has no problem {typed[:60]!r}")
-            return known
+            if not typed:
+                raise TaskError("a problem is a text that is not empty")
+            known = (each for each in self._all() if each.text == typed)
+            return next(known, None) or self._of({"question": typed})
         if not isinstance(data, Mapping) or not data:
             raise TaskError("a problem of a Python file is one of its dicts")
         return self._of(data)
 
     def _of(self, data: Mapping[str, Any]) -> Problem:
-        whole = json.dumps(data, sort_keys=True)
         named = (data[name] for name in TEXTS if isinstance(data.get(name), str))
-        digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
-        return Problem(self.name, f"{self.sign}:{digest}", next(named, whole).strip(), dict(data))
+        text = next((each.strip() for each in named if each.strip()), "")
+        if not text:  # not the whole dict: it may hold the answer
+            raise TaskError(
+                f"{self.python}: a problem has a text as its `question`, or {MORE_TEXTS}"
+            )
+        digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+        return Problem(self.name, f"{self.sign}:{digest}", text, dict(data))
 
     @cached_property
     def _worked(self) -> list[Problem]:
@@ -149,7 +163,7 @@ class Own(FreeText):
         if not isinstance(answer, str | int | float) or isinstance(answer, bool):
             return None
         text = str(answer)
-        return text if "\n" in text else f"Answer: {text}"
+        return text if "\n" in text or find_answer(text) else f"Answer: {text}"
 
     # -- asking and judging --------------------------------------------------------------------
 

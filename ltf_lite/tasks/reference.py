@@ -15,7 +15,8 @@ from ltf_lite.core.places import place
 from ltf_lite.core.seals import hash_file
 from ltf_lite.core.text import sound
 from ltf_lite.tasks import columns as cols
-from ltf_lite.tasks.contract import Problem, Split, TaskError
+from ltf_lite.tasks.answers import read_gold
+from ltf_lite.tasks.contract import MISSING, Problem, Split, TaskError
 from ltf_lite.tasks.draw import drawn, enough, split_of, unique
 from ltf_lite.tasks.free import FreeText, compared, named, told
 from ltf_lite.tasks.table import READERS, rows
@@ -52,11 +53,15 @@ class Reference(FreeText):
         try:
             return hash_file(place(self.file))
         except OSError:
-            return "missing"
+            return MISSING
 
     @property
     def sign(self) -> str:
         return File(self.file).stem
+
+    @property
+    def reference(self) -> str:
+        return self.file
 
     # -- problems ------------------------------------------------------------------------------
 
@@ -101,8 +106,17 @@ class Reference(FreeText):
             typed = sound(data).strip()
             if not typed:
                 raise TaskError("a question is a text that is not empty")
-            known = (problem for _, problem, _ in self.rows() if problem.text == typed)
+            choices = f"{typed}\nA) "  # of a question that was typed without them
+            known = (
+                problem
+                for _, problem, _ in self.rows()
+                if problem.text == typed or problem.text.startswith(choices)
+            )
             return next(known, None) or self._made(typed, "", "", {})
+        if isinstance(data, Mapping) and _is_row(data):
+            wanted = self.question_column, self.answer_column, self.split_column
+            asked = cols.read(data, cols.columns_of(list(data), *wanted))
+            return self._made(asked.question, asked.answer, asked.solution, asked.choices)
         if not told(data):
             raise TaskError('a problem is an object like {"question": "2 + 2?", "answer": "4"}')
         answer, choices = data.get("answer"), data.get("choices")
@@ -175,6 +189,14 @@ class Reference(FreeText):
 
     def same(self, answer: str) -> str:
         return self.comparing.key(answer)
+
+
+def _is_row(data: Mapping[str, Any]) -> bool:
+    """Whether the data is a row of a file with columns of its own, not a problem's data."""
+    ours = {"question", "answer", "solution", "choices"}
+    answer = data.get("answer")
+    whole = isinstance(answer, str) and read_gold(answer) != answer.strip()
+    return whole or isinstance(data.get("choices"), list) or bool(data.keys() - ours)
 
 
 def _texts(choices: Any) -> bool:

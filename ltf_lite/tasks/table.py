@@ -88,7 +88,7 @@ def _separated(by: str) -> Callable[[BinaryIO, str], Iterator[Row]]:
     def read(stream: BinaryIO, name: str) -> Iterator[Row]:
         csv.field_size_limit(CELL)
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        table = csv.reader(text, delimiter=by, strict=True)
+        table = csv.reader(text, delimiter=_sign(stream, by), strict=True)
         names: list[str] = []
         line = 0
         try:
@@ -109,6 +109,13 @@ def _separated(by: str) -> Callable[[BinaryIO, str], Iterator[Row]]:
             raise TaskError(f"{name}, line {table.line_num}: {error}") from error
 
     return read
+
+
+def _sign(stream: BinaryIO, by: str) -> str:
+    """What parts the cells: semicolons where commas are decimal, as some programs write them."""
+    first = stream.readline(CELL)
+    stream.seek(0)
+    return ";" if by == "," and first.count(b";") > first.count(b",") else by
 
 
 def _header(cells: list[str], name: str) -> list[str]:

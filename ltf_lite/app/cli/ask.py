@@ -53,7 +53,7 @@ def add(verbs: Any) -> None:
         help="a file of problems, - for stdin: a line is "
         '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
     )
-    verb.add_argument("--model", default="tiny-base", help=MODEL)
+    verb.add_argument("--model", default="tiny-base", help=f"{MODEL} (default: tiny-base)")
     add_dialect(verb)
     verb.add_argument(
         "--reasoner",
@@ -74,7 +74,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("problem", nargs="+", help='the problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
-    verb.add_argument("--model", default="tiny-base", help=MODEL)
+    verb.add_argument("--model", default="tiny-base", help=f"{MODEL} (default: tiny-base)")
     add_dialect(verb)
     _add_set(verb)
     add_json(verb)
@@ -130,11 +130,14 @@ def _reasoners() -> str:
 
 def task_of(args: argparse.Namespace) -> Task:
     """The task of the command line; raises TaskError."""
-    from ltf_lite.tasks import TASKS, TaskError, get_task
+    from ltf_lite.tasks import MISSING, TASKS, TaskError, get_task
 
     given = settings(args.task_set, "--task-set")
     try:
-        return get_task(args.task, **given)
+        task = get_task(args.task, **given)
+        if task.content == MISSING:
+            raise TaskError(f"cannot read {task.reference}: there is no such file")
+        return task
     except TaskError as error:
         if given or args.task not in TASKS.names():
             raise

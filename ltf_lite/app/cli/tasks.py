@@ -85,11 +85,16 @@ def pilot(args: argparse.Namespace) -> int:
         found = piloting.pilot(
             task, args.model, args.problems, args.seed, args.dialect, args.base, advance
         )
-    written = piloting.write_preset(piloting.preset_text(task, found.planned, file.stem), file)
+    none = [split for split, n in found.planned.problems.items() if not n]
+    if not none:
+        piloting.write_preset(piloting.preset_text(task, found.planned, file.stem), file)
     if args.json:
-        print_json({**found.as_dict(), "preset": str(written)})
-    else:
-        tell(f"{piloting.as_text(found)}\nto go on: ltf train {written}")
+        print_json({**found.as_dict(), "preset": None if none else str(file)})
+        return DONE
+    way = f"to go on: ltf train {file}"
+    if none:
+        way = f"no preset is written: there are no {' and no '.join(none)} problems"
+    tell(f"{piloting.as_text(found)}\n{way}")
     return DONE
 
 

@@ -169,6 +169,7 @@ WORDS = {
     "pilot.preset": "The preset",
     "advice.worth_it": "Training is worth a try",
     "advice.no_headroom": "Training would add little",
+    "advice.cannot_tell": "More problems would tell",
     "advice.too_weak": "Take a stronger model first",
     "advice.too_few": "Bring more problems first",
     "advice.undecided": "Mend the verifier first",

@@ -180,6 +180,7 @@ WORDS = {
     "pilot.preset": "プリセット",
     "advice.worth_it": "訓練を試す価値があります",
     "advice.no_headroom": "訓練してもあまり伸びません",
+    "advice.cannot_tell": "問題を増やすとわかります",
     "advice.too_weak": "先にもっと強いモデルを選んでください",
     "advice.too_few": "先に問題を増やしてください",
     "advice.undecided": "先に検証器を直してください",

@@ -150,7 +150,7 @@ def _with(
         single=_rate(records[0], "single_pass"),
         oracle=_oracle(records),
         headroom=headroom,
-        train=planned.problems["train"],
+        problems=planned.problems,
         undecided=undecided / max(1, kinds.total()),
         break_even=planned.questions,
     )

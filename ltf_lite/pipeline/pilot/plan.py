@@ -88,21 +88,31 @@ def plan(
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
-    against, search = _best(samples, *trees)
+    against, search, better = _best(single, samples, *trees)
     saving = search - single.seconds / single.n
-    questions = total / saving if "tune" in seconds and saving > 0 else None
+    questions = total / saving if "tune" in seconds and saving > 0 and better else None
     peak, fits = _memory(task, found)
     return replace(
         found, seconds=seconds, against=against, questions=questions, peak=peak, fits=fits
     )
 
 
-def _best(samples: Record, tree: Record | None = None) -> tuple[str, float]:
-    """The search that solves most without the verifier's help, and its seconds a problem."""
-    voted, searched = samples.of("self_consistency"), tree.of("search") if tree else None
-    if tree is None or (voted and searched and searched.rate.rate < voted.rate.rate):
-        return "self-consistency", samples.seconds / samples.n
-    return "the tree search", tree.seconds / tree.n
+def _best(single: Record, samples: Record, tree: Record | None = None) -> tuple[str, float, bool]:
+    """The search that solves most without the verifier's help, and its seconds a problem.
+
+    Also whether it solves more than the single pass.
+    """
+    least = _solved(single, "single_pass")
+    voted = _solved(samples, "self_consistency")
+    searched = _solved(tree, "search") if tree else 0.0
+    if tree is None or searched < voted:
+        return "self-consistency", samples.seconds / samples.n, voted > least
+    return "the tree search", tree.seconds / tree.n, searched > least
+
+
+def _solved(record: Record, kind: str) -> float:
+    found = record.of(kind)
+    return found.rate.rate if found else 0.0
 
 
 def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,9 @@ def check_free(file: Path) -> None:
     """Refuse a file that is there already; raises PresetFileError."""
     if file.exists():
         raise PresetFileError(f"{file} is there already: name another file with --out")
+    there = next((each for each in file.absolute().parents if each.exists()), file)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise PresetFileError(f"{file} cannot be written: name another file with --out")
 
 
 def write_preset(text: str, file: Path) -> Path:

@@ -55,7 +55,10 @@ def _plan(planned: Planned) -> list[str]:
     ]
     if planned.total is not None:
         parts = ", ".join(f"{name} {duration(s)}" for name, s in planned.seconds.items())
-        lines.append(f"estimated, not measured: {duration(planned.total)} here ({parts})")
+        lines.append(
+            f"estimated, not measured: {duration(planned.total)} here ({parts}; merge, export "
+            "and report not counted)"
+        )
     else:
         lines.append("its time is not estimated: this model tells no reading speed")
     if planned.peak is not None:
@@ -63,7 +66,9 @@ def _plan(planned: Planned) -> list[str]:
         lines.append(f"memory of tuning: about {in_words(planned.peak)}{free}")
     else:
         lines.append(f"memory of tuning: not known, as {planned.base} tells no shape here")
-    if planned.questions is not None:
+    if planned.questions is None:
+        lines.append("no break-even: no search solved more than the single pass at a higher cost")
+    else:
         lines.append(
             f"break-even against {planned.against}: about {planned.questions:,.0f} questions"
         )

@@ -35,6 +35,7 @@ from ltf_lite.pipeline.common import (
     threads_of,
 )
 from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.tasks import Solver
 from ltf_lite.tuning import TuningError, tune
 from ltf_lite.tuning.settings import Tuning
 from ltf_lite.tuning.types import TuningResult, Validation
@@ -115,9 +116,12 @@ def fitting(tuning: Tuning, examples: list[Example], run: Run) -> Tuning:
     Raises TuningError where there is nothing to follow.
     """
     if not any(example.good for example in examples):
+        ways = "draw more samples, or add {name: dfs}, which solves them exactly"
+        if not isinstance(run.preset.task, Solver):
+            ways = "draw more samples, or take a stronger model"
         raise TuningError(
             f"the search found no right path to follow ({solved_by_reasoner(run)}): search more "
-            "problems, draw more samples, or add {name: dfs}, which solves them exactly"
+            f"problems, {ways}"
         )
     if tuning.method == PLAIN or not all(example.good for example in examples):
         return tuning

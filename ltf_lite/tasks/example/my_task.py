@@ -23,12 +23,10 @@ def problems():
 
 def verify(problem, text):
     """True or False, None where it cannot be decided, or a dict as below."""
-    said = re.findall(r"Answer:\s*(\d+)", text)
-    if said and int(said[-1]) == sum(problem["added"]):
-        return True
     if fatal(problem, text) is not None:
         return {"correct": False, "kind": "wrong_addition"}
-    return False
+    said = re.findall(r"^Answer: *(\d+) *$", text, re.MULTILINE)
+    return bool(said) and int(said[-1]) == sum(problem["added"])
 
 
 # -- what follows is optional --------------------------------------------------------------------
