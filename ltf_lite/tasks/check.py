@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,13 +79,12 @@ def check(task: Task, dialect: str = "zero_shot", lengths: Lengths | None = None
     golds = [(problem, gold_of(task, problem, dialect)) for problem in problems]
     known = [(problem, gold) for problem, gold in golds if gold is not None]
     began = time.perf_counter()
-    tried, right, undone, wrong = _golds(task, known)
-    seconds = (time.perf_counter() - began) / max(1, tried)
-    others = _others(task, known)
-    probes = _probes(task, problems[:3])
+    tally = _tried(task, known, True)
+    seconds = (time.perf_counter() - began) / max(1, tally.tried)
+    others = _tried(task, _others(task, known), False)
+    probes = _tried(task, _probes(task, problems[:3]), False)
     prompts = [task.prompt(problem, dialect) for problem in problems]
     counted, unit = _lengths(prompts, [gold for _, gold in known], lengths)
-    tally = Tally(tried, right, undone, tuple(wrong[:SHOWN]))
     return Check(
         task=task.sign,
         dialect=dialect,
@@ -111,58 +110,34 @@ def gold_of(task: Task, problem: Problem, dialect: str) -> str | None:
     return gold
 
 
-def _golds(
-    task: Task, known: Sequence[tuple[Problem, str]]
-) -> tuple[int, int, int, list[tuple[str, str, str]]]:
-    right = undone = tried = 0
+def _tried(task: Task, texts: Iterable[tuple[Problem, str]], right: bool) -> Tally:
+    """What the verifier says of texts that are all right, or all not."""
+    tried = called = undecided = 0
     wrong = []
     began = time.perf_counter()
-    for problem, gold in known:
-        if _lost(undone, began):
+    for problem, text in texts:
+        if undecided >= GIVEN_UP and time.perf_counter() - began > PATIENCE:
             break
+        verdict = task.verify(problem, task.parse(problem, text))
         tried += 1
-        verdict = task.verify(problem, task.parse(problem, gold))
-        right += verdict.correct
-        undone += verdict.kind in task.spared
-        if not verdict.correct:
-            wrong.append((problem.text, gold, verdict.message))
-    return tried, right, undone, wrong
+        called += verdict.correct
+        undecided += verdict.kind in task.spared
+        if verdict.correct != right:
+            wrong.append((problem.text, text, verdict.message))
+    return Tally(tried, called, undecided, tuple(wrong[:SHOWN]))
 
 
-def _others(task: Task, known: Sequence[tuple[Problem, str]]) -> Tally:
-    """The right paths of other problems, where they answer something else."""
-    tried = right = undone = 0
-    wrong = []
-    began = time.perf_counter()
+def _others(task: Task, known: Sequence[tuple[Problem, str]]) -> Iterator[tuple[Problem, str]]:
+    """Each problem with the right path of another that answers something else."""
     for (problem, own), (_, other) in zip(known, [*known[1:], *known[:1]], strict=True):
-        if _lost(undone, began):
-            break
-        if task.answer(task.parse(problem, own)) == task.answer(task.parse(problem, other)):
-            continue
-        verdict = task.verify(problem, task.parse(problem, other))
-        tried += 1
-        undone += verdict.kind in task.spared
-        if verdict.correct:
-            right += 1
-            wrong.append((problem.text, other, verdict.message))
-    return Tally(tried, right, undone, tuple(wrong[:SHOWN]))
+        if task.answer(task.parse(problem, own)) != task.answer(task.parse(problem, other)):
+            yield problem, other
 
 
-def _probes(task: Task, problems: Sequence[Problem]) -> Tally:
-    tried = right = undone = 0
-    wrong = []
-    began = time.perf_counter()
+def _probes(task: Task, problems: Sequence[Problem]) -> Iterator[tuple[Problem, str]]:
     for problem in problems:
         for probe in (*PROBES, *_expressions(task, problem)):
-            if _lost(undone, began):
-                break
-            verdict = task.verify(problem, task.parse(problem, probe))
-            tried += 1
-            undone += verdict.kind in task.spared
-            if verdict.correct:
-                right += 1
-                wrong.append((problem.text, probe, verdict.message))
-    return Tally(tried, right, undone, tuple(wrong[:SHOWN]))
+            yield problem, probe
 
 
 def _expressions(task: Task, problem: Problem) -> list[str]:
@@ -171,11 +146,6 @@ def _expressions(task: Task, problem: Problem) -> list[str]:
     answer = task.answer(task.parse(problem, gold)) if gold else None
     whole = answer is not None and answer.strip().isdecimal()
     return [f"Answer: {answer}+0", f"Answer: 1*{answer}"] if whole else []
-
-
-def _lost(undone: int, began: float) -> bool:
-    """Whether so many verdicts were undecided, for so long, that trying more says nothing."""
-    return undone >= GIVEN_UP and time.perf_counter() - began > PATIENCE
 
 
 def _lengths(
