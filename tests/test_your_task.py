@@ -9,7 +9,7 @@ from pathlib import Path
 from ltf_lite.tasks import get_task
 from ltf_lite.tasks.example import write_example
 from tests.conftest import ltf
-from tests.half_taught import make, sums
+from tests.half_taught import make
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "your-task.md"
 
@@ -25,7 +25,7 @@ def test_every_command_of_the_document_runs_to_the_end(tmp_path):
     aside.mkdir()
     write_example(aside)
     task = get_task(str(aside / "my_task" / "my_task.py"))
-    base = make(task, tmp_path / "base", steps=700, more=sums(task))
+    base = make(task, tmp_path / "base", steps=700)
     empty = tmp_path / "empty"
     empty.mkdir()
     told = {}

@@ -28,7 +28,7 @@ from tests.word_problems import problems as word_problems
 HERE = Path(__file__).parents[2]
 # Task → its reference, its settings, and how long its base is pretrained.
 TASKS = {
-    "sums.py": ("my_task/my_task.py", {}, 1000),
+    "sums.py": ("my_task/my_task.py", {}, 3000),
     "words.jsonl": ("my_task/questions.jsonl", {}, 1500),
     "chain_sum": (
         "reasoning-gym:chain_sum",

@@ -14,13 +14,13 @@ from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation.types import Rate, Record, Scored
 from ltf_lite.pipeline.common import seed_of
 from ltf_lite.pipeline.pilot.advice import Advice, Facts, advise
-from ltf_lite.pipeline.pilot.plan import Planned, plan, tree_of
+from ltf_lite.pipeline.pilot.plan import SAMPLES, Planned, plan, tree_of
 from ltf_lite.reasoners import REASONERS, Reasoner, solve
 from ltf_lite.tasks import Problem, Task
 from ltf_lite.tasks.room import within
 
 PROBLEMS = 50
-SAMPLES, TEMPERATURE = 8, 0.7
+TEMPERATURE = 0.7
 NAMES = {
     "single_pass": "single pass",
     "self_consistency": f"self-consistency@{SAMPLES}",

@@ -15,6 +15,7 @@ MOST = {"train": 1000, "validation": 50, "test": 200}  # problems of a first run
 TREES = 50  # test problems that a tree search is asked
 PASSES = 3  # over the successes
 BATCH = 8
+SAMPLES = 8
 STEPS = (50, 2000)  # the least and the most
 BACKWARD = 3.0  # a tuned token costs as much as so many that are read: forward, and twice backward
 PER_PROBLEM = 4  # successes of a problem that are learnt from, at most
@@ -24,10 +25,13 @@ RATES = ((1e9, 5e-4), (4e9, 2e-4), (float("inf"), 1e-4))  # weights below which:
 def tree_of(task: Task) -> dict[str, Any]:
     """The tree search of a pilot, as a preset has it.
 
-    Free text has no short question about a state: its steps are worth what they are likely.
+    Free text has no short question about a state: its steps are worth what they are likely. Such a
+    path may never end, so the search has no more tokens than the samples may take.
     """
-    own = {} if isinstance(task, Prompts) else {"expand": "sample", "value": "logprob"}
-    return {"name": "tot", "beam": 3, **own}
+    if isinstance(task, Prompts):
+        return {"name": "tot", "beam": 3}
+    budget = {"tokens": SAMPLES * getattr(task, "path_tokens", 256)}
+    return {"name": "tot", "beam": 3, "expand": "sample", "value": "logprob", "budget": budget}
 
 
 @dataclass(frozen=True)
