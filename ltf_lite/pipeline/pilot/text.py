@@ -25,7 +25,7 @@ def as_text(found: Pilot) -> str:
     if found.left_out:
         lines.append(f"the tree search was left out: {found.left_out}")
     if (few := too_few(asked.problems)) is not None:
-        lines.append(few)
+        lines.append(few.replace("test problems", "problems"))
     room = found.headroom
     lines.append(
         f"headroom (oracle less single pass): {100 * room.rate:.1f} points {interval(room)}"
