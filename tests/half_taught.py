@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -58,25 +57,6 @@ def _slipped(text: str, rng: random.Random, slips: float) -> str:
     return re.sub(rf"\b{numbers[-1]}\b", str(int(numbers[-1]) + OFF), text)
 
 
-def rows(
-    stream: Iterator[tuple[str, str]], size: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (input_ids, labels), (size, length) each; -100 carries no loss."""
-    tok = tokenizer.build()
-    while True:
-        pairs = list(islice(stream, size))
-        heads = tok([prompt for prompt, _ in pairs])["input_ids"]
-        tails = tok([end for _, end in pairs], add_special_tokens=False)["input_ids"]
-        lines = [(head, [*tail, tok.eos_token_id]) for head, tail in zip(heads, tails, strict=True)]
-        width = max(len(head) + len(tail) for head, tail in lines)
-        ids = torch.full((size, width), tok.pad_token_id)
-        labels = torch.full((size, width), -100)
-        for row, (head, tail) in enumerate(lines):
-            ids[row, : len(head) + len(tail)] = torch.tensor(head + tail)
-            labels[row, len(head) : len(head) + len(tail)] = torch.tensor(tail)
-        yield ids, labels
-
-
 def make(
     task: Task,
     folder: Path,
@@ -94,7 +74,7 @@ def make(
     model = LlamaForCausalLM(config)
     pretrain.fourier(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98))
-    stream = rows(documents(task, seed, slips, more), size)
+    stream = pretrain.padded(documents(task, seed, slips, more), size)
     for step, (ids, labels) in zip(range(steps), stream, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = pretrain.rate(step, steps, 2e-3)

@@ -22,11 +22,11 @@ Z95 = 1.959963984540054
 Marks = list[list[bool]]  # by problem, whether each of its paths is right
 
 
-def too_few(n: int) -> str | None:
-    """The warning that a result on n test problems needs; None where they are enough."""
+def too_few(n: int, what: str = "test problems") -> str | None:
+    """The warning that a result on n problems needs; None where they are enough."""
     if n >= FEW:
         return None
-    return f"only {n} test problems: with fewer than {FEW}, nothing can be concluded"
+    return f"only {n} {what}: with fewer than {FEW}, nothing can be concluded"
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:

@@ -67,8 +67,9 @@ class FreeText(Task):
         if dialect == "chat":
             return f"{problem.text}\n\n{self.instruction}"
         others = self.worked() if dialect == "few_shot" else ()
-        shown = [each for each in others if each.id != problem.id][: self.shots]
-        shots = "".join(f"Question: {p.text}\n{_one_block(self.gold(p))}\n\n" for p in shown)
+        known = ((p, self.gold(p)) for p in others if p.id != problem.id)
+        shown = [(p.text, _one_block(gold)) for p, gold in known if gold][: self.shots]
+        shots = "".join(f"Question: {asked}\n{gold}\n\n" for asked, gold in shown)
         told = f"{self.instruction}\n\n" if dialect == "few_shot" and not shots else ""
         return f"{told}{shots}Question: {problem.text}\n"
 
@@ -131,9 +132,9 @@ def line_of(text: str, found: Found) -> tuple[int, int]:
     return begin, len(text) if end < 0 else end
 
 
-def _one_block(text: str | None) -> str:
+def _one_block(text: str) -> str:
     """A worked example without blank lines: they end a few-shot path."""
-    return re.sub(r"\n\s*\n", "\n", text or "")
+    return re.sub(r"\n\s*\n", "\n", text)
 
 
 def compared(verifier: Verifier, problem: Problem, answer: str) -> Judgement:

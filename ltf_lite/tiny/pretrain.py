@@ -11,6 +11,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,9 +59,14 @@ def fourier(model: LlamaForCausalLM) -> None:
 
 def batches(seed: int, size: int, skip: int):
     """Endless (input_ids, labels), (size, length) each, right-padded; -100 carries no loss."""
-    tok = tokenizer.build()
     stream = corpus.documents(seed)
     next(islice(stream, skip * size, skip * size), None)
+    yield from padded(stream, size)
+
+
+def padded(stream: Iterator[tuple[str, str]], size: int):
+    """As `batches`, of an endless stream of (prompt, completion)."""
+    tok = tokenizer.build()
     while True:
         pairs = list(islice(stream, size))
         prompts = tok([p for p, _ in pairs])["input_ids"]

@@ -24,8 +24,8 @@ def as_text(found: Pilot) -> str:
     lines.append("tokens are written and seconds taken a problem, asked in bulk")
     if found.left_out:
         lines.append(f"the tree search was left out: {found.left_out}")
-    if (few := too_few(asked.problems)) is not None:
-        lines.append(few.replace("test problems", "problems"))
+    if (few := too_few(asked.problems, "problems")) is not None:
+        lines.append(few)
     room = found.headroom
     lines.append(
         f"headroom (oracle less single pass): {100 * room.rate:.1f} points {interval(room)}"
