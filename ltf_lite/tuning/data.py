@@ -4,42 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 from ltf_lite.engines import Dialect
 from ltf_lite.harvest.example import Example
+from ltf_lite.tuning.packing import Piece, Row, collate, pack
 from ltf_lite.tuning.parts import Totals
 from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Sides
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One tokenized example: loss falls on the tokens `marked`, to learn if `good`."""
-
-    ids: list[int]
-    marked: list[bool]
-    good: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a step that goes through one forward pass.
-
-    `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good.
-    `tokens` counts the rows' tokens without padding, `totals` is of the whole step.
-    """
-
-    ids: torch.Tensor
-    marked: torch.Tensor
-    successes: int
-    tokens: Sides
-    totals: Totals
 
 
 def rows_of(
@@ -148,14 +123,20 @@ def prompt_of(row: Row) -> tuple[int, ...]:
 class Batches(Dataset):
     """The micro-batches of a run, `accumulation` a step, each a pure function of seed and number.
 
-    An item is the number of a micro-batch; `pieces` gives its tensors. Of a method of pairs,
-    failure i of a piece is of the same problem as its success i.
+    An item is the number of a micro-batch; `pieces` gives its tensors, rows `packed` into lines or
+    one below the other. Of a method of pairs, failure i of a piece is of the same problem as its
+    success i.
     """
 
     def __init__(
-        self, successes: Sequence[Row], failures: Sequence[Row], tuning: Tuning, pad: int
+        self,
+        successes: Sequence[Row],
+        failures: Sequence[Row],
+        tuning: Tuning,
+        pad: int,
+        packed: bool = False,
     ) -> None:
-        self.tuning, self.pad = tuning, pad
+        self.tuning, self.pad, self.packed = tuning, pad, packed
         self.good = tuning.batch * tuning.accumulation
         self.bad = tuning.failures(self.good)
         if not successes:
@@ -186,7 +167,10 @@ class Batches(Dataset):
         """The successes and the failures of step k."""
         if self.drawn[0] != k:
             good = self.successes.take(k * self.good, self.good)
-            self.drawn = (k, good, self.failures.take(k * self.bad, self.bad))
+            bad = self.failures.take(k * self.bad, self.bad)
+            if self.packed and not self.tuning.pairs:  # rows of like length leave less padding
+                good, bad = (sorted(rows, key=lambda row: len(row.ids)) for rows in (good, bad))
+            self.drawn = k, good, bad
         return self.drawn[1], self.drawn[2]
 
     def pieces(self, i: int, count: int) -> Iterator[Piece]:
@@ -198,7 +182,7 @@ class Batches(Dataset):
         for piece in range(part * count, (part + 1) * count):
             good, bad = (part_of(rows, piece, parts) for rows in sides)
             if good or bad:
-                yield collate(good, bad, self.pad, totals)
+                yield (pack if self.packed else collate)(good, bad, self.pad, totals)
 
     def tokens(self) -> int:
         """How many the first micro-batch has."""
@@ -214,13 +198,3 @@ def part_of(rows: list[Row], part: int, parts: int) -> list[Row]:
     """Part `part` of the rows, cut into `parts` as evenly as they go."""
     ends = [len(rows) * p // parts for p in (part, part + 1)]
     return rows[ends[0] : ends[1]]
-
-
-def collate(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
-    """The rows as tensors."""
-    rows = [*good, *bad]
-    width = max(len(row.ids) for row in rows)
-    ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
-    marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
-    tokens = Sides(*(sum(len(row.ids) for row in side) for side in (good, bad)))
-    return Piece(ids, marked, len(good), tokens, totals)

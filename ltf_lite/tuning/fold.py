@@ -53,7 +53,17 @@ def multiply(layer: Any, weight: Tensor, x: Tensor) -> Tensor:
 
 
 def plain(layer: Any) -> bool:
-    """Whether W + s B A in fp32 is all that the layer is: no 4 bits, no dropout, no variant."""
+    """Whether W + s B A in fp32 is all that the layer is."""
+    return (
+        alone(layer)
+        and layer.base_layer.weight.dtype
+        == layer.lora_A[layer.active_adapters[0]].weight.dtype
+        == torch.float32
+    )
+
+
+def alone(layer: Any) -> bool:
+    """Whether the layer is a matrix and one adapter's two: no 4 bits, no dropout, no variant."""
     if type(layer) is not Linear or type(layer.base_layer) is not nn.Linear:
         return False
     names = layer.active_adapters
@@ -63,7 +73,6 @@ def plain(layer: Any) -> bool:
         and names[0] not in layer.lora_variant
         and isinstance(layer.lora_dropout[names[0]], nn.Identity)
         and not (layer.lora_bias[names[0]] or layer.fan_in_fan_out or layer.merged)
-        and layer.base_layer.weight.dtype == layer.lora_A[names[0]].weight.dtype == torch.float32
         and "forward" not in vars(layer)
     )
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from ltf_lite.core.places import cache
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
+from ltf_lite.engines.torch.precision import fastest
 from ltf_lite.tuning.settings import Tuning, TuningError
 
 
@@ -93,7 +94,7 @@ def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, cuda: bool)
     """A base and its adapter by transformers and peft, on the card or the CPU."""
     from peft import LoraConfig, get_peft_model
 
-    dtype = torch.bfloat16 if cuda else torch.float32
+    dtype = fastest(pretrained.config(name), load_in_4bit)
     options: dict[str, Any] = {"dtype": dtype, "device_map": place(cuda)}
     if load_in_4bit:
         options["quantization_config"] = four_bit(dtype)

@@ -139,13 +139,18 @@ def vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:
 
 
 def marked_nll(
-    hidden: Tensor, ids: Tensor, marked: Tensor, head: Callable[[Tensor], Tensor]
+    hidden: Tensor,
+    ids: Tensor,
+    marked: Tensor,
+    head: Callable[[Tensor], Tensor],
+    rows: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(NLL of the marked tokens, the row of each), nats, both (tokens,), row after row.
+    """(NLL of the marked tokens, the row of each), nats, both (tokens,), line after line.
 
-    `hidden` is (rows, length, width), `ids` and the boolean `marked` are (rows, length). Only the
-    marked tokens reach the head.
+    `hidden` is (lines, length, width), `ids` and the boolean `marked` are (lines, length), and
+    `rows` too, which tells the row of each token where a line is not one row. Only the marked
+    tokens reach the head.
     """
     marked = marked[:, 1:]  # the state before a token predicts it
     nll = token_nll(hidden[:, :-1][marked], ids[:, 1:][marked], head)
-    return nll, marked.nonzero()[:, 0]
+    return nll, marked.nonzero()[:, 0] if rows is None else rows[:, 1:][marked]

@@ -16,13 +16,17 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.engines import Dialect
+from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.unsloth import is_patched
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning import checkpoints, losses
+from ltf_lite.tuning.attention import attending, packs
+from ltf_lite.tuning.beside import beside
 from ltf_lite.tuning.checkpoints import TuningFolder
-from ltf_lite.tuning.data import Batches, Piece, rows_of
+from ltf_lite.tuning.data import Batches, rows_of
 from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
+from ltf_lite.tuning.packing import Piece, Places
 from ltf_lite.tuning.parts import Parts, Side, learning
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
@@ -59,7 +63,7 @@ def tune(
     tuned, tokenizer = load_for_tuning(model, tuning, load_in_4bit)
     successes, failures, dropped = rows_of(examples, tokenizer, tuning.max_length, dialect)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    batches = Batches(successes, failures, tuning, pad)
+    batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning))
     trainer = UFTTrainer(tuned, batches, tuning, folder.path)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())
@@ -79,6 +83,8 @@ def outcome(trainer: UFTTrainer, dropped: Sides) -> TuningResult:
         seconds=tally.seconds,
         tokens=tokens,
         tokens_per_second=tokens.total / tally.seconds,
+        padding=1 - tokens.total / max(1, tally.computed),
+        precision=precision_of(trainer.model),
         loader="unsloth" if is_patched(trainer.model) else "transformers",
         micro_batch=ceil(trainer.tuning.batch / tally.pieces),
         trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -150,10 +156,11 @@ class UFTTrainer(Trainer):
         """Add a micro-batch's gradients, and its tokens to the tally."""
         loss = torch.zeros((), device=self.args.device)
         success_tokens = failed_tokens = 0
-        with folded(model):
+        with folded(model), beside(model):
             for piece in self.batches.pieces(micro_batch, self.tally.pieces):
                 success_tokens += piece.tokens.success
                 failed_tokens += piece.tokens.failed
+                self.tally.computed += piece.ids.numel()
                 ids, marked = (self._prepare_input(each) for each in (piece.ids, piece.marked))
                 with self.compute_loss_context_manager():
                     share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
@@ -177,9 +184,10 @@ class UFTTrainer(Trainer):
         """The NLL of every marked token, one forward pass for successes and failures.
 
         Rows are padded on the right, where causal attention cannot see: no attention mask needed.
+        Where they are packed, the places that begin anew tell transformers what may see what.
         """
-        good, rows = piece.successes, len(piece.ids)
-        nll, row = self.nll(piece.ids, piece.marked)
+        good, rows = piece.successes, piece.rows
+        nll, row = self.nll(piece.ids, piece.marked, piece.places)
         mine = row < good
         bad = Side(nll[~mine], row[~mine] - good, rows - good)
         reference = None
@@ -192,9 +200,12 @@ class UFTTrainer(Trainer):
             reference = bad.sums()
         return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference)
 
-    def nll(self, ids: Any, marked: Any) -> tuple[Any, Any]:
-        hidden = self.decoder(input_ids=ids, use_cache=False).last_hidden_state
-        return losses.marked_nll(hidden, ids, marked, self.output_head)
+    def nll(self, ids: Any, marked: Any, places: Places | None = None) -> tuple[Any, Any]:
+        told = {} if places is None else {"position_ids": places.position}
+        with attending(self.decoder, ids):
+            found = self.decoder(input_ids=ids, use_cache=False, **told)
+        rows = None if places is None else places.row
+        return losses.marked_nll(found.last_hidden_state, ids, marked, self.output_head, rows)
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)

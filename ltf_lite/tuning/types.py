@@ -80,7 +80,9 @@ class TuningResult:
     """What a tuning run came to: the step that was kept, how it did, what it cost.
 
     `tokens` went through training, `dropped` examples did not: they were too long or had nothing
-    to forget. `micro_batch` is how many successes went through one pass.
+    to forget. `padding` is the share of what was computed that was no token of an example.
+    `precision` is what the base computed in. `micro_batch` is how many successes went through one
+    pass.
     """
 
     step: int
@@ -92,6 +94,8 @@ class TuningResult:
     micro_batch: int
     trainable_parameters: int
     dropped: Sides
+    padding: float = 0.0
+    precision: str = ""
 
 
 @dataclass
@@ -101,6 +105,7 @@ class Tally:
     seconds: float = 0.0
     success_tokens: int = 0
     failed_tokens: int = 0
+    computed: int = 0  # tokens and padding
     learning: float = 0.0  # both: summed over the steps since the last validation
     forgetting: float = 0.0
     summed: int = 0

@@ -30,7 +30,8 @@ from ltf_lite.engines.torch.header import (
     can_share,
     shared_length,
 )
-from ltf_lite.engines.torch.loading import load, precision
+from ltf_lite.engines.torch.loading import load
+from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.probe import Ways, ways
 from ltf_lite.engines.torch.rows import Rows, distinct, pack
 from ltf_lite.engines.torch.sampling import Ending, Sample, choose, log_p, uniforms
@@ -54,7 +55,7 @@ class TorchEngine:
     def __init__(self, model, tokenizer, dialect: Dialect, name: str = "torch") -> None:
         self.model, self.tokenizer = model, tokenizer
         self.dialect, self.name = dialect.of(tokenizer, name), name
-        self.runtime = f"transformers, {precision(model)}"
+        self.runtime = f"transformers, {precision_of(model)}"
         self.usage = counted()
         self.listener: Listener | None = None
         self.batch = BATCH

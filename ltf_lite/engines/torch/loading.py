@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.torch.precision import fastest
 
 
 def load(
@@ -18,17 +19,18 @@ def load(
 ) -> tuple[Any, Any]:
     """Model and tokenizer of a directory or hub name, on the best device; raises EngineError.
 
+    It computes in the precision that is fastest there.
     `load_in_4bit` keeps the linear layers in NF4 as tuning does; `adapter` is the directory of a
     LoRA adapter, which stays beside the weights: what was tuned and validated, unmerged.
     """
     cuda = torch.cuda.is_available()
-    dtype = torch.bfloat16 if cuda else torch.float32
-    options: dict[str, Any] = {"dtype": dtype}
-    if load_in_4bit:
-        # Placed while it is loaded: 4-bit weights are not moved between devices.
-        options |= {"quantization_config": four_bit(dtype), "device_map": place(cuda)}
     transformers_logging.disable_progress_bar()
     try:
+        dtype = fastest(pretrained.config(model), load_in_4bit)
+        options: dict[str, Any] = {"dtype": dtype}
+        if load_in_4bit:
+            # Placed while it is loaded: 4-bit weights are not moved between devices.
+            options |= {"quantization_config": four_bit(dtype), "device_map": place(cuda)}
         tokenizer = pretrained.tokenizer(model, padding_side="left")
         options["output_loading_info"] = True
         pair: Any = pretrained.model(model, **options)
@@ -76,13 +78,6 @@ def four_bit(compute: torch.dtype) -> Any:
 def place(cuda: bool) -> dict[str, int | str]:
     """The device map of a model that is whole on one device."""
     return {"": 0 if cuda else "cpu"}
-
-
-def precision(model: Any) -> str:
-    """What the model's weights are in, for a person."""
-    if getattr(model, "is_loaded_in_4bit", False):
-        return "4 bits"
-    return str(model.dtype).removeprefix("torch.")
 
 
 def keep_layout(model: Any) -> Any:

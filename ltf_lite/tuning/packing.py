@@ -1,0 +1,113 @@
+"""Rows as the tensors of a forward pass: padded one below the other, or packed side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from ltf_lite.tuning.parts import Totals
+from ltf_lite.tuning.types import Sides
+
+WIDEST = 512  # tokens that rows are packed to; a longer row has a line of its own
+# Attention looks at every token of a line, also at those of other rows: measured on a CPU, a token
+# of a line this much longer takes twice the time.
+TWICE = 1700
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tokenized example: loss falls on the tokens `marked`, to learn if `good`."""
+
+    ids: list[int]
+    marked: list[bool]
+    good: bool
+
+
+class Places(NamedTuple):
+    """Of every token of packed lines, (lines, width): its row, and its place in that row."""
+
+    row: torch.Tensor
+    position: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a step that goes through one forward pass.
+
+    `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good.
+    Where rows are packed they are (lines, width), several rows a line, and `places` tells them.
+    `tokens` counts the rows' tokens without padding, `totals` is of the whole step.
+    """
+
+    ids: torch.Tensor
+    marked: torch.Tensor
+    successes: int
+    tokens: Sides
+    totals: Totals
+    rows: int
+    places: Places | None = None
+
+
+def collate(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
+    """The rows one below the other."""
+    rows = [*good, *bad]
+    width = max(len(row.ids) for row in rows)
+    ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
+    marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
+    return Piece(ids, marked, len(good), _tokens(good, bad), totals, len(rows))
+
+
+def pack(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
+    """The rows side by side, so that little of a pass is padding."""
+    rows = [*good, *bad]
+    lines = fitting([len(row.ids) for row in rows])
+    width = max(sum(len(rows[k].ids) for k in line) for line in lines)
+    ids, marked, row, position = ([] for _ in range(4))
+    for line in lines:
+        left = width - sum(len(rows[k].ids) for k in line)
+        # The first token of a row has nothing before it that could predict it.
+        told = [(rows[k].ids, [False, *rows[k].marked[1:]], k) for k in line]
+        told += [([pad] * left, [False] * left, 0)] if left else []
+        ids.append([token for own, _, _ in told for token in own])
+        marked.append([mark for _, own, _ in told for mark in own])
+        row.append([k for own, _, k in told for _ in own])
+        position.append([at for own, _, _ in told for at in range(len(own))])
+    places = Places(torch.tensor(row), torch.tensor(position))
+    tensors = torch.tensor(ids), torch.tensor(marked)
+    return Piece(*tensors, len(good), _tokens(good, bad), totals, len(rows), places)
+
+
+def fitting(lengths: Sequence[int]) -> list[list[int]]:
+    """Which rows share a line: of the widths that rows could fill, the one of least time."""
+    longest = max(lengths)
+    widths = {longest, *(w for k in range(3, 33) if (w := longest * k // 2) <= WIDEST)}
+    return min((filled(lengths, width) for width in sorted(widths)), key=_time(lengths))
+
+
+def filled(lengths: Sequence[int], width: int) -> list[list[int]]:
+    """Rows into lines of that width: the longest first, each where it first fits."""
+    lines: list[list[int]] = []
+    room: list[int] = []
+    for k in sorted(range(len(lengths)), key=lambda k: -lengths[k]):
+        place = next((at for at, left in enumerate(room) if left >= lengths[k]), len(lines))
+        if place == len(lines):
+            lines.append([])
+            room.append(width)
+        lines[place].append(k)
+        room[place] -= lengths[k]
+    return lines
+
+
+def _time(lengths: Sequence[int]) -> Any:
+    def time(lines: list[list[int]]) -> float:
+        width = max(sum(lengths[k] for k in line) for line in lines)
+        return len(lines) * width * (1 + width / TWICE)
+
+    return time
+
+
+def _tokens(good: Sequence[Row], bad: Sequence[Row]) -> Sides:
+    return Sides(*(sum(len(row.ids) for row in side) for side in (good, bad)))
