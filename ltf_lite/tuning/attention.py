@@ -15,13 +15,12 @@ SHORT = 512  # tokens of a line, up to which plain attention is faster; its scor
 
 
 @contextmanager
-def attending(decoder: Any, ids: Any) -> Iterator[None]:
-    """Inside, attention over short lines is three plain multiplications, where that is faster.
+def attending(config: Any, ids: Any) -> Iterator[None]:
+    """Inside, a model of this configuration attends by plain multiplications where that is faster.
 
-    On a CPU torch's fused kernel takes most of its time in the backward pass: at 64 tokens a line
-    a step is a quarter longer with it, at 512 a fifth.
+    That is over short lines on a CPU, where torch's fused kernel is slow backwards: at 64 tokens a
+    line a step takes a quarter more time with it, at 512 a fifth.
     """
-    config = decoder.config
     own = getattr(config, "_attn_implementation", None)
     if own != FUSED or ids.device.type != "cpu" or ids.shape[1] > SHORT:
         yield
@@ -49,7 +48,7 @@ def packs(model: Any, tuning: Tuning) -> bool:
     line, places = rows.view(1, 16), torch.arange(8, device=device).repeat(2)[None]
     was = model.training
     model.eval()
-    with attending(base.model, line):
+    with attending(base.model.config, line):
         alone = base.model(input_ids=rows, use_cache=False).last_hidden_state
         packed = base.model(input_ids=line, position_ids=places, use_cache=False).last_hidden_state
     model.train(was)

@@ -101,6 +101,7 @@ class UFTTrainer(Trainer):
         self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
         base = model.get_base_model()
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
+        self.decoder_config = base.model.config
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             weights,
@@ -162,9 +163,11 @@ class UFTTrainer(Trainer):
                 failed_tokens += piece.tokens.failed
                 self.tally.computed += piece.ids.numel()
                 ids, marked = (self._prepare_input(each) for each in (piece.ids, piece.marked))
-                with self.compute_loss_context_manager():
-                    share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
-                self.accelerator.backward(share)
+                # What is computed once more in the backward pass has to be computed alike.
+                with attending(self.decoder_config, ids):
+                    with self.compute_loss_context_manager():
+                        share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
+                    self.accelerator.backward(share)
                 loss += share.detach()
         self.tally.success_tokens += success_tokens
         self.tally.failed_tokens += failed_tokens
@@ -202,8 +205,7 @@ class UFTTrainer(Trainer):
 
     def nll(self, ids: Any, marked: Any, places: Places | None = None) -> tuple[Any, Any]:
         told = {} if places is None else {"position_ids": places.position}
-        with attending(self.decoder, ids):
-            found = self.decoder(input_ids=ids, use_cache=False, **told)
+        found = self.decoder(input_ids=ids, use_cache=False, **told)
         rows = None if places is None else places.row
         return losses.marked_nll(found.last_hidden_state, ids, marked, self.output_head, rows)
 
