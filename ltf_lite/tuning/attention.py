@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from ltf_lite.tuning.settings import Tuning
+from ltf_lite.tuning.settings import SHORT, Tuning
 
 FUSED, PLAIN = "sdpa", "eager"  # transformers' names
-SHORT = 512  # tokens of a line, up to which plain attention is faster; its scores take memory
 
 
 @contextmanager

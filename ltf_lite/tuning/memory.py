@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from ltf_lite.tuning.settings import AT_ONCE, LOGITS, Tuning
+from ltf_lite.tuning.settings import AT_ONCE, LOGITS, SHORT, Tuning
 from ltf_lite.tuning.shapes import Shape
 
 BLOCK, NESTED = 64, 256  # weights under one NF4 scale, scales under one scale of theirs
@@ -99,13 +99,17 @@ def adapter_size(shape: Shape, tuning: Tuning) -> int:
 
 
 def _kept_on_cpu(shape: Shape, tuning: Tuning) -> int:
-    """Bytes a token and layer: everything that the backward pass will want, in fp32."""
+    """Bytes a token and layer: everything that the backward pass will want, in fp32.
+
+    In 16 bits it is about half. Over short lines attention keeps its scores.
+    """
     heads = 12 if shape.head_norms else 8
     return (
         16 * shape.hidden
         + heads * (shape.queries + shape.keys)
         + 16 * shape.intermediate
         + 4 * tuning.rank * len(tuning.targets)
+        + (4 * shape.heads * tuning.max_length if tuning.max_length <= SHORT else 0)
     )
 
 

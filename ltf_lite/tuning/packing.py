@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 
 from ltf_lite.tuning.parts import Totals
+from ltf_lite.tuning.settings import SHORT
 from ltf_lite.tuning.types import Sides
 
-WIDEST = 512  # tokens that rows are packed to; a longer row has a line of its own
 # Attention looks at every token of a line, also at those of other rows: measured on a CPU, a token
 # of a line this much longer takes twice the time.
 TWICE = 1700
@@ -83,7 +83,7 @@ def pack(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> P
 def fitting(lengths: Sequence[int]) -> list[list[int]]:
     """Which rows share a line: of the widths that rows could fill, the one of least time."""
     longest = max(lengths)
-    widths = {longest, *(w for k in range(3, 33) if (w := longest * k // 2) <= WIDEST)}
+    widths = {longest, *(w for k in range(3, 33) if (w := longest * k // 2) <= SHORT)}
     return min((filled(lengths, width) for width in sorted(widths)), key=_time(lengths))
 
 

@@ -22,6 +22,7 @@ LINEAR: tuple[str, ...] = get_args(Linear)
 WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
 
 LOGITS = 2**24  # that a loss holds at once: 64 MiB in fp32
+SHORT = 512  # tokens of a line, up to which a CPU attends by plain multiplications
 AT_ONCE = 1024  # tokens a piece on the CPU: twice as many are as fast and take twice the memory
 
 

@@ -66,7 +66,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 
 
 class Shape(NamedTuple):
-    """Sizes of a decoder; `queries` and `keys` are widths over all heads."""
+    """Sizes of a decoder; `queries` and `keys` are widths over all `heads`."""
 
     hidden: int
     layers: int
@@ -76,6 +76,7 @@ class Shape(NamedTuple):
     vocabulary: int
     tied: bool
     head_norms: bool
+    heads: int
 
     @property
     def linear(self) -> dict[str, tuple[int, int]]:
@@ -105,6 +106,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
             vocabulary=int(config["vocab_size"]),
             tied=bool(config.get("tie_word_embeddings", False)),
             head_norms=config.get("model_type") == "qwen3",
+            heads=heads,
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise TuningError(f"the base's config.json does not tell its shape ({error!r})") from error
