@@ -12,6 +12,7 @@ from ltf_lite.core.places import open_regular
 from ltf_lite.engines import Engine, Prompt
 
 NAME = "heldout.txt"  # of the text that comes with a model, in its directory
+ENGLISH = Path(__file__).with_name("english.txt")  # where none does: written for this, CC0
 MOST = 200  # paragraphs: the first so many
 LONGEST = 2000  # bytes of one; the rest of it is left out
 

@@ -10,11 +10,12 @@ from ltf_lite.evaluation.naming import results_of
 from ltf_lite.evaluation.types import Abilities, Ability, Record, read_abilities
 
 SINGLE_PASS, VALID_STEPS, SAMPLE = "single_pass", "valid_steps", "sample"
-SIBLING = "sibling"
+SIBLING, OTHER = "sibling", "other_task"
 HELDOUT_NLL = "heldout_nll"  # the one measure that is better when it is lower
 WORDS = {
     VALID_STEPS: "valid steps",
     SIBLING: "single pass on the sibling task",
+    OTHER: "single pass on another task",
     HELDOUT_NLL: "NLL of a held-out text",
 }
 NOISE = 1e-9  # of a division
@@ -24,7 +25,7 @@ NOISE = 1e-9  # of a division
 class RetentionRow:
     """An ability of base and tuned model on the test problems, and tuned over base.
 
-    `label` is the reasoner with its settings, the sibling task or the text's file. `answer` is the
+    `label` is the reasoner with its settings, the other task or the text's file. `answer` is the
     ability in words. The NLL is in nats a token; a ratio above 1 is then a loss. `ratio` is None
     where the base has 0.
     """

@@ -10,10 +10,11 @@ from typing import Any
 
 from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.core.places import place
-from ltf_lite.engines import Engine, base_ref
-from ltf_lite.evaluation.heldout import NAME, HeldoutError, nll, paragraphs
+from ltf_lite.engines import CHAT, Engine, base_ref
+from ltf_lite.evaluation.heldout import ENGLISH, NAME, HeldoutError, nll, paragraphs
 from ltf_lite.evaluation.retention import (
     HELDOUT_NLL,
+    OTHER,
     SAMPLE,
     SIBLING,
     SINGLE_PASS,
@@ -23,12 +24,12 @@ from ltf_lite.evaluation.retention import (
     missed,
 )
 from ltf_lite.evaluation.types import Abilities, Ability, Scored, read_abilities, write_record
-from ltf_lite.pipeline.common import problems_of, seed_of, single_pass_of
+from ltf_lite.pipeline.common import asked_in, problems_of, seed_of, single_pass_of
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.reasoners import Reasoner, Solution, solve
 from ltf_lite.reasoners.cot import CoT
-from ltf_lite.tasks import Problem, Split, Task
+from ltf_lite.tasks import Problem, Split, Task, TaskError
 from ltf_lite.tasks.steps import valid_steps
 from ltf_lite.tuning.types import TuningResult
 
@@ -138,14 +139,22 @@ def _kind(reasoner: Reasoner) -> str:
 def elsewhere(
     run: Run, engine: Engine, split: Split, count: int, heldout: bool = True
 ) -> tuple[Ability, ...]:
-    """What the run does not tune on: single pass on the sibling task, and the held-out text."""
+    """What the run does not tune on: the sibling task, another task, and the held-out text."""
     found: list[Ability] = []
+    single = single_pass_of(run)
     if (sibling := run.preset.task.sibling()) is not None:
         problems = sibling.up_to(split, count, seed_of(run.preset.seed, SIBLING))
-        asked = Asked(SIBLING, single_pass_of(run))
+        asked = Asked(SIBLING, single)
         solutions = _solve(run, engine, asked, sibling, problems)
         found.append(_ability(asked, solutions, sibling, sibling.name))
-    if heldout and (file := heldout_file(run.preset)) is not None:
+    if (other := run.preset.retention.other) is not None:
+        problems = other.up_to(split, count, seed_of(run.preset.seed, OTHER))
+        # Its answers have a length of their own, and base and tuned model get the same text.
+        asked = Asked(OTHER, single.model_copy(update={"max_tokens": None, "problems": None}))
+        solutions = _solve(run, engine, asked, other, problems, _base_dialect(run, engine))
+        found.append(_ability(asked, solutions, other, other.name))
+    if heldout:
+        file = heldout_file(run.preset)
         texts = paragraphs(file)
         said = nll(engine, texts)
         text = Ability(
@@ -161,27 +170,34 @@ def elsewhere(
     return tuple(found)
 
 
-def heldout_file(preset: Preset) -> Path | None:
-    """The held-out text: the preset's, else the one that lies with the base, if there is one."""
+def _base_dialect(run: Run, engine: Engine) -> str:
+    """The words in which the base is asked; a model in a chat keeps its own, as they frame all."""
+    asked = asked_in(run).name
+    return engine.dialect.name if CHAT in (asked, engine.dialect.name) else asked
+
+
+def heldout_file(preset: Preset) -> Path:
+    """The held-out text: the preset's, else the one that lies with the base, else the English."""
     if preset.retention.heldout is not None:
         return place(preset.retention.heldout)
     own = Path(base_ref(preset.model.base).place) / NAME
-    return own if own.is_file() else None
+    return own if own.is_file() else ENGLISH
 
 
 def check(preset: Preset) -> None:
     """Refuse a floor without anything to measure it on; raises PresetError."""
-    floors, file = preset.retention.floors(), heldout_file(preset)
-    if file is not None:
+    floors = preset.retention.floors()
+    try:
+        paragraphs(heldout_file(preset))
+    except HeldoutError as error:
+        raise PresetError(f"retention.heldout: {error}") from error
+    if (other := preset.retention.other) is not None:
         try:
-            paragraphs(file)
-        except HeldoutError as error:
-            raise PresetError(f"retention.heldout: {error}") from error
-    elif HELDOUT_NLL in floors:
-        raise PresetError(
-            f"retention.heldout_nll needs a text, and {preset.model.base} brings none: name one as "
-            "retention.heldout"
-        )
+            other.up_to("test", 1, preset.seed)
+        except TaskError as error:
+            raise PresetError(f"retention.other: {error}") from error
+    elif OTHER in floors:
+        raise PresetError("retention.other_task needs a task: name one as retention.other")
     if SIBLING in floors and preset.task.sibling() is None:
         raise PresetError(f"retention.sibling: the task {preset.task.name} has no sibling task")
 
@@ -204,10 +220,15 @@ def _by_reasoners(
 
 
 def _solve(
-    run: Run, engine: Engine, asked: Asked, task: Task, problems: Sequence[Problem]
+    run: Run,
+    engine: Engine,
+    asked: Asked,
+    task: Task,
+    problems: Sequence[Problem],
+    dialect: str | None = None,
 ) -> list[Solution]:
     seed = seed_of(run.preset.seed, "retention", asked.reasoner.label)
-    return list(solve(asked.reasoner, problems, task, engine, seed))
+    return list(solve(asked.reasoner, problems, task, engine, seed, dialect=dialect))
 
 
 def _ability(asked: Asked, solutions: Sequence[Solution], task: Task, label: str) -> Ability:

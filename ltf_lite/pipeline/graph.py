@@ -39,7 +39,7 @@ STAGES = (
     Stage(
         name="baseline",
         title="evaluate the base",
-        parts=("task", "model", "evaluation", "budgets", "retention.heldout"),
+        parts=("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other"),
         upstream=("problems",),
         folder=_AT.evaluation("base"),
         outputs=(_AT.evaluation("base"),),
@@ -71,7 +71,7 @@ STAGES = (
     Stage(
         name="evaluate",
         title="evaluate the tuned model",
-        parts=("task", "model", "evaluation", "budgets", "retention.heldout"),
+        parts=("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other"),
         upstream=("problems", "merge"),
         folder=_AT.evaluation("tuned"),
         outputs=(_AT.evaluation("tuned"),),

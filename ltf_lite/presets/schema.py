@@ -113,20 +113,28 @@ class Retention(Settings):
 
     Measured on the first `problems` validation problems at every checkpoint. Rates must not fall
     below their floor; `heldout_nll`, on the text file `heldout` (None: the one that comes with the
-    base), must not rise above its. `RetentionSection` adds a floor for each reasoner that grows a
-    tree with a model.
+    base, else ordinary English), must not rise above its. `other` is a task that the run does not
+    tune on: its single pass, asked as the base is asked, has the floor `other_task`.
+    `RetentionSection` adds a floor for each reasoner that grows a tree with a model.
     """
 
     problems: int = Field(100, gt=0)
     heldout: str | None = None
+    other: AnyTask | None = None
+    other_task: float | None = Field(None, gt=0, le=10)
     single_pass: float | None = Field(None, gt=0, le=10)
     sample: float | None = Field(None, gt=0, le=10)
     sibling: float | None = Field(None, gt=0, le=10)
     heldout_nll: float | None = Field(None, gt=0, le=100)
 
+    @field_validator("other", mode="before")
+    @classmethod
+    def _reads_a_reference(cls, task: Any) -> Any:
+        return None if task is None else settings_of(task)
+
     def floors(self) -> dict[str, float]:
         """Ability → floor, of those that have one."""
-        return self.model_dump(exclude={"problems", "heldout"}, exclude_none=True)
+        return self.model_dump(exclude={"problems", "heldout", "other"}, exclude_none=True)
 
 
 TREES = tuple(

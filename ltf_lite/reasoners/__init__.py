@@ -46,8 +46,9 @@ def solve(
 ) -> Iterator[Solution]:
     """Solve many problems together, in their order.
 
-    A reasoner that asks a model asks `engine`, in the engine's dialect; one that asks none writes
-    its paths in `dialect`. Raises ReasonerError, and what the engine raises.
+    A reasoner that asks a model asks `engine`, in the engine's dialect unless it is told another;
+    one that asks none writes its paths in `dialect`. Raises ReasonerError, and what the engine
+    raises.
     """
     able(reasoner, task)
     told = dialect or (engine.dialect.name if engine else "")

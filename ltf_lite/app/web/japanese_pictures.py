@@ -42,6 +42,7 @@ PICTURES = {
     "figure.tot": "思考の木",
     "figure.rap": "RAP 探索",
     "figure.sibling": "姉妹タスク",
+    "figure.other_task": "別のタスク",
     "figure.heldout_nll": "別の文章の NLL",
     "figure.self_consistency": "多数決",
     "figure.best_of_n": "尤度で n 個から最良",

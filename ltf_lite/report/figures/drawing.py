@@ -48,6 +48,7 @@ WORDS: dict[str, str] = {
     "no_ratio": "{names}: the base has 0",
     "sample": "samples, mean",
     "sibling": "sibling task",
+    "other_task": "another task",
     "heldout_nll": "NLL of other text",
     "self_consistency": "self-consistency",
     "best_of_n": "best of n by likelihood",
