@@ -16,7 +16,6 @@ from ltf_lite.pipeline.train import check
 from ltf_lite.presets import PresetError
 from tests.conftest import SMALL, ltf, one_sentence
 
-
 SAID = Completion("7", 1, -1.0, True)
 
 

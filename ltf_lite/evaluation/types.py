@@ -162,9 +162,9 @@ class Ability:
 
     `kind` is single_pass, valid_steps, sample, tot, …, sibling, other_task or heldout_nll. `name`
     is the kind, and for a further reasoner of a kind also `by`, the settings that tell it from the
-    first. `solved` has one character a problem where answers are right or wrong, else `each` has what the
-    value is made of: a value a problem, or (above, below) of a ratio of sums. `problems` is a hash
-    of what was asked, `n` problems or paragraphs.
+    first. `solved` has one character a problem where answers are right or wrong, else `each` has
+    what the value is made of: a value a problem, or (above, below) of a ratio of sums. `problems`
+    is a hash of what was asked, `n` problems or paragraphs.
     """
 
     name: str

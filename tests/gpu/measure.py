@@ -25,9 +25,10 @@ from transformers import TrainerCallback
 from ltf_lite import presets
 from ltf_lite.pipeline.needs import USABLE
 from ltf_lite.tuning import Tuning
-from ltf_lite.tuning.data import Batches, Row
+from ltf_lite.tuning.data import Batches
 from ltf_lite.tuning.loading import check, with_transformers, with_unsloth
 from ltf_lite.tuning.memory import CONTEXT
+from ltf_lite.tuning.packing import Row
 from ltf_lite.tuning.trainer import UFTTrainer
 from ltf_lite.tuning.watch import ready
 
