@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
 from ltf_lite.tasks import get_task
 from ltf_lite.tasks.numbers import prompts as search_prompts
-from ltf_lite.tasks.numbers.rules import Rules, evaluate
+from ltf_lite.tasks.numbers.examples import solved
+from ltf_lite.tasks.numbers.rules import evaluate, parse_number
 from ltf_lite.tasks.numbers.solver import solvable, state
 from ltf_lite.tasks.numbers.text import Step, read_step, write_line
-from ltf_lite.tasks.steps import VALUES
+from ltf_lite.tasks.steps import VALUES, prompts_of
 from ltf_lite.tiny import corpus
 
 COUNTDOWN, GAME24 = get_task("countdown"), get_task("game24")
+
+LOOKS = [COUNTDOWN, GAME24, get_task("countdown", count=3, numbers=(1, 20), draw="walk")]
 
 
 def judge(problem, left, dialect):
@@ -26,47 +30,97 @@ def step_of(line: str) -> Step | None:
     return read and read[0]
 
 
-@pytest.mark.parametrize("integers", [True, False])
-def test_the_judged_examples_are_judged_rightly(integers):
-    for numbers, target, thought, word in search_prompts.JUDGE:
-        reached = solvable(state(numbers), target, Rules(integers))
+@pytest.mark.parametrize("task", LOOKS, ids=lambda task: str(task.look.numbers))
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_judged_examples_are_judged_rightly(task, size):
+    judged = search_prompts.judged(task.look, size)
+    assert {word for _, _, word in judged} >= {"sure", "impossible"}
+    for own, thought, word in judged:
+        reached = solvable(own.left, own.target, task.rules)
         assert word in VALUES
         assert word != "sure" or reached, thought
         assert word != "impossible" or not reached, thought
+        for part in thought.replace(", and ", "\n").split("\n"):
+            said, result = part.split(" = ")
+            assert evaluate(said)[0] == parse_number(result), part
 
 
-def test_the_answers_in_the_last_judgement_are_what_is_said_of_them():
-    for numbers, target, answer, _, word in search_prompts.LAST:
-        problem = COUNTDOWN.problem({"numbers": list(numbers), "target": target})
+@pytest.mark.parametrize("task", LOOKS, ids=lambda task: str(task.look.numbers))
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_the_answers_in_the_last_judgement_are_what_is_said_of_them(task, size):
+    words = set()
+    for numbers, target, answer, _, word in search_prompts.finished(task.look, size):
         value, used = evaluate(answer.split("=")[0])
-        right = value == target and sorted(used) == sorted(problem.data["numbers"])
+        right = value == target and sorted(used) == sorted(numbers)
         assert right == (word == "sure"), answer
+        words.add(word)
+    assert words == {"sure", "impossible"}
+
+
+@pytest.mark.parametrize("task", LOOKS, ids=lambda task: str(task.look.numbers))
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_the_examples_of_yes_and_no_are_true_and_as_many(task, size):
+    problem = task.problem({"numbers": [1, 2, 3, 4], "target": 24})
+    prompt = prompts_of(task).yes(problem, (4, 3, 2, 1)[:size], (), "few_shot")
+    shots = re.findall(r"Numbers: ([\d ]+), target (\d+)\nAnswer: (yes|no)\n", prompt)
+    for numbers, target, word in shots:
+        left = state(map(int, numbers.split()))
+        assert len(left) == size
+        assert solvable(left, int(target), task.rules) == (word == "yes"), numbers
+    words = [word for *_, word in shots]
+    assert words.count("yes") == words.count("no") == 4
+    assert prompt.endswith("\nAnswer:")
 
 
 @pytest.mark.parametrize("task", [COUNTDOWN, GAME24])
 def test_proposed_examples_are_legal_steps(task):
     problem = task.problem({"numbers": [1, 2, 3, 4], "target": 24})
     prompt = task.propose(problem, (4, 3, 2, 1), "few_shot")
-    left = None
-    steps = 0
+    left, steps = None, 0
     for line in prompt.split("\n"):
         if line.startswith("Input: "):
             left = state(int(n) for n in line[7:].split(",")[0].split())
-        elif (step := step_of(line)) is not None:
-            assert task.legal(left, step) is not None, line
+        elif step_of(line) is not None:
+            assert task.take(problem, left, line, "few_shot", True) is not None, line
             steps += 1
-    assert steps >= 12
+    assert steps >= 24
     assert prompt.endswith("Input: 4 3 2 1, target 24\nPossible next steps:\n")
 
 
+def test_a_proposal_need_not_say_what_is_left():
+    problem = COUNTDOWN.problem("25 5 5 33 -> 27")
+    left = COUNTDOWN.start(problem)
+    taken = COUNTDOWN.take(problem, left, "25 + 5 = 30", "few_shot", True)
+    assert taken.state == (33, 30, 5)
+    assert step_of(taken.text).left in {(30, 33, 5), (30, 5, 33)}  # the path says it
+    assert COUNTDOWN.take(problem, left, "25 + 5 = 31", "few_shot", True) is None
+    assert COUNTDOWN.take(problem, left, "25 + 6 = 31", "few_shot", True) is None
+    assert COUNTDOWN.take(problem, left, "25 + 5 = 30 (left: 30)", "few_shot", True) is None
+    believed = COUNTDOWN.take(problem, left, "25 + 5 = 31", "few_shot", False)
+    assert sorted(believed.state) == [5, 31, 33]
+    assert COUNTDOWN.take(problem, left, "25+5=30", "compact", True) is None
+
+
 def test_no_example_is_about_the_state_that_is_asked():
-    problem = COUNTDOWN.problem({"numbers": [3, 4, 6, 11], "target": 24})
-    for ask in (COUNTDOWN.propose, judge):
-        prompt = ask(problem, (11, 6, 4, 3), "few_shot")
-        assert prompt.count("3 4 6 11") + prompt.count("11 6 4 3") == 1
-    for numbers, *_ in search_prompts.JUDGE:
-        prompt = judge(problem, state(numbers), "few_shot")
-        assert prompt.count("\nNumbers: ") == len(search_prompts.JUDGE)
+    for size in (2, 3, 4):
+        own, *_ = solved(COUNTDOWN.look, size, 1)
+        problem = COUNTDOWN.problem({"numbers": list(own.left), "target": own.target})
+        shown = f"{' '.join(map(str, own.left))}, target {own.target}"
+        for ask in (COUNTDOWN.propose, judge):
+            assert ask(problem, own.left, "few_shot").count(shown) == 1
+        assert COUNTDOWN.yes(problem, own.left, (), "few_shot").count(shown) == 1
+
+
+@pytest.mark.parametrize("task", [COUNTDOWN, GAME24])
+def test_states_of_one_size_share_all_but_themselves(task):
+    """An engine computes the examples once for all of them."""
+    problem = task.problem({"numbers": [1, 2, 3, 4], "target": 24})
+    for one, other in ((19, 8, 6), (32, 7, 2)), ((14, 10), (33, 2)):
+        for ask in (task.propose, task.judge, task.yes):
+            rest = ("few_shot",) if ask == task.propose else ((), "few_shot")
+            first, second = (ask(problem, left, *rest).split("\n\n") for left in (one, other))
+            assert first[:-1] == second[:-1]
+            assert len(first) > 4
 
 
 def test_the_last_judgement_shows_the_answer_and_the_problem():

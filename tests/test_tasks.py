@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -426,8 +427,22 @@ def test_prompts_hold_the_problem_and_the_examples_are_right(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_never_gives_the_problem_asked_away(name):
     task = get_task(name)
-    problem = task.problem({"numbers": [13, 10, 9, 4], "target": 24})
     other = task.problem({"numbers": [1, 2, 3, 4], "target": 24})
-    assert "Input: 4 9 10 13" in task.prompt(other, "few_shot")
-    assert "Input: 4 9 10 13" not in task.prompt(problem, "few_shot")
-    assert "Answer: " in task.prompt(problem, "few_shot")
+    shots = task.prompt(other, "few_shot").split("\n\n")[1:-1]
+    shown = shots[0].split("\n")[0]
+    numbers, _, target = shown.removeprefix("Input: ").partition(", target ")
+    problem = task.problem({"numbers": numbers.split()[::-1], "target": target})
+    asked = task.prompt(problem, "few_shot")
+    assert len(shots) > 4
+    assert asked.endswith(f"\n\n{shown}\n")
+    assert asked.count(shown) == 1
+    assert "Answer: " in asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_as_large_as_the_problem(name):
+    task = get_task(name)
+    prompt = task.prompt(task.problem({"numbers": [1, 2, 3, 4], "target": 24}), "few_shot")
+    asked = re.findall(r"Input: ([\d ]+), target", prompt)
+    assert len(asked) > 5
+    assert {len(numbers.split()) for numbers in asked} == {4}

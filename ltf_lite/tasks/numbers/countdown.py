@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import field_validator, model_validator
 
 from ltf_lite.tasks.contract import Problem, Split, Task, TaskError, share
+from ltf_lite.tasks.numbers.examples import Look
 from ltf_lite.tasks.numbers.game import (
     LARGEST,
     MAX_NUMBERS,
@@ -78,6 +79,10 @@ class Countdown(NumbersGame):
     def rules(self) -> Rules:
         """Whole numbers from 0 up, up to `max_intermediate` where it is set."""
         return Rules(integers=True, maximum=self.max_intermediate)
+
+    @property
+    def look(self) -> Look:
+        return Look(self.numbers, self.targets, self.rules)
 
     @cached_property
     def test_targets(self) -> frozenset[int]:

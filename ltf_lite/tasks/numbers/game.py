@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from ltf_lite.tasks.contract import Path, Problem, Taken, Task, TaskError, Verdict
 from ltf_lite.tasks.numbers import prompts
 from ltf_lite.tasks.numbers import text as styles
+from ltf_lite.tasks.numbers.examples import Look
 from ltf_lite.tasks.numbers.rules import Rules
 from ltf_lite.tasks.numbers.solver import Move, State, moves, solutions, solvable, state
 from ltf_lite.tasks.numbers.verdict import KINDS, SPARED, after_step, verdict
@@ -73,6 +75,11 @@ class NumbersGame(Task):
     def rules(self) -> Rules:
         return Rules(integers=False)
 
+    @property
+    @abstractmethod
+    def look(self) -> Look:
+        """What its problems look like: worked examples are made alike."""
+
     def problem(self, data: Any) -> Problem:
         """The problem of `{"numbers": [...], "target": ...}` or of `25 5 5 33 -> 27`."""
         if isinstance(data, str):
@@ -93,7 +100,7 @@ class NumbersGame(Task):
     # -- text --------------------------------------------------------------------------------
 
     def prompt(self, problem: Problem, dialect: str) -> str:
-        return prompts.ask(problem.data["numbers"], problem.data["target"], dialect, self.rules)
+        return prompts.ask(problem.data["numbers"], problem.data["target"], dialect, self.look)
 
     def parse(self, problem: Problem, text: str) -> Path:
         return styles.read_path(text, self.longest(problem))
@@ -136,7 +143,9 @@ class NumbersGame(Task):
         read = styles.read_step(line.strip(), state)
         if read is None:
             return None
-        step = read[0]
+        step, short, _ = read
+        if short and len(step.left) == 1 and styles.form_of(dialect) == styles.STANDARD:
+            step = _with_rest(step, state)  # a proposal in words need not say what is left
         if checked:
             after = self.legal(state, step)
         else:
@@ -171,14 +180,18 @@ class NumbersGame(Task):
     # -- what a tree search asks -------------------------------------------------------------
 
     def propose(self, problem: Problem, state: State, dialect: str) -> str | None:
-        return prompts.propose(state, problem.data["target"], dialect, self.rules)
+        return prompts.propose(state, problem.data["target"], dialect, self.look)
 
     def judge(self, problem: Problem, state: State, lines: Sequence[str], dialect: str) -> str:
         steps = [step for step in _steps(lines) if step]
         if not steps:
-            return prompts.value(state, problem.data["target"], dialect)
+            return prompts.value(state, problem.data["target"], dialect, self.look)
         asked = problem.data["numbers"], problem.data["target"]
-        return prompts.last(*asked, state, styles.answer_of(steps), dialect)
+        return prompts.last(*asked, state, styles.answer_of(steps), dialect, self.look)
+
+    def yes(self, problem: Problem, state: State, lines: Sequence[str], dialect: str) -> str:
+        """Of a finished path too the number that it came to says whether it is right."""
+        return prompts.doubt(state, problem.data["target"], self.look)
 
     def judge_stop(self, dialect: str) -> list[str]:
         """A compact judgement is a single line."""
@@ -208,6 +221,17 @@ class NumbersGame(Task):
     def write(self, problem: Problem, path: Sequence[Move], dialect: str) -> str:
         compact = styles.form_of(dialect) == styles.COMPACT
         return styles.write_compact(path) if compact else styles.write_standard(path)
+
+
+def _with_rest(step: styles.Step, left: State) -> styles.Step:
+    """A step that says what is left after it; as it is where its numbers are not there."""
+    rest = list(left)
+    if step.a in rest:
+        rest.remove(step.a)
+        if step.b in rest:
+            rest.remove(step.b)
+            return step._replace(left=(step.result, *rest))
+    return step
 
 
 def typed(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic import field_validator
 
 from ltf_lite.core.places import open_regular
 from ltf_lite.tasks.contract import Problem, Split, Task, TaskError, share
+from ltf_lite.tasks.numbers.examples import Look
 from ltf_lite.tasks.numbers.game import NumbersGame, posed, typed, whole_number, whole_range
 from ltf_lite.tasks.numbers.rules import Rules
 from ltf_lite.tasks.numbers.solver import solvable, state
@@ -53,6 +54,10 @@ class Game24(NumbersGame):
     @classmethod
     def _ranks_are_a_range(cls, value: object) -> tuple[int, int]:
         return whole_range(value, "test_ranks", 1, PUZZLES)
+
+    @property
+    def look(self) -> Look:
+        return Look((1, HIGHEST), (TARGET, TARGET), self.rules)
 
     def sibling(self) -> Task | None:
         """In numbers that the embedded base reads."""
