@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_n
 from ltf_lite.engines.dialect import CHAT, DEFAULT, KEY, Dialect, framed
 from ltf_lite.engines.dialect import dialect as named
 from ltf_lite.engines.llama import chat
+from ltf_lite.engines.llama.grammar import Guide, Letters, letters
 from ltf_lite.engines.llama.model import load, metadata, recurs
 from ltf_lite.engines.template import end_token, framed_ids
 
@@ -181,6 +183,18 @@ class LlamaContext:
                 break
             room = ctypes.create_string_buffer(-size)
         return room.raw[:size]
+
+    def guide(self, grammar: str) -> Guide | None:
+        """What holds a sequence to a grammar, None where there is none; raises EngineError."""
+        return Guide(self._vocab, self._letters, grammar, self._ends) if grammar else None
+
+    @cached_property
+    def _letters(self) -> Letters:
+        tokens = range(self._width)
+        return letters(
+            [self.piece(token) for token in tokens],
+            [bool(lc.llama_vocab_is_control(self._vocab, token)) for token in tokens],
+        )
 
     # -- the cache ---------------------------------------------------------------------------
 

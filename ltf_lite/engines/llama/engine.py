@@ -25,6 +25,7 @@ from ltf_lite.engines.base import (
 )
 from ltf_lite.engines.dialect import Dialect
 from ltf_lite.engines.llama.context import BATCH, LlamaContext
+from ltf_lite.engines.llama.grammar import Guide, masked
 from ltf_lite.engines.llama.sampling import choose, log_p
 
 WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own
@@ -34,7 +35,10 @@ Pair = tuple[list[int], list[int]]  # a prompt's ids, a continuation's ids
 
 @dataclass(eq=False)
 class _Run:
-    """A sequence being generated after prompt `k`, of these `ids`, in cache sequence `slot`."""
+    """A sequence being generated after prompt `k`, of these `ids`, in cache sequence `slot`.
+
+    `guide` holds it to a grammar while it is active.
+    """
 
     k: int
     ids: list[int]
@@ -45,6 +49,7 @@ class _Run:
     logprob: float = 0.0
     ended: bool = False
     done: bool = False
+    guide: Guide | None = None
 
 
 class LlamaCppEngine:
@@ -174,6 +179,7 @@ class LlamaCppEngine:
                     rows.append(rows[-1] + 1 if rows else 0)
                 else:
                     rows.append(rows[-1])
+                run.guide = llama.guide(sampling.grammar)
                 active.append(run)
             logits = llama.decode(entries)
             _share(llama, active[going:])
@@ -182,6 +188,7 @@ class LlamaCppEngine:
                 if run.done:
                     llama.drop(run.slot)
                     free.append(run.slot)
+                    run.guide = None
             active = [run for run in active if not run.done]
             self._tell(runs, sampling)
 
@@ -270,7 +277,11 @@ def _share(llama: LlamaContext, fresh: list[_Run]) -> None:
 
 def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: Sampling) -> None:
     """Choose each run's next token from logits (runs, vocabulary); see whether it ends there."""
-    tokens, gained = choose(logits, sampling, [run.noise for run in runs])
+    guides = [run.guide for run in runs if run.guide]
+    free = masked(logits, guides, sampling.temperature == 0) if guides else logits
+    tokens, gained = choose(free, sampling, [run.noise for run in runs])
+    if guides:
+        gained = log_p(logits, tokens)  # of all tokens, not of those that were left
     for run, token, logprob in zip(runs, tokens.tolist(), gained.tolist(), strict=True):
         run.tokens.append(token)
         run.logprob += logprob
@@ -280,6 +291,8 @@ def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: S
         run.done = run.ended or len(run.tokens) >= sampling.max_tokens
         if sampling.stop and not run.done:
             run.done = bool(cut(run.text.decode("utf-8", "replace"), sampling.stop)[1])
+        if run.guide and not run.done:
+            run.guide.accept(token)
 
 
 def _completion(run: _Run, sampling: Sampling) -> Completion:
