@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 NOTHING_LEFT = (
-    "the grammar leaves the model no token to go on with: its vocabulary lacks a character that the "
-    "grammar asks for, or an end token"
+    "the grammar leaves the model no token to go on with: its vocabulary lacks an end token, or a "
+    "character that the grammar asks for"
 )
 
 
@@ -82,9 +82,9 @@ class Completion:
     """One generated text.
 
     `logprob` is the sum over the generated tokens of log p at temperature 1, nats, or None from a
-    server that does not say: the model's own, that of all tokens, whatever a grammar left out;
-    `tokens` counts the end token too; `finished` is False where
-    max_tokens cut it off; `beyond` is what was generated after a stop string, the string included.
+    server that does not say: the model's own, whatever a grammar left out; `tokens` counts the end
+    token too; `finished` is False where max_tokens cut it off; `beyond` is what was generated after
+    a stop string, the string included.
     """
 
     text: str
@@ -144,9 +144,10 @@ class Engine(Protocol):
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
     `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
     place (`prompt_seeds`). An engine that cannot hold a text to a grammar refuses one. A call of
-    either kind raises Stopped soon after its `listener` is stopped. `clear` drops what was computed of the last prompts, so that the next call takes the
-    time of a first one. One that holds its tokenizer also has `lengths`. Only times of one
-    `runtime` may be compared: program and precision.
+    either kind raises Stopped soon after its `listener` is stopped. `clear` drops what was computed
+    of the last prompts, so that the next call takes the time of a first one. One that holds its
+    tokenizer also has `lengths`. Only times of one `runtime` may be compared: program and
+    precision.
     """
 
     name: str

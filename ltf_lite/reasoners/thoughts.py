@@ -135,7 +135,8 @@ class ThoughtGrowth(Growth):
         asked = [self._proposing(k) for k in nodes] if own.expand == "propose" else [None]
         propose = None not in asked
         prompts = asked if propose else [self.thought(k) for k in nodes]
-        what, stop = ("proposals", ()) if propose else ("step", ("\n",))
+        what: Written = "proposals" if propose else "step"
+        stop = () if propose else ("\n",)
         sampling = self._sampling(what, own.samples, own.temperature, stop)
         found = yield Generate(nodes, prompts, sampling)  # type: ignore[arg-type]
         if not propose:

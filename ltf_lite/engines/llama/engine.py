@@ -24,8 +24,9 @@ from ltf_lite.engines.base import (
     prompt_seeds,
 )
 from ltf_lite.engines.dialect import Dialect
-from ltf_lite.engines.llama.context import BATCH, LlamaContext
-from ltf_lite.engines.llama.grammar import Guide, masked
+from ltf_lite.engines.llama.batch import BATCH
+from ltf_lite.engines.llama.context import LlamaContext
+from ltf_lite.engines.llama.grammar import Guide
 from ltf_lite.engines.llama.sampling import choose, log_p
 
 WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own
@@ -35,10 +36,7 @@ Pair = tuple[list[int], list[int]]  # a prompt's ids, a continuation's ids
 
 @dataclass(eq=False)
 class _Run:
-    """A sequence being generated after prompt `k`, of these `ids`, in cache sequence `slot`.
-
-    `guide` holds it to a grammar while it is active.
-    """
+    """A sequence being generated after prompt `k`, of these `ids`, in cache sequence `slot`."""
 
     k: int
     ids: list[int]
@@ -49,7 +47,7 @@ class _Run:
     logprob: float = 0.0
     ended: bool = False
     done: bool = False
-    guide: Guide | None = None
+    guide: Guide | None = None  # while it is active
 
 
 class LlamaCppEngine:
@@ -278,10 +276,7 @@ def _share(llama: LlamaContext, fresh: list[_Run]) -> None:
 def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: Sampling) -> None:
     """Choose each run's next token from logits (runs, vocabulary); see whether it ends there."""
     guides = [run.guide for run in runs if run.guide]
-    free = masked(logits, guides, sampling.temperature == 0) if guides else logits
-    tokens, gained = choose(free, sampling, [run.noise for run in runs])
-    if guides:
-        gained = log_p(logits, tokens)  # of all tokens, not of those that were left
+    tokens, gained = choose(logits, sampling, [run.noise for run in runs], guides)
     for run, token, logprob in zip(runs, tokens.tolist(), gained.tolist(), strict=True):
         run.tokens.append(token)
         run.logprob += logprob

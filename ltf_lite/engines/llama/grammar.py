@@ -20,22 +20,31 @@ CANDIDATE = np.dtype(lc.llama_token_data)
 class Letters(NamedTuple):
     """How the tokens of a vocabulary begin.
 
-    `first` (tokens,) has the first byte of each; ENDS where it ends a text, NEVER where it is
-    another control token or has no text. `alone` are the tokens of one byte.
+    `first` (tokens,) has the first byte of each; ENDS where it ends a text, NEVER where it is no
+    text, as other control tokens and `<think>` are. `alone` are the tokens of one byte.
     """
 
     first: np.ndarray
     alone: np.ndarray
 
 
-def letters(pieces: Sequence[bytes | None], control: Sequence[bool]) -> Letters:
+def letters(pieces: Sequence[bytes | None], attributes: Sequence[int]) -> Letters:
     """The letters of tokens with these bytes, None being what ends a text."""
-    first = [
-        ENDS if piece is None else NEVER if own or not piece else piece[0]
-        for piece, own in zip(pieces, control, strict=True)
-    ]
-    alone = [k for k, piece in enumerate(pieces) if piece and len(piece) == 1 and not control[k]]
+    first = []
+    for piece, own in zip(pieces, attributes, strict=True):
+        added = own & lc.LLAMA_TOKEN_ATTR_USER_DEFINED
+        if piece is None:
+            first.append(ENDS)
+        elif not piece or own & lc.LLAMA_TOKEN_ATTR_CONTROL or (added and _is_tag(piece)):
+            first.append(NEVER)
+        else:
+            first.append(piece[0])
+    alone = [k for k, piece in enumerate(pieces) if piece and len(piece) == 1 and first[k] != NEVER]
     return Letters(np.array(first), np.array(alone, np.int32))
+
+
+def _is_tag(piece: bytes) -> bool:
+    return piece.startswith(b"<") and piece.endswith(b">")
 
 
 class Guide:
@@ -48,10 +57,10 @@ class Guide:
         root = "root"
         if end is not None:
             grammar, root = f"{grammar}\n{ROOT} ::= root <[{end}]>?\n", ROOT
-        given = grammar.encode("utf-8", "replace")
+        given = grammar.encode("utf-8", "replace").replace(b"\0", b"?")  # it would end there
         self._sampler: Any = lc.llama_sampler_init_grammar(vocab, given, root.encode())
         if not self._sampler:
-            raise EngineError(f"llama.cpp cannot read the grammar {grammar[:60]!r}: it is no GBNF")
+            raise EngineError(f"llama.cpp cannot read the grammar {grammar[:60]!r}: is it GBNF?")
         self._letters = letters
         weakref.finalize(self, lc.llama_sampler_free, self._sampler)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ltf_lite.engines.base import Sampling
+from ltf_lite.engines.llama.grammar import Guide, masked
 
 
 def log_p(logits: np.ndarray, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -17,23 +18,29 @@ def log_p(logits: np.ndarray, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def choose(
-    logits: np.ndarray, sampling: Sampling, noise: Sequence[Generator]
+    logits: np.ndarray,
+    sampling: Sampling,
+    noise: Sequence[Generator],
+    guides: Sequence[Guide] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """A token for each row of logits (rows, vocabulary), and its log p at temperature 1.
 
-    The likeliest token, or one drawn from the nucleus with the row's own noise; both (rows,).
+    The likeliest token, or one drawn from the nucleus with the row's own noise; both (rows,). Each
+    row's guide, where there are some, leaves out what may not come next; log p is of all tokens.
     """
-    top = logits.max(1, keepdims=True)
-    odds = np.exp(logits - top)
-    if sampling.temperature == 0:
-        tokens = logits.argmax(1)
+    greedy = sampling.temperature == 0
+    free = masked(logits, guides, greedy) if guides else logits
+    top = free.max(1, keepdims=True)
+    odds = np.exp(free - top)
+    if greedy:
+        tokens = free.argmax(1)
     else:
         warm = sampling.temperature == 1
-        weights = odds if warm else np.exp((logits - top) / sampling.temperature)
+        weights = odds if warm else np.exp((free - top) / sampling.temperature)
         if sampling.top_p < 1:
             weights = np.stack([_nucleus(row, sampling.top_p) for row in weights])
         tokens = _draw(weights, np.array([own.random() for own in noise]))
-    return tokens, _log_p(logits, top, odds, tokens)
+    return tokens, log_p(logits, tokens) if guides else _log_p(logits, top, odds, tokens)
 
 
 def _log_p(logits: np.ndarray, top: np.ndarray, odds: np.ndarray, tokens) -> np.ndarray:

@@ -13,9 +13,10 @@ from ltf_lite.tasks.numbers.rules import MAX_DIGITS
 
 END = r'"\n"{0,2}'  # behind the last line: nothing, or what ends a line or a few-shot reply
 WORD = '"sure" | "likely" | "impossible"'
-# A few lines without control characters, none of which begins like the last one.
+# A few lines of ASCII signs (of others, engines let halves in that are none), none of which begins
+# like the last one.
 JUDGED = rf"""root ::= thought{{0,4}} "Judgement: " ({WORD}) {END}
-thought ::= [^J\x00-\x1f] [^\x00-\x1f]{{0,99}} "\n"
+thought ::= [ -IK-~] [ -~]{{0,99}} "\n"
 """
 # A problem has six numbers at most, so five are left.
 STANDARD = 'number " " sign " " number " = " number " (left: " number (" " number){0,4} ")"'
@@ -39,7 +40,7 @@ def grammar(what: Written, full: int, compact: bool) -> str:
     root = {
         "step": r'step "\n"',
         "proposals": rf'step ("\n" step)* {END}',
-        "path": rf'{steps} {"" if compact else ANSWER} {END}',
+        "path": rf"{steps} {'' if compact else ANSWER} {END}",
     }
     rules = {"root": root[what], "step": COMPACT if compact else STANDARD, **PARTS}
     return "".join(f"{name} ::= {rule}\n" for name, rule in rules.items())
