@@ -221,6 +221,21 @@ def test_log_p_is_the_model_s_own(engine):
     assert row[0].logprob < -1
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.8])
+def test_samples_are_as_likely_as_among_what_is_let_in(engine, top_p):
+    words = ["23", "16", "7", "3"]
+    form = "root ::= " + " | ".join(f'"{word}"' for word in words)
+    odds = np.exp([score.logprob for score in engine.score(PROMPTS[:1] * 4, words)])
+    assert 0.1 < odds.sum() < 0.9  # so that what is drawn among all is often kept, and often not
+    odds /= odds.sum()
+    least = min(p for p in odds if odds[odds > p].sum() <= top_p)
+    odds = np.where(odds < least, 0, odds)
+    sampling = Sampling(n=1500, temperature=1.0, top_p=top_p, max_tokens=1, grammar=form)
+    (row,) = engine.generate(PROMPTS[:1], sampling)
+    drawn = np.array([[c.text for c in row].count(word) for word in words]) / 1500
+    assert drawn == pytest.approx(odds / odds.sum(), abs=0.05)
+
+
 def test_a_text_ends_where_it_is_whole_and_at_stop_strings(engine):
     ((done,),) = engine.generate(PROMPTS[:1], Sampling(max_tokens=9, grammar='root ::= "7" "8"?'))
     assert done.finished

@@ -63,7 +63,7 @@ class Sampling:
     """How to generate: `n` completions a prompt; temperature 0 is greedy.
 
     `stop` strings end a completion and are cut off it. `seed` makes sampling reproducible, where
-    the caller gives no seed for each prompt. `grammar` (GBNF, its first rule `root`) lets a
+    the caller gives no seed for each prompt. `grammar` (GBNF, from its rule `root`) lets a
     completion be only what it describes: tokens that could not belong to such a text are left out
     before one is chosen, and the end token is let in where the text is whole.
     """

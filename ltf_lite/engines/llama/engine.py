@@ -27,7 +27,7 @@ from ltf_lite.engines.dialect import Dialect
 from ltf_lite.engines.llama.batch import BATCH
 from ltf_lite.engines.llama.context import LlamaContext
 from ltf_lite.engines.llama.grammar import Guide
-from ltf_lite.engines.llama.sampling import choose, log_p
+from ltf_lite.engines.llama.sampling import choose, held, log_p
 
 WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own
 
@@ -276,7 +276,9 @@ def _share(llama: LlamaContext, fresh: list[_Run]) -> None:
 def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: Sampling) -> None:
     """Choose each run's next token from logits (runs, vocabulary); see whether it ends there."""
     guides = [run.guide for run in runs if run.guide]
-    tokens, gained = choose(logits, sampling, [run.noise for run in runs], guides)
+    noise = [run.noise for run in runs]
+    chosen = held(logits, sampling, noise, guides) if guides else choose(logits, sampling, noise)
+    tokens, gained = chosen
     for run, token, logprob in zip(runs, tokens.tolist(), gained.tolist(), strict=True):
         run.tokens.append(token)
         run.logprob += logprob

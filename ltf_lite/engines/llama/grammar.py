@@ -64,15 +64,16 @@ class Guide:
         self._letters = letters
         weakref.finalize(self, lc.llama_sampler_free, self._sampler)
 
-    def allowed(self, likeliest: int | None = None) -> np.ndarray:
-        """The tokens that may come next, or the likeliest one alone where it may.
+    def allows(self, token: int) -> bool:
+        """Whether a token may come next."""
+        return len(self._kept(np.array([token]))) > 0
+
+    def allowed(self) -> np.ndarray:
+        """The tokens that may come next; raises EngineError where there is none.
 
         llama.cpp looks at a whole vocabulary for longer than many models think. Where it refuses
-        a byte, no token that begins with it needs to be looked at. Raises EngineError where no
-        token may come.
+        a byte, no token that begins with it needs to be looked at.
         """
-        if likeliest is not None and len(found := self._kept(np.array([likeliest]))):
-            return found
         first, alone = self._letters
         begins = np.ones(NEVER + 1, bool)
         begins[first[np.setdiff1d(alone, self._kept(alone))]] = False
@@ -97,15 +98,3 @@ class Guide:
         array = lc.llama_token_data_array(place, len(data), -1, False)
         lc.llama_sampler_apply(self._sampler, ctypes.byref(array))
         return tokens[np.isfinite(data["logit"])]
-
-
-def masked(logits: np.ndarray, guides: Sequence[Guide], greedy: bool) -> np.ndarray:
-    """Logits (guides, vocabulary) with -inf for what may not come next.
-
-    A `greedy` choice needs no more than each row's likeliest token that may.
-    """
-    found = np.full_like(logits, -np.inf)
-    for row, free, guide in zip(logits, found, guides, strict=True):
-        kept = guide.allowed(int(row.argmax()) if greedy else None)
-        free[kept] = row[kept]
-    return found
