@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from ltf_lite.engines.dialect import Dialect
 
 
+NOTHING_LEFT = (
+    "the grammar leaves the model no token to go on with: its vocabulary lacks an end token, or a "
+    "character that the grammar asks for"
+)
+
+
 class EngineError(LtfError, RuntimeError):
     """A model that cannot be loaded or asked."""
 
@@ -57,7 +63,9 @@ class Sampling:
     """How to generate: `n` completions a prompt; temperature 0 is greedy.
 
     `stop` strings end a completion and are cut off it. `seed` makes sampling reproducible, where
-    the caller gives no seed for each prompt.
+    the caller gives no seed for each prompt. `grammar` (GBNF, from its rule `root`) lets a
+    completion be only what it describes: tokens that could not belong to such a text are left out
+    before one is chosen, and the end token is let in where the text is whole.
     """
 
     n: int = 1
@@ -66,6 +74,7 @@ class Sampling:
     max_tokens: int = 64
     stop: tuple[str, ...] = ()
     seed: int = 0
+    grammar: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,9 @@ class Completion:
     """One generated text.
 
     `logprob` is the sum over the generated tokens of log p at temperature 1, nats, or None from a
-    server that does not say; `tokens` counts the end token too; `finished` is False where
-    max_tokens cut it off; `beyond` is what was generated after a stop string, the string included.
+    server that does not say: the model's own, whatever a grammar left out; `tokens` counts the end
+    token too; `finished` is False where max_tokens cut it off; `beyond` is what was generated after
+    a stop string, the string included.
     """
 
     text: str
@@ -133,10 +143,11 @@ class Engine(Protocol):
     `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;
     `seeds` has one for each prompt, and without it they come from `sampling.seed` and the prompt's
-    place (`prompt_seeds`). A call of either kind raises Stopped soon after its `listener` is
-    stopped. `clear` drops what was computed of the last prompts, so that the next call takes the
-    time of a first one. One that holds its tokenizer also has `lengths`. Only times of one
-    `runtime` may be compared: program and precision.
+    place (`prompt_seeds`). An engine that cannot hold a text to a grammar refuses one. A call of
+    either kind raises Stopped soon after its `listener` is stopped. `clear` drops what was computed
+    of the last prompts, so that the next call takes the time of a first one. One that holds its
+    tokenizer also has `lengths`. Only times of one `runtime` may be compared: program and
+    precision.
     """
 
     name: str

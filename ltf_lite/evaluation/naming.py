@@ -34,16 +34,17 @@ def name_of(choice: Choice, title: str, settings: Mapping[str, Any]) -> str:
     many = size_of(choice)
     by = settings_of(settings)
     full = f"{title} ({by})" if by else title
+    held = ", grammar" if settings.get("grammar") else ""  # of samples nothing else is told
     if choice.kind == "single_pass":
-        return KINDS["single_pass"]
+        return f"{KINDS['single_pass']}{held}"
     if choice.kind == "sample":
-        return "one sample (mean)"
+        return f"one sample (mean){held}"
     if choice.kind == "self_consistency":
-        return f"self-consistency@{many}"
+        return f"self-consistency@{many}{held}"
     if choice.kind == "best_of_n":
-        return f"best of {many} by likelihood"
+        return f"best of {many} by likelihood{held}"
     if choice.kind == "oracle":
-        among = f"oracle@{many}" if many else f"{full}: oracle over its paths"
+        among = f"oracle@{many}{held}" if many else f"{full}: oracle over its paths"
         return f"{among} (the verifier picks: upper bound)"
     if choice.is_bound:
         return f"{full}, the verifier picks and stops it (upper bound)"

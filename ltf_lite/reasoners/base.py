@@ -13,7 +13,7 @@ from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.plugins import Plugin, Settings
 from ltf_lite.reasoners.choice import Choice
 from ltf_lite.tasks import Path, Problem, Task, Verdict
-from ltf_lite.tasks.contract import POWERS, State
+from ltf_lite.tasks.contract import POWERS, Grammars, State, Written
 from ltf_lite.tasks.steps import steps_of
 
 
@@ -210,6 +210,11 @@ class Reasoner(Plugin):
         return " ".join([self.name, *(f"{k}={v}" for k, v in self.settings().items())])
 
     @property
+    def powers(self) -> tuple[type, ...]:
+        """The powers a task must have for these settings."""
+        return self.needs
+
+    @property
     def unlimited(self) -> Any:
         """The same reasoner without a budget."""
         return self.model_copy(update={"budget": None})
@@ -220,12 +225,38 @@ class Reasoner(Plugin):
         return False
 
 
+class Writing(Reasoner):
+    """A reasoner that has a model write.
+
+    `grammar` lets the model write only what has the form of what it is asked, as the task's
+    grammars say it: form alone, never arithmetic or legality.
+    """
+
+    grammar: bool = False
+
+    @property
+    def powers(self) -> tuple[type, ...]:
+        return (*self.needs, Grammars) if self.grammar else self.needs
+
+    def form(self, growth: Any, what: Written) -> str:
+        """The grammar of what the model is asked; empty where it may write anything."""
+        if not self.grammar:
+            return ""
+        found: str = growth.task.grammar(growth.problem, what, growth.dialect)
+        return found
+
+
 def check_powers(reasoner: Reasoner, task: Task, others: Sequence[type[Reasoner]] = ()) -> None:
     """Refuse a reasoner that needs a power the task lacks; raises ReasonerError.
 
     `others` are all reasoners, of which those that could work are named.
     """
-    lacking = [power for power in reasoner.needs if not isinstance(task, power)]
+    lacking = [power for power in reasoner.powers if not isinstance(task, power)]
+    if lacking == [Grammars]:
+        raise ReasonerError(
+            f"{reasoner.name} with `grammar: true` needs {POWERS[Grammars]}, which {task.name} has "
+            "none of; leave `grammar` out"
+        )
     if lacking:
         able = [
             other.model_fields["name"].default

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ltf_lite.engines import Completion, Sampling
-from ltf_lite.reasoners.base import Attempt, Growth, Node, Reasoner, Search
+from ltf_lite.reasoners.base import Attempt, Growth, Node, Search, Writing
 from ltf_lite.reasoners.choice import SAMPLE, SINGLE_PASS, Choice, likeliest, majority
 from ltf_lite.reasoners.lockstep import Generate
 
 
-class CoT(Reasoner):
+class CoT(Writing):
     """`n` chains of thought a problem; n = 1 at temperature 0 is the single pass.
 
     With n > 1 every way of choosing among the same samples is reported, and none of them asks the
@@ -46,7 +46,8 @@ class CoT(Reasoner):
         most = min(most, self.budget.tokens if self.budget else most)
         together = 1 if self.budget else self.n
         stop = tuple(task.stop(dialect))
-        sampling = Sampling(together, self.temperature, self.top_p, most, stop)
+        form = self.form(growth, "path")
+        sampling = Sampling(together, self.temperature, self.top_p, most, stop, grammar=form)
         known: dict[tuple[int, str], int] = {}
         while len(growth.attempts) < self.n:
             (completions,) = yield Generate([0], [task.prompt(problem, dialect)], sampling)

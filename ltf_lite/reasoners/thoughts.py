@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from ltf_lite.engines import Completion, Prompt, Sampling
-from ltf_lite.reasoners.base import Attempt, Growth, Node, Reasoner, Search, path_to
+from ltf_lite.reasoners.base import Attempt, Growth, Node, Search, Writing, path_to
 from ltf_lite.reasoners.choice import ORACLE, Choice, Picker
 from ltf_lite.reasoners.lockstep import Generate, Rate
 from ltf_lite.reasoners.written import joined, lines_of, steps_of_text
 from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks.contract import Written
 from ltf_lite.tasks.steps import TextSteps, prompts_of
 from ltf_lite.tasks.text_steps import begun
 
@@ -27,7 +28,7 @@ MOST = 200  # characters; a longer line is no step, and only its beginning is ke
 AGAIN = 2  # times that a step which was only begun is gone on with
 
 
-class Thoughts(Reasoner):
+class Thoughts(Writing):
     """Settings of a tree search.
 
     `expand`: next steps come from `samples` lists of proposals (`propose`) or from `samples` next
@@ -118,10 +119,13 @@ class ThoughtGrowth(Growth):
         """The chain of thought so far, as the model would go on with it."""
         return Prompt(self.prompt, self.steps.joined(self.lines(node), self.dialect, False))
 
-    def _sampling(self, n: int, temperature: float, stop: tuple[str, ...] = ()) -> Sampling:
+    def _sampling(
+        self, what: Written, n: int, temperature: float, stop: tuple[str, ...] = ()
+    ) -> Sampling:
         own, task = self.settings, self.task
         most = own.max_tokens or task.room(self.problem, self.dialect)
-        return Sampling(n, temperature, own.top_p, most, stop or tuple(task.stop(self.dialect)))
+        stop, form = stop or tuple(task.stop(self.dialect)), own.form(self, what)
+        return Sampling(n, temperature, own.top_p, most, stop, grammar=form)
 
     # -- expanding ---------------------------------------------------------------------------
 
@@ -131,7 +135,9 @@ class ThoughtGrowth(Growth):
         asked = [self._proposing(k) for k in nodes] if own.expand == "propose" else [None]
         propose = None not in asked
         prompts = asked if propose else [self.thought(k) for k in nodes]
-        sampling = self._sampling(own.samples, own.temperature, () if propose else ("\n",))
+        what: Written = "proposals" if propose else "step"
+        stop = () if propose else ("\n",)
+        sampling = self._sampling(what, own.samples, own.temperature, stop)
         found = yield Generate(nodes, prompts, sampling)  # type: ignore[arg-type]
         if not propose:
             yield from self._go_on(nodes, found, sampling)
@@ -205,7 +211,8 @@ class ThoughtGrowth(Growth):
             return
         own, payers = self.settings, list(wanted.values())
         stop = tuple(self.prompts.judge_stop(self.dialect))
-        sampling = self._sampling(own.votes, own.temperature if own.votes > 1 else 0.0, stop)
+        temperature = own.temperature if own.votes > 1 else 0.0
+        sampling = self._sampling("judgement", own.votes, temperature, stop)
         found = yield Generate(payers, [self._question(k) for k in payers], sampling)
         for key, votes in zip(wanted, found, strict=True):
             values = [self.prompts.read_value(completion.text) for completion in votes]
@@ -248,7 +255,7 @@ class ThoughtGrowth(Growth):
         start = [k for k in nodes if k not in ends]
         written = steps_of_text if self.text else lines_of
         if start:
-            sampling = self._sampling(own.votes, own.temperature)
+            sampling = self._sampling("path", own.votes, own.temperature)
             found = yield Generate(start, [self.thought(k) for k in start], sampling)
             yield from self._go_on(start, found, sampling)
             for node, completions in zip(start, found, strict=True):

@@ -13,6 +13,7 @@ from ltf_lite.core.plugins import Plugin
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Written = Literal["path", "step", "proposals", "judgement"]  # what a model is asked to write
 
 
 MISSING = "missing"  # the content of what is not there
@@ -249,6 +250,17 @@ class Questions(Prompts, Protocol):
         """
 
 
+@runtime_checkable
+class Grammars(Protocol):
+    """A power: the form of what a model writes, which decoding can be held to."""
+
+    def grammar(self, problem: Problem, what: Written, dialect: str) -> str:
+        """A GBNF grammar of a path (or the rest of one), a step's line, proposals, a judgement.
+
+        Of its form alone: it leaves every legal text of the dialect, and wrong ones as well.
+        """
+
+
 class Move(Protocol):
     """A step of a solver; `left` is the state after it."""
 
@@ -280,7 +292,12 @@ class Solver(Steps, Protocol):
 
 
 # What a refusal calls a power.
-POWERS: dict[type, str] = {Steps: "steps", Prompts: "search prompts", Solver: "an exact solver"}
+POWERS: dict[type, str] = {
+    Steps: "steps",
+    Prompts: "search prompts",
+    Grammars: "grammars",
+    Solver: "an exact solver",
+}
 
 
 def share(key: str) -> float:

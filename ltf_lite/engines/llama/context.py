@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,17 @@ from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_n
 from ltf_lite.engines.dialect import CHAT, DEFAULT, KEY, Dialect, framed
 from ltf_lite.engines.dialect import dialect as named
 from ltf_lite.engines.llama import chat
+from ltf_lite.engines.llama.batch import BATCH, Batch, Entry
+from ltf_lite.engines.llama.grammar import Guide, Letters, letters
 from ltf_lite.engines.llama.model import load, metadata, recurs
 from ltf_lite.engines.template import end_token, framed_ids
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
-BATCH = 256  # tokens a forward pass; each may ask for a row of logits as wide as the vocabulary
 SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
 MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
 ABORTED = 2  # llama_decode's code
 ATTENTION = 0.05  # seconds between looks at whether a forward pass has to end
-
-Entry = tuple[int, int, int, bool]  # token, position, sequence, whether its logits are wanted
 
 # What llama.cpp asks before each operation, whether to end a pass: strlen of a flag. A function
 # written in Python would wait for the interpreter's lock there, hundreds of times a token, and made
@@ -77,7 +77,7 @@ class LlamaContext:
         self._width = lc.llama_vocab_n_tokens(self._vocab)
         self._memory: Any = lc.llama_get_memory(self._ctx)
         self._recurs, self._window = recurs(self._model), lc.llama_model_n_swa(self._model)
-        self._batch = _Batch()
+        self._batch = Batch()
         self._stop: Any = ctypes.create_string_buffer(2)  # a text that is not empty once it is said
         lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
         self.held: list[int] = []
@@ -182,6 +182,16 @@ class LlamaContext:
             room = ctypes.create_string_buffer(-size)
         return room.raw[:size]
 
+    def guide(self, grammar: str) -> Guide | None:
+        """What holds a sequence to a grammar, None where there is none; raises EngineError."""
+        return Guide(self._vocab, self._letters, grammar, self._ends) if grammar else None
+
+    @cached_property
+    def _letters(self) -> Letters:
+        tokens = range(self._width)
+        signs = [lc.llama_vocab_get_attr(self._vocab, token) for token in tokens]
+        return letters([self.piece(token) for token in tokens], signs)
+
     # -- the cache ---------------------------------------------------------------------------
 
     def decode(self, entries: Sequence[Entry]) -> np.ndarray:
@@ -278,30 +288,3 @@ class LlamaContext:
         """Free all cells, after a call that failed half-way."""
         lc.llama_memory_clear(self._memory, False)
         self.held = []
-
-
-class _Batch:
-    """llama.cpp's batch `c` over arrays of ours, each entry in one sequence."""
-
-    def __init__(self) -> None:
-        self.token, self.position, self.sequence = np.zeros((3, BATCH), np.int32)
-        self.wanted = np.zeros(BATCH, np.int8)
-        self._one = np.ones(BATCH, np.int32)
-        self._places = self.sequence.ctypes.data + 4 * np.arange(BATCH, dtype=np.uint64)
-        self.c = lc.llama_batch()
-        kinds: dict[str, Any] = {field[0]: field[1] for field in lc.llama_batch._fields_}
-        for name, array in (
-            ("token", self.token),
-            ("pos", self.position),
-            ("n_seq_id", self._one),
-            ("seq_id", self._places),
-            ("logits", self.wanted),
-        ):
-            setattr(self.c, name, ctypes.cast(array.ctypes.data, kinds[name]))
-
-    def fill(self, entries: Sequence[Entry]) -> None:
-        """Put entries in, at most BATCH."""
-        n = self.c.n_tokens = len(entries)
-        self.token[:n], self.position[:n], self.sequence[:n], self.wanted[:n] = zip(
-            *entries, strict=True
-        )

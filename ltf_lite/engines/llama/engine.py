@@ -24,8 +24,10 @@ from ltf_lite.engines.base import (
     prompt_seeds,
 )
 from ltf_lite.engines.dialect import Dialect
-from ltf_lite.engines.llama.context import BATCH, LlamaContext
-from ltf_lite.engines.llama.sampling import choose, log_p
+from ltf_lite.engines.llama.batch import BATCH
+from ltf_lite.engines.llama.context import LlamaContext
+from ltf_lite.engines.llama.grammar import Guide
+from ltf_lite.engines.llama.sampling import choose, held, log_p
 
 WORTH = 16  # tokens that prompts have in common and that are worth a forward pass of their own
 
@@ -45,6 +47,7 @@ class _Run:
     logprob: float = 0.0
     ended: bool = False
     done: bool = False
+    guide: Guide | None = None  # while it is active
 
 
 class LlamaCppEngine:
@@ -174,6 +177,7 @@ class LlamaCppEngine:
                     rows.append(rows[-1] + 1 if rows else 0)
                 else:
                     rows.append(rows[-1])
+                run.guide = llama.guide(sampling.grammar)
                 active.append(run)
             logits = llama.decode(entries)
             _share(llama, active[going:])
@@ -182,6 +186,7 @@ class LlamaCppEngine:
                 if run.done:
                     llama.drop(run.slot)
                     free.append(run.slot)
+                    run.guide = None
             active = [run for run in active if not run.done]
             self._tell(runs, sampling)
 
@@ -270,7 +275,10 @@ def _share(llama: LlamaContext, fresh: list[_Run]) -> None:
 
 def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: Sampling) -> None:
     """Choose each run's next token from logits (runs, vocabulary); see whether it ends there."""
-    tokens, gained = choose(logits, sampling, [run.noise for run in runs])
+    guides = [run.guide for run in runs if run.guide]
+    noise = [run.noise for run in runs]
+    chosen = held(logits, sampling, noise, guides) if guides else choose(logits, sampling, noise)
+    tokens, gained = chosen
     for run, token, logprob in zip(runs, tokens.tolist(), gained.tolist(), strict=True):
         run.tokens.append(token)
         run.logprob += logprob
@@ -280,6 +288,8 @@ def _take(llama: LlamaContext, runs: list[_Run], logits: np.ndarray, sampling: S
         run.done = run.ended or len(run.tokens) >= sampling.max_tokens
         if sampling.stop and not run.done:
             run.done = bool(cut(run.text.decode("utf-8", "replace"), sampling.stop)[1])
+        if run.guide and not run.done:
+            run.guide.accept(token)
 
 
 def _completion(run: _Run, sampling: Sampling) -> Completion:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ltf_lite.engines.base import Sampling
+from ltf_lite.engines.llama.grammar import Guide
 
 
 def log_p(logits: np.ndarray, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -34,6 +35,31 @@ def choose(
             weights = np.stack([_nucleus(row, sampling.top_p) for row in weights])
         tokens = _draw(weights, np.array([own.random() for own in noise]))
     return tokens, _log_p(logits, top, odds, tokens)
+
+
+def held(
+    logits: np.ndarray, sampling: Sampling, noise: Sequence[Generator], guides: Sequence[Guide]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `choose`, each row among the tokens that its guide lets in; log p is that of all tokens.
+
+    A token that was chosen among all and is let in is kept; else one is chosen again, among those
+    that are. Each is then as likely as if it were chosen among those at once, and llama.cpp need
+    not look at every token. A nucleus is not the same among all, and is found among those at once.
+    """
+    again = list(range(len(logits)))
+    tokens, gained = np.zeros(len(logits), np.int64), np.zeros(len(logits))
+    if sampling.temperature == 0 or sampling.top_p == 1:
+        tokens, gained = choose(logits, sampling, noise)
+        again = [k for k, own in enumerate(guides) if not own.allows(int(tokens[k]))]
+    if again:
+        rows = logits[again]
+        free = np.full_like(rows, -np.inf)
+        for k, row, left in zip(again, rows, free, strict=True):
+            kept = guides[k].allowed()
+            left[kept] = row[kept]
+        tokens[again], _ = choose(free, sampling, [noise[k] for k in again])
+        gained[again] = log_p(rows, tokens[again])
+    return tokens, gained
 
 
 def _log_p(logits: np.ndarray, top: np.ndarray, odds: np.ndarray, tokens) -> np.ndarray:

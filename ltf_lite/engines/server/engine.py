@@ -38,7 +38,8 @@ class ServerEngine:
 
     One request a sample, `concurrency` at once, so nothing depends on the server's `n`. `model` may
     be left out where the server has one only, `dialect` where the server tells it (`told`). The API
-    key comes from the environment: LTF_API_KEY, else OPENAI_API_KEY. Raises EngineError.
+    key comes from the environment: LTF_API_KEY, else OPENAI_API_KEY. A grammar is refused. Raises
+    EngineError.
 
     What servers do differently: stop strings are cut off by the server, so `beyond` is always
     empty; `logprob` is None where the server gives none; `tokens` is what the server counts
@@ -127,6 +128,11 @@ class ServerEngine:
         Raises EngineError, and Stopped.
         """
         server = self._server
+        if sampling.grammar:  # not every server knows what that is, and none says that it does not
+            raise EngineError(
+                f"the server at {self.url} is not asked for a text that a grammar holds: leave "
+                "`grammar` out, or open the model's GGUF file or folder"
+            )
         own = prompt_seeds(prompts, sampling, seeds)
         asked = [
             (whole(prompt), self._chat(prompt), request_seed(seed, i))

@@ -23,6 +23,7 @@ from ltf_lite.engines.base import (
 )
 from ltf_lite.engines.dialect import Dialect, asked_in
 from ltf_lite.engines.torch.apart import Apart, whole_score
+from ltf_lite.engines.torch.grammar import Grammars, masked
 from ltf_lite.engines.torch.header import (
     MIN_SHARED,
     Header,
@@ -67,6 +68,7 @@ class TorchEngine:
         if self.dialect.frame and (end := self.dialect.end(tokenizer)) is not None:
             ends = [*ends, end]
         self._ending = Ending(tokenizer, ends)
+        self._grammars = Grammars(tokenizer, self._config.vocab_size, ends)
         pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
         self._pad: int = (pads or [0])[0]
         self._header = Header()
@@ -249,14 +251,13 @@ class TorchEngine:
         logprob = [0.0] * len(jobs)
         alive = list(range(len(jobs)))  # in the batch; `going` are those of them not done
         going = set(alive if sampling.max_tokens > 0 else ())
-        noise = None
-        if sampling.temperature > 0:
-            drawn = [(job.seed, job.place) for job in jobs]
-            noise = uniforms(drawn, sampling.max_tokens, self.model.device)
+        guides = dict(enumerate(self._grammars.guides(sampling.grammar, len(jobs))))
+        noise = uniforms(jobs, sampling, self.model.device)
         if going:
             rows, logits = self._prefill([job.prompt for job in jobs], header)
         for step in range(sampling.max_tokens):
-            chosen = choose(logits, sampling, None if noise is None else noise[:, step])
+            free = masked(logits, [guides.get(k) for k in alive]) if guides else logits
+            chosen = choose(free, sampling, None if noise is None else noise[:, step])
             gained = log_p(logits, chosen).tolist()
             check_numbers(gained, self.name)
             for k, token, gain in zip(alive, chosen.tolist(), gained, strict=True):
@@ -265,6 +266,9 @@ class TorchEngine:
                     logprob[k] += gain
                     if self._ending.reached(tokens[k], sampling.stop):
                         going.remove(k)
+                        guides.pop(k, None)
+                    elif guides:
+                        guides[k].accept(token)
             tell()
             if not going or step + 1 == sampling.max_tokens:
                 break

@@ -22,9 +22,15 @@ class Sample(NamedTuple):
     tokens: list[int]
 
 
-def uniforms(rows: Sequence[tuple[int, int]], count: int, device) -> torch.Tensor:
-    """The noise of (seed, sample) rows, (rows, count): each row's own, whatever is beside it."""
-    drawn = np.stack([np.random.default_rng(row).random(count) for row in rows])
+def uniforms(rows: Sequence[Sample], sampling: Sampling, device) -> torch.Tensor | None:
+    """The noise of samples, (rows, max_tokens): each row's own, whatever is beside it.
+
+    None where nothing is drawn.
+    """
+    if not sampling.temperature:
+        return None
+    noise = [np.random.default_rng((row.seed, row.place)) for row in rows]
+    drawn = np.stack([own.random(sampling.max_tokens) for own in noise])
     return torch.from_numpy(drawn.astype(np.float32)).to(device)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from ltf_lite.tasks.contract import Path, Problem, Taken, Task, TaskError, Verdict
+from ltf_lite.tasks.contract import Path, Problem, Taken, Task, TaskError, Verdict, Written
+from ltf_lite.tasks.numbers import grammar as grammars
 from ltf_lite.tasks.numbers import prompts
 from ltf_lite.tasks.numbers import text as styles
 from ltf_lite.tasks.numbers.examples import Look
@@ -65,7 +66,7 @@ def posed(task: str, numbers: Sequence[int], target: int) -> Problem:
 class NumbersGame(Task):
     """All numbers are combined by + - * / to reach a target.
 
-    It has every power: steps, search prompts and an exact solver.
+    It has every power: steps, search prompts, grammars and an exact solver.
     """
 
     kinds: ClassVar[Mapping[str, str]] = KINDS
@@ -199,6 +200,10 @@ class NumbersGame(Task):
 
     def read_value(self, text: str) -> float | None:
         return read_value(text)
+
+    def grammar(self, problem: Problem, what: Written, dialect: str) -> str:
+        compact = styles.form_of(dialect) == styles.COMPACT
+        return grammars.grammar(what, self.longest(problem), compact)
 
     # -- solver ------------------------------------------------------------------------------
 
