@@ -99,7 +99,10 @@ def test_every_legal_text_fits(fits, name, numbers, dialect):
         assert fits(text.rstrip("\n"), path)  # as a chat's reply ends
         lines = [task.line(move, dialect) for move in moves]
         assert all(fits(line + "\n", step) for line in lines)
-        assert fits("\n".join(lines) + "\n", proposals)
+        short = [
+            line.split(" (left")[0] for line in lines
+        ]  # what is proposed does not say the rest
+        assert fits("\n".join(short) + "\n", proposals)
 
 
 def test_what_the_examples_show_fits(fits):

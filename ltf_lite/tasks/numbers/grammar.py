@@ -19,7 +19,8 @@ JUDGED = rf"""root ::= thought{{0,4}} "Judgement: " ({WORD}) {END}
 thought ::= [ -IK-~] [ -~]{{0,99}} "\n"
 """
 # A problem has six numbers at most, so five are left.
-STANDARD = 'number " " sign " " number " = " number " (left: " number (" " number){0,4} ")"'
+RESULT = 'number " " sign " " number " = " number'
+STANDARD = RESULT + ' " (left: " number (" " number){0,4} ")"'
 COMPACT = 'number (sign | "/ ") number "=" number ("," number){0,4}'  # 0/ 1/5 is 0 by a fifth
 ANSWER = r'"\nAnswer: " expression " = " number'
 PARTS = {
@@ -39,8 +40,9 @@ def grammar(what: Written, full: int, compact: bool) -> str:
     steps = rf'step ("\n" step){{0,{full - 1}}}' if full > 1 else "step"
     root = {
         "step": r'step "\n"',
-        "proposals": rf'step ("\n" step)* {END}',
+        "proposals": rf'proposal ("\n" proposal)* {END}',
         "path": rf"{steps} {'' if compact else ANSWER} {END}",
     }
-    rules = {"root": root[what], "step": COMPACT if compact else STANDARD, **PARTS}
+    line, short = (COMPACT, COMPACT) if compact else (STANDARD, RESULT)
+    rules = {"root": root[what], "step": line, "proposal": short, **PARTS}
     return "".join(f"{name} ::= {rule}\n" for name, rule in rules.items())
