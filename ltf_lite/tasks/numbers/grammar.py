@@ -15,7 +15,7 @@ END = r'"\n"{0,2}'  # behind the last line: nothing, or what ends a line or a fe
 WORD = '"sure" | "likely" | "impossible"'
 # A few lines of ASCII signs (of others, engines let halves in that are none), none of which begins
 # like the last one.
-JUDGED = rf"""root ::= thought{{0,4}} "Judgement: " ({WORD}) {END}
+JUDGED = rf"""root ::= thought{{0,8}} "Judgement: " ({WORD}) {END}
 thought ::= [ -IK-~] [ -~]{{0,99}} "\n"
 """
 # A problem has six numbers at most, so five are left.
