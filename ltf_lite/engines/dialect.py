@@ -21,11 +21,13 @@ from ltf_lite.engines.template import Frame, default_template, end_token, frame_
 Name = Literal["compact", "few_shot", "zero_shot", "chat"]
 Wish = Literal["compact", "few_shot", "zero_shot", "chat", "auto"]
 NAMES: tuple[str, ...] = get_args(Name)
+COMPACT = "compact"
 CHAT = "chat"
 AUTO = "auto"  # a wish for chat, where the model has a template and does not say what it speaks
 FILE = "ltf.json"  # in a model's folder
 KEY = "ltf.dialect"  # in a GGUF file's metadata
 SYSTEM_KEY = "ltf.system"  # too, of a model that learnt with a system text
+SEARCH_KEY = "ltf.search"  # too, of a model that speaks the compact dialect
 TEMPLATE_KEY = "tokenizer.chat_template"
 DEFAULT = "few_shot"  # of a model that does not say what it speaks
 
@@ -37,12 +39,15 @@ class Dialect:
     `begins`: a prompt begins with the tokenizer's beginning-of-sequence token, where it has one.
     Of `chat` alone: `system` is the system text, None for what the model says that it learnt with,
     and `frame` is what the model's template puts around a question, once an engine has found it.
+    Of `compact` alone: `search` is whether the model learnt the short questions of a search, None
+    where nobody says; one that did not only knows how a path goes on.
     """
 
     name: str = DEFAULT
     begins: bool = True
     system: str | None = None
     frame: Frame | None = None
+    search: bool | None = None
 
     def of(self, tokenizer: Any, model: str = "") -> Dialect:
         """The same dialect with the frame of a transformers tokenizer; raises EngineError."""
@@ -129,9 +134,14 @@ def told(model: str | Path) -> str | None:
     return own.name if own else None
 
 
-def tell(folder: str | Path, name: str, system: str = "") -> None:
-    """Write into a model's folder which dialect it speaks, and its system text if it has one."""
-    spoken = {"dialect": dialect(name).name} | ({"system": system} if system else {})
+def tell(folder: str | Path, name: str, system: str = "", search: bool | None = None) -> None:
+    """Write into a model's folder which dialect it speaks, and its system text if it has one.
+
+    `search`, of a compact one, is whether it learnt the questions of a search.
+    """
+    spoken: dict[str, Any] = {"dialect": dialect(name).name}
+    spoken |= {"system": system} if system else {}
+    spoken |= {"search": search} if name == COMPACT and search is not None else {}
     (Path(folder) / FILE).write_text(json.dumps(spoken) + "\n", encoding="utf-8")
 
 
@@ -141,9 +151,11 @@ def spoken(model: str | Path) -> Dialect:
 
 
 def asked_in(model: str | Path, wanted: Dialect | None) -> Dialect:
-    """The dialect to ask a folder or hub name in, with the system text that nobody said."""
+    """The dialect to ask a folder or hub name in, with what nobody said and the model tells."""
     if wanted is None:
         return spoken(model)
+    if wanted.name == COMPACT and wanted.search is None:
+        return replace(wanted, search=searches(model))
     if wanted.name == CHAT and wanted.system is None:
         return replace(wanted, system=system_of(model))
     return wanted
@@ -155,8 +167,24 @@ def system_of(model: str | Path) -> str:
     return (own and own.system) or ""
 
 
+def searches(model: str | Path) -> bool | None:
+    """Whether a folder, GGUF file or hub name learnt the compact questions of a search.
+
+    None where it speaks compactly and does not say.
+    """
+    own = said(model)
+    return own.search if own and own.name == COMPACT else False
+
+
+def knows_search(name: str | None, said: Any) -> bool | None:
+    """The same of the dialect that a model says it speaks, and of what it says of searching."""
+    if name != COMPACT:
+        return False
+    return None if said is None else str(said).casefold() == "true"
+
+
 def said(model: str | Path) -> Dialect | None:
-    """As `told`, with the system text that a chat was learnt with."""
+    """As `told`, with the system text that a chat was learnt with and what it says of searching."""
     if Path(model).is_file():
         return _said_in_gguf(model)
     file = Path(model) / FILE if Path(model).is_dir() else _cached(str(model))
@@ -167,8 +195,7 @@ def said(model: str | Path) -> Dialect | None:
         name, system = str(found["dialect"]), found.get("system", "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EngineError(f"{str(file)!r} does not tell the model's dialect") from error
-    own = dialect(name, repr(str(file)))
-    return replace(own, system=str(system)) if own.name == CHAT else own
+    return _with(dialect(name, repr(str(file))), str(system), found.get("search"))
 
 
 def _said_in_gguf(model: str | Path) -> Dialect | None:
@@ -178,8 +205,14 @@ def _said_in_gguf(model: str | Path) -> Dialect | None:
     if name is None:
         return None
     own = dialect(name, f"the GGUF file {str(model)!r}")
-    system = metadata(model, SYSTEM_KEY) or ""
-    return replace(own, system=system) if own.name == CHAT else own
+    return _with(own, metadata(model, SYSTEM_KEY) or "", metadata(model, SEARCH_KEY))
+
+
+def _with(own: Dialect, system: str, search: Any) -> Dialect:
+    """A dialect with what only its kind has."""
+    if own.name == CHAT:
+        return replace(own, system=system)
+    return replace(own, search=knows_search(own.name, search)) if own.name == COMPACT else own
 
 
 def automatic(model: str | Path) -> str:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.threads import threads
-from ltf_lite.engines import Dialect, Engine, base_ref, loadable, open_engine, resolve
-from ltf_lite.engines.dialect import CHAT
+from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
+from ltf_lite.engines.dialect import CHAT, COMPACT, searches
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
@@ -58,16 +58,19 @@ def set_threads(run: Run) -> None:
 def asked_in(run: Run) -> Dialect:
     """The dialect in which the base is asked."""
     ask, _ = run.preset.dialects
-    return _with_system(run, ask)
+    return _spoken(run, ask)
 
 
 def learnt(run: Run) -> Dialect:
     """The dialect that the tuned model learns and is asked in."""
     _, learn = run.preset.dialects
-    return _with_system(run, learn)
+    return _spoken(run, learn)
 
 
-def _with_system(run: Run, name: str) -> Dialect:
+def _spoken(run: Run, name: str) -> Dialect:
+    """The dialect of that name with what the preset, or else the base, says of it."""
+    if name == COMPACT:
+        return Dialect(name, search=searches(model_path(run.preset.model.base)))
     return Dialect(name, system=run.preset.system) if name == CHAT else Dialect(name)
 
 

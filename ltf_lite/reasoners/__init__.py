@@ -46,9 +46,9 @@ def solve(
 ) -> Iterator[Solution]:
     """Solve many problems together, in their order.
 
-    A reasoner that asks a model asks `engine`, in the engine's dialect unless it is told another;
-    one that asks none writes its paths in `dialect`. Raises ReasonerError, and what the engine
-    raises.
+    A reasoner that asks a model asks `engine`, in the engine's dialect unless it is told another,
+    and no questions of one that learnt none; one that asks no model writes its paths in `dialect`.
+    Raises ReasonerError, and what the engine raises.
     """
     able(reasoner, task)
     told = dialect or (engine.dialect.name if engine else "")
@@ -63,6 +63,8 @@ def solve(
             yield _solution(reasoner, growth)
         return
     assert engine is not None, f"{reasoner.name} asks a model"
+    if engine.dialect.search is False:
+        reasoner = reasoner.unasked()
     growths = [reasoner.begin(problem, task, told, seed) for problem in problems]
     turns = [Turn(growth.problem, growth.tree, reasoner.search(growth)) for growth in growths]
     budget = reasoner.budget.tokens if reasoner.budget else None

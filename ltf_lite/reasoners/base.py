@@ -199,6 +199,10 @@ class Reasoner(Plugin):
         """What the search of a problem starts from."""
         return Growth(problem, task, dialect)
 
+    def unasked(self) -> Reasoner:
+        """The same reasoner for a model that answers no questions and only goes on with paths."""
+        return self
+
     def settings(self) -> dict[str, Any]:
         """The settings that differ from their defaults, without `name` and `problems`."""
         own = self.model_dump(exclude={"name", "problems"}, exclude_defaults=True)

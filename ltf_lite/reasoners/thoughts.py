@@ -25,6 +25,7 @@ from ltf_lite.tasks.text_steps import begun
 Rolled = Generator[Any, Any, dict[int, list[int]]]
 
 MOST = 200  # characters; a longer line is no step, and only its beginning is kept
+ASKING = ("prompt", "rollout", "yes")  # ways of valuing that ask the model a question
 AGAIN = 2  # times that a step which was only begun is gone on with
 
 
@@ -52,6 +53,13 @@ class Thoughts(Writing):
 
     def begin(self, problem: Problem, task: Task, dialect: str, seed: int) -> ThoughtGrowth:
         return ThoughtGrowth(self, problem, task, dialect)
+
+    def unasked(self) -> Thoughts:
+        """Next lines of paths instead of proposals, and likelihood where judgements were asked."""
+        told = {"expand": "sample"}
+        if getattr(self, "value", None) in ASKING:
+            told["value"] = "logprob"
+        return self.model_copy(update=told)
 
     def choices(self, growth: ThoughtGrowth) -> dict[Choice, int | None]:
         """The answer worth most; of an `oracle` the first that is right. No worth, no answer."""

@@ -127,7 +127,9 @@ def save(model: LlamaForCausalLM, out: Path) -> None:
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(out)
     tokenizer.build().save_pretrained(out)
-    (out / "ltf.json").write_text(json.dumps({"dialect": "compact"}) + "\n", encoding="utf-8")
+    (out / "ltf.json").write_text(
+        json.dumps({"dialect": "compact", "search": True}) + "\n", encoding="utf-8"
+    )
 
 
 def write_heldout(out: Path) -> None:

@@ -23,7 +23,7 @@ from ltf_lite.core.places import cache
 from ltf_lite.core.progress import bar
 from ltf_lite.core.seals import hash_file
 from ltf_lite.engines.base import EngineError
-from ltf_lite.engines.dialect import KEY, dialect, tell
+from ltf_lite.engines.dialect import KEY, dialect, searches, tell
 from ltf_lite.engines.from_gguf.config import config, names
 from ltf_lite.engines.from_gguf.header import Header, read_header
 
@@ -139,7 +139,7 @@ def _fill(
     _write_json(folder / "config.json", told)
     _write_json(folder / "generation_config.json", ends)
     if KEY in header.values:
-        tell(folder, str(header.values[KEY]))
+        tell(folder, str(header.values[KEY]), search=searches(header.path))
     check_kept(header, tokenizer, folder)
     write_weights(header, told, folder / WEIGHTS, advance)
 

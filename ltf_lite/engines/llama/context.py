@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,16 @@ import numpy as np
 
 from ltf_lite.core.threads import threads as own_threads
 from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
-from ltf_lite.engines.dialect import CHAT, DEFAULT, KEY, Dialect, framed
+from ltf_lite.engines.dialect import (
+    CHAT,
+    COMPACT,
+    DEFAULT,
+    KEY,
+    SEARCH_KEY,
+    Dialect,
+    framed,
+    knows_search,
+)
 from ltf_lite.engines.dialect import dialect as named
 from ltf_lite.engines.llama import chat
 from ltf_lite.engines.llama.batch import BATCH, Batch, Entry
@@ -121,6 +131,9 @@ class LlamaContext:
         the frame of the file's template.
         """
         own = wanted or named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")
+        if own.name == COMPACT and own.search is None:
+            known = knows_search(self.metadata(KEY), self.metadata(SEARCH_KEY))
+            return replace(own, search=known)
         if own.name != CHAT:
             return own
         found = chat.framed(own, self._path, self._names())

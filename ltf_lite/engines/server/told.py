@@ -8,21 +8,15 @@ given no other, llama-server in its `/props`, vLLM and SGLang as the model's `ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ltf_lite.core.network import is_here
 from ltf_lite.core.progress import say
 from ltf_lite.engines.dialect import (
-    CHAT,
     DEFAULT,
-    KEY,
     NAMES,
-    SYSTEM_KEY,
     Dialect,
-    dialect,
     said,
 )
 
@@ -64,14 +58,6 @@ def _places(server: Client, model: str, cards: Sequence[Card]) -> Iterator[str]:
 def _said_by(place: str) -> Dialect | None:
     """The dialect that a GGUF file, a model folder or a model in the Hub's cache says it learnt."""
     try:
-        if not Path(place).is_file():
-            return said(place)
+        return said(place)
     except (OSError, ValueError):  # another user's folder, or no path at all
         return None
-    from ltf_lite.engines.llama.check import metadata
-
-    name = metadata(place, KEY)
-    if name is None:
-        return None
-    own = dialect(name, repr(place))
-    return replace(own, system=metadata(place, SYSTEM_KEY) or "") if own.name == CHAT else own

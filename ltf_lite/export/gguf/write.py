@@ -12,7 +12,7 @@ import gguf
 import numpy as np
 from safetensors import safe_open
 
-from ltf_lite.engines.dialect import CHAT, KEY, SYSTEM_KEY, system_of, told
+from ltf_lite.engines.dialect import CHAT, KEY, SEARCH_KEY, SYSTEM_KEY, said
 from ltf_lite.export.architecture import (
     architecture,
     check_names,
@@ -46,10 +46,10 @@ def write_gguf(
 ) -> Path:
     """The model of a directory as one GGUF file, its matrices in `dtype`, the rest in f32.
 
-    `metadata` adds strings, `ltf.task` for example; `ltf.dialect` and `ltf.system` are what the
-    directory says it speaks. One that says another dialect than a chat gets a chat template that
-    asks as it learnt. The file appears under its name only when it is whole. Raises ExportError,
-    and EngineError where the directory speaks no known dialect.
+    `metadata` adds strings, `ltf.task` for example; `ltf.dialect`, `ltf.system` and `ltf.search`
+    are what the directory says it speaks. One that says another dialect than a chat gets a chat
+    template that asks as it learnt. The file appears under its name only when it is whole. Raises
+    ExportError, and EngineError where the directory speaks no known dialect.
     """
     if dtype not in DTYPES:
         raise ExportError(f"cannot write a GGUF of {dtype!r} (known: {', '.join(DTYPES)})")
@@ -60,7 +60,10 @@ def write_gguf(
     check_names(config, files)
     size = rows(files["model.embed_tokens.weight"], "model.embed_tokens.weight")
     vocabulary = read_vocabulary(model_dir, size)
-    learnt = {KEY: told(model_dir), SYSTEM_KEY: system_of(model_dir)}
+    own = said(model_dir)
+    learnt = {KEY: own and own.name, SYSTEM_KEY: own and own.system}
+    if own and own.search is not None:
+        learnt[SEARCH_KEY] = str(own.search).lower()
     if learnt[KEY] not in (None, CHAT):
         vocabulary = replace(vocabulary, chat_template=PLAINLY)
     says = {key: text for key, text in learnt.items() if text} | dict(metadata or {})

@@ -21,7 +21,7 @@ from transformers import GenerationConfig
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import keep_broken
 from ltf_lite.engines import pretrained
-from ltf_lite.engines.dialect import Dialect, tell
+from ltf_lite.engines.dialect import Dialect, searches, tell
 from ltf_lite.engines.torch.loading import four_bit, keep_layout
 from ltf_lite.export.architecture import empty_model, read_config, read_object, tensor_files
 from ltf_lite.export.errors import ExportError
@@ -76,7 +76,7 @@ def merge(
         with naming(out_dir):
             moved, dtype = write_weights(base_dir, adapter, load_in_4bit, partial)
             write_rest(base_dir, tokenizer, dtype, partial)
-            tell(partial, learn, system)
+            tell(partial, learn, system, searches(base_dir))
             end_as_learnt(partial, Dialect(learn, system=system).of(tokenizer), tokenizer)
         rounded = difference(logits(streamed(partial), rows), wanted)
         if not rounded <= ROUNDING:  # true for NaN too
