@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ltf_lite.engines.from_gguf import at_hand, config_of, folder_of
 from ltf_lite.export.gguf.write import write_gguf
@@ -75,11 +76,32 @@ def test_a_kill_leaves_nothing_that_is_taken_for_whole(file, cache):
     killed.start()
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
-    (left,) = (path.name for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir())
+    (left,) = folders(cache)
     assert left.endswith(".tmp")
     assert at_hand(file) is None
     folder = Path(folder_of(file))
-    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
+    assert folders(cache) == [folder.name]
+
+
+def folders(cache: Path) -> list[str]:
+    return sorted(path.name for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir())
+
+
+def test_what_older_versions_and_kills_left_goes_as_a_folder_is_made(
+    file, cache, tmp_path, monkeypatch
+):
+    other = rewritten(file, tmp_path / "other.gguf", **{"llama.rope.freq_base": 500.0})
+    old, kept = Path(folder_of(file)), Path(folder_of(other))
+    dead, alive = (old.with_name(f".{'0' * 15}{n}-1.tmp") for n in range(2))
+    for half in (dead, alive):
+        half.mkdir()
+        (half / "model.safetensors").write_bytes(b"half")
+    monkeypatch.setattr("ltf_lite.engines.from_gguf.cache.VERSION", 2)
+    with FileLock(alive.with_name(f"{alive.name.removesuffix('.tmp')}.lock")):
+        new = Path(folder_of(file))
+    assert (new.name != old.name, new.parent) == (True, old.parent)
+    assert folders(cache) == sorted([alive.name, kept.name, new.name])
+    assert folder_of(file) == str(new)
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(file, cache, monkeypatch, tmp_path):
