@@ -83,6 +83,14 @@ def resolve(model: str | Path) -> ModelRef:
     return ModelRef(given, "hub", given)
 
 
+def bases() -> list[str]:
+    """The bases that have a name of their own and are here, the embedded one first."""
+    found = [TINY_BASE]
+    with suppress(EngineError):
+        found.append(resolve(SMOLLM2).given)
+    return found
+
+
 def model_path(model: str | Path) -> str:
     """The folder or hub name of a base that transformers can load; raises EngineError.
 
