@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 from contextlib import closing
 from importlib.util import find_spec
@@ -10,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ltf_lite.core.files import read_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import read_manifest, write_manifest
 from ltf_lite.engines import EngineError, resolve
 from ltf_lite.engines.from_gguf import config_of
 from ltf_lite.engines.from_gguf.header import read_header
@@ -17,6 +22,9 @@ from ltf_lite.engines.from_gguf.vocabulary import tokenizer_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export.card import _stored
 from ltf_lite.export.gguf.parity import token_parity
+from ltf_lite.export.gguf.types import Parity
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.stages.export import _describe
 from tests.gguf_bases import texts
 
 
@@ -67,3 +75,20 @@ def test_the_card_says_what_the_base_was(stored, words):
     assert words in line
     assert ("not from the original checkpoint" in line) == ("Q4_1" in stored)
     assert _stored("", {}) == []
+
+
+def test_the_card_of_a_run_on_smollm2_says_that_its_weights_were_quantized(
+    smollm2, small_run, tmp_path
+):
+    folder = shutil.copytree(small_run, tmp_path / "run")
+    manifest = read_manifest(folder)
+    manifest.preset["model"]["base"] = "smollm2"
+    write_manifest(RunFolder(folder), manifest)
+    run = Run.load(folder)
+    files = {kind: run.at.gguf / f"small.{kind}.gguf" for kind in ("f16", "q8_0")}
+    _describe(run, files, read_as(run.at.parity, Parity))
+    lines = (run.at.gguf / "README.md").read_text().splitlines()
+    (source,) = (line for line in lines if line.startswith("That base is the GGUF file"))
+    assert "SmolLM2-135M-Instruct" in source
+    assert re.search(r"\(Q4_1 [5-9]\d\.\d %", source)  # the most of its weights
+    assert "this model comes from the quantized ones, not from the original checkpoint" in source
