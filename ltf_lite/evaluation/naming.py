@@ -48,7 +48,7 @@ def name_of(choice: Choice, title: str, settings: Mapping[str, Any]) -> str:
         return f"{among} (the verifier picks: upper bound)"
     if choice.is_bound:
         return f"{full}, the verifier picks and stops it (upper bound)"
-    if choice.picker == "chance":
+    if choice.is_floor:
         return f"{title} (floor)"
     return title if choice.picker == "solver" else full
 

@@ -21,9 +21,10 @@ class CardFacts:
     """What a card tells of a run besides its files.
 
     `tuning` is what the model was really tuned by, `searched` names the reasoners of its search,
-    `rates` is the single pass of `base` and `tuned` on the test problems. `answer` is what the
-    model wrote for the prompt of `Exported`, `verdict` what the verifier said of it. `file` and
-    `stored` are of a base that is a GGUF file: its name, and type of weights → their share.
+    `rates` is the single pass of `base` and `tuned` on the test problems, before them what chance
+    alone solves where that was measured. `answer` is what the model wrote for the prompt of
+    `Exported`, `verdict` what the verifier said of it. `file` and `stored` are of a base that is a
+    GGUF file: its name, and type of weights → their share.
     """
 
     about: str

@@ -8,6 +8,8 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
+from ltf_lite.engines.hub import reachable
+from ltf_lite.engines.refs import meant
 from ltf_lite.export.architecture import (
     INDEX,
     architecture,
@@ -53,11 +55,12 @@ def local(model_dir: str | Path) -> Path:
         return Path(model_dir)
     name = str(model_dir)
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(NEEDED)))
+        here = not reachable()
+        folder = Path(snapshot_download(name, allow_patterns=list(NEEDED), local_files_only=here))
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise ExportError(
             f"there is no model directory {name!r}, and the Hub gives out no model of that name "
-            "(a gated one it does after `hf auth login`)"
+            f"(a gated one it does after `hf auth login`){meant(name)}"
         ) from error
     except Exception as error:  # the network's errors and the Hub's have no common type
         begun = getattr(error, "snapshot_path", None)
@@ -88,5 +91,5 @@ def unreachable(name: str, missing: list[str]) -> str:
         f"{', '.join(missing)} while the Hub cannot be reached or has no such file: run "
         f"`hf download {name} --local-dir DIR` where there is a network, bring DIR here and say "
         f"model: {{base: DIR}} in the preset, or bring the cache's folder hub/{cached} into "
-        f"{constants.HF_HUB_CACHE}"
+        f"{constants.HF_HUB_CACHE}{meant(name)}"
     )

@@ -43,6 +43,11 @@ class Choice:
         searched = self.kind in ("self_consistency", "best_of_n")
         return searched or (self.kind == "search" and self.picker == "value")
 
+    @property
+    def is_floor(self) -> bool:
+        """Whether chance alone finds the path: what any model must solve more than."""
+        return self.kind == "search" and self.picker == "chance"
+
 
 SINGLE_PASS, SAMPLE = Choice("single_pass"), Choice("sample", picker="chance")
 ORACLE = Choice("oracle", picker="verifier")

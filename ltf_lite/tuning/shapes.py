@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from ltf_lite.engines import EngineError, resolve
 from ltf_lite.engines.from_gguf import config_of as config_of_gguf
+from ltf_lite.engines.hub import reachable
+from ltf_lite.engines.refs import meant
 from ltf_lite.tuning.settings import TuningError
 
 QWEN2 = {
@@ -173,9 +175,9 @@ def _downloaded(name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(name, "config.json"))
+        return Path(hf_hub_download(name, "config.json", local_files_only=not reachable()))
     except Exception as error:  # the network's and the Hub's errors have no common type
         raise TuningError(
             f"there is no model directory {name!r}, and the Hub has none of that name or cannot be "
-            "reached: give a directory with the model's files"
+            f"reached: give a directory with the model's files{meant(name)}"
         ) from error

@@ -89,10 +89,12 @@ def list_presets(args: argparse.Namespace) -> int:
 
 def doctor(args: argparse.Namespace) -> int:
     from ltf_lite.core import machine
+    from ltf_lite.pipeline.needs import cpu
 
     facts = machine.facts()
+    advice = [*machine.advice(facts), *([] if facts.cards else cpu.tunable(facts))]
     if args.json:
-        print_json({**asdict(facts), "advice": machine.advice(facts)})
+        print_json({**asdict(facts), "advice": advice})
     else:
-        tell(machine.table(facts))
+        tell(machine.table(facts, advice))
     return DONE

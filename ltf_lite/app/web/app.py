@@ -128,8 +128,7 @@ def routes(shelf: Shelf) -> list[Route]:
 
 def warm(desk: Desk) -> None:
     """Open what is chosen first, so that the first comparison need not wait for it."""
-    models = list(desk.shelf.models().values())
-    for model in (models[0], models[-1]):
+    for model in desk.shelf.first():
         try:
             with desk.pool.borrow(model.opens):
                 pass

@@ -1,4 +1,4 @@
-"""The tasks that may be chosen: those by name, those of runs, files that were brought, generators.
+"""What may be chosen: tasks by name, of runs, files that were brought, generators; and models.
 
 A task is chosen by the key under which it is found here. Only the name of a reasoning-gym generator
 may be typed: it is no path and no code. A Python file is never named from the page.
@@ -73,6 +73,11 @@ def offers(shelf: Shelf, say: Say) -> dict[str, Offer]:
 def choices(shelf: Shelf, say: Say) -> list[tuple[str, str]]:
     """Titles and keys for a list to choose from."""
     return [(offer.title, key) for key, offer in offers(shelf, say).items()]
+
+
+def titles(shelf: Shelf, say: Say) -> list[tuple[str, str]]:
+    """Titles and names of the models, for a list to choose from."""
+    return [(say.known(f"model.{name}", name), name) for name in shelf.models()]
 
 
 def chosen(shelf: Shelf, say: Say, key: Any) -> Task:

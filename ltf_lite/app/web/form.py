@@ -15,7 +15,7 @@ from ltf_lite.app.web.asked import (
     sliders_of,
     title_of_way,
 )
-from ltf_lite.app.web.catalogue import choices, named, offers
+from ltf_lite.app.web.catalogue import choices, named, offers, titles
 from ltf_lite.app.web.desk import Desk, choice
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import signs
@@ -127,9 +127,8 @@ def _settings(say: Say, way: gr.Dropdown) -> dict[str, Any]:
 
 def _chosen(desk: Desk) -> list[dict[str, Any]]:
     """Lists and first choices of the single pass's and the search's model: a tuned one, a base."""
-    models = desk.shelf.models()
-    base = next(name for name, model in models.items() if not model.tuned)
-    return [{"choices": list(models), "value": name} for name in (next(iter(models)), base)]
+    titled = titles(desk.shelf, desk.say)
+    return [{"choices": titled, "value": model.name} for model in desk.shelf.first()]
 
 
 def models(desk: Desk) -> list[Any]:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.web import cards, found
-from ltf_lite.app.web.catalogue import FILE, choices, chosen, named
+from ltf_lite.app.web.catalogue import FILE, choices, chosen, named, titles
 from ltf_lite.app.web.desk import Desk, answered, bounded, choice, sentence
 from ltf_lite.app.web.train import bar, done
 from ltf_lite.app.web.uploads import FOLDER, LARGEST, MOST, PILOTS, uploaded
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.text import escape
+from ltf_lite.engines import TINY_BASE
 from ltf_lite.pipeline.pilot import jobs, keep_preset, preset_text
 from ltf_lite.tasks import Task
 from ltf_lite.tasks.check import check
@@ -101,9 +102,12 @@ def _pilot_part(desk: Desk) -> tuple[gr.Dropdown, gr.Slider, gr.Button, gr.Butto
     low, high, begin = PROBLEMS
     gr.Markdown(say("own.pilot_intro"))
     with gr.Row():
-        names = list(desk.shelf.models())
         model = choice(
-            names, value=names[-1], label=say("own.model"), elem_id="own-model", min_width=240
+            titles(desk.shelf, say),
+            value=TINY_BASE,
+            label=say("own.model"),
+            elem_id="own-model",
+            min_width=240,
         )
         problems = gr.Slider(
             low,
@@ -156,8 +160,8 @@ def _watch(
 def _lists(desk: Desk) -> Callable[[], Any]:
     def lists() -> Any:
         """Fresh lists; what is chosen stays."""
-        models = list(desk.shelf.models())
-        return gr.update(choices=choices(desk.shelf, desk.say)), gr.update(choices=models)
+        tasks, models = (make(desk.shelf, desk.say) for make in (choices, titles))
+        return gr.update(choices=tasks), gr.update(choices=models)
 
     return lists
 

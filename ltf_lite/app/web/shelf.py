@@ -16,7 +16,7 @@ from typing import TypeVar
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.places import place
-from ltf_lite.engines import TINY_BASE, EngineError, gguf_files, resolve
+from ltf_lite.engines import EngineError, bases, gguf_files, resolve
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.tasks import Task
@@ -59,8 +59,13 @@ class Shelf:
         found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
         found += self.named()
         found.sort(key=lambda model: not model.tuned)
-        found.append(Model(TINY_BASE, TINY_BASE))
+        found += [Model(base, base) for base in bases()]
         return {model.name: model for model in found}
+
+    def first(self) -> tuple[Model, Model]:
+        """What is chosen before anybody chooses: a tuned model where there is one, and a base."""
+        models = list(self.models().values())
+        return models[0], next(model for model in models if not model.tuned)
 
     def named(self) -> list[Model]:
         """What was named when the app was started; every model of a run or of a folder of files."""

@@ -1,7 +1,7 @@
 """Where the model folder of a GGUF file is kept, so that a file is converted once.
 
 The folder is named by the file's content. It gets its name when it is whole, so a kill leaves
-nothing half, and one process at a time makes it.
+nothing half, and one process at a time makes it. Whoever makes one clears away what nobody needs.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def folder_of(path: str | Path) -> str:
             _places().mkdir(parents=True, exist_ok=True)
             with FileLock(place.with_name(f".{place.name}.lock")):
                 if not _whole(place):  # another process was first
+                    _clear(place)
                     _make(header, told, tokenizer, place)
         _remember(path, place)
     except OSError as error:
@@ -87,6 +88,20 @@ def _remember(path: str | Path, place: Path) -> None:
     with suppress(OSError):
         half.write_text(place.name + "\n", encoding="utf-8")
         os.replace(half, note)
+
+
+def _clear(place: Path) -> None:
+    """Delete what older versions made of the same file, and what kills left half of any file.
+
+    Whoever makes a folder holds its lock: one that is held is left alone.
+    """
+    content, _, _ = place.name.rpartition("-")
+    older = [place.with_name(f"{content}-{version}") for version in range(1, VERSION)]
+    for folder in filter(Path.is_dir, [*older, *place.parent.glob(f".*{HALF}")]):
+        name = folder.name.removeprefix(".").removesuffix(HALF)
+        # OSError: the lock is held, or another user's
+        with suppress(OSError), FileLock(place.with_name(f".{name}.lock"), timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _checked(header: Header) -> tuple[dict[str, Any], Any]:

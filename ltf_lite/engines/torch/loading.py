@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.refs import meant
 from ltf_lite.engines.torch.precision import fastest
 
 
@@ -40,7 +41,7 @@ def load(
     except Exception as error:  # broken files fail in transformers in many ways
         raise EngineError(
             f"cannot load the model {str(model)!r}: {first_line(error)} (give a model directory, a "
-            "GGUF file, or a hub name on a machine that is online)"
+            f"GGUF file, or a hub name on a machine that is online){meant(model)}"
         ) from error
     check(loaded, tokenizer, found["missing_keys"], str(model))
     loaded = keep_layout(loaded) if load_in_4bit else loaded.to("cuda" if cuda else "cpu")

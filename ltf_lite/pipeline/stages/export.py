@@ -23,7 +23,8 @@ from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretra
 from ltf_lite.engines.dialect import CHAT, spoken
 from ltf_lite.engines.from_gguf import weights_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
-from ltf_lite.evaluation.types import Record, Scored, read_record
+from ltf_lite.evaluation.naming import results_of
+from ltf_lite.evaluation.types import Rate, Record, Scored, read_record
 from ltf_lite.export import ExportError
 from ltf_lite.export.card import CardFacts, model_card
 from ltf_lite.export.formats import Exported
@@ -50,7 +51,7 @@ from ltf_lite.pipeline.common import (
     single_pass_of,
 )
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.pipeline.stages.evaluate import evaluate, record_file
+from ltf_lite.pipeline.stages.evaluate import NO_MODEL, evaluate, record_file
 from ltf_lite.tuning.checkpoints import Claim
 
 TEXTS = 2000  # of the harvest, whose tokens are compared
@@ -147,7 +148,7 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         tuning=preset.tuning if preset.tuning.method == method else plain(preset.tuning),
         train_problems=preset.problems.train,
         searched=tuple(reasoner.label for reasoner in preset.search),
-        rates={model: _single_pass(record).rate for model, record in records.items()},
+        rates=_floor(run) | {model: _single_pass(of).rate for model, of in records.items()},
         answer=answer.text,
         verdict=answer.verdict,
         parity=parity,
@@ -156,6 +157,16 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     for exporter in preset.export.also:
         exporter.write(exported)
     write_text(run.at.gguf / CARD, model_card(facts, exported, preset.export.also))
+
+
+def _floor(run: Run) -> dict[str, Rate]:
+    """What chance alone solves, where the evaluation has a reasoner that tells."""
+    folder, found = run.at.evaluation("base"), dict[str, Rate]()
+    for reasoner in run.preset.evaluation:
+        if not reasoner.asks_model:
+            rows = results_of(read_record(record_file(folder, NO_MODEL, reasoner)))
+            found |= {f"no model: {row.answer}": row.rate for row in rows if row.choice.is_floor}
+    return found
 
 
 def _chat(run: Run, spoke: Dialect) -> Dialect:

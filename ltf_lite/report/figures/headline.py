@@ -50,9 +50,7 @@ def headline_figure(results: Sequence[Result]) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(NullLocator())
-    chance = (
-        row for row in results if row.choice.kind == "search" and row.choice.picker == "chance"
-    )
+    chance = (row for row in results if row.choice.is_floor)
     _label(axes, shown, _floor(axes, next(chance, None)))
     axes.set_xlabel("milliseconds a problem (asked in bulk, log scale)")
     axes.set_ylabel("test problems solved, % (95 % interval)")
