@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,7 +41,8 @@ _record: Path | None = None  # where the bars of this process are recorded
 
 def say(text: str) -> None:
     """A line for the person watching; the results of a command go to standard output, not this."""
-    print(signs(text), file=sys.stderr, flush=True)
+    # in one piece: a bar may speak from another thread
+    print(signs(text) + "\n", end="", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -77,7 +79,10 @@ def forget(file: Path) -> None:
 
 @contextmanager
 def bar(title: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A bar of `total` units; the yielded function advances it by n and shows a note."""
+    """A bar of `total` units; the yielded function advances it by n and shows a note.
+
+    By 0 it only shows what is being done. Also while nothing advances, time passes on the bar.
+    """
     with _shown(title, total, done) as show, _recorded(title, total, done) as record:
 
         def advance(n: int = 1, note: str = "") -> None:
@@ -93,7 +98,8 @@ def _shown(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
         with _terminal(title, total, done) as advance:
             yield advance
     else:
-        yield _lines(title, total, done)
+        with _lines(title, total, done) as advance:
+            yield advance
 
 
 @contextmanager
@@ -141,6 +147,7 @@ def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]
         MofNCompleteColumn,
         Progress,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
@@ -148,6 +155,7 @@ def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]
         TextColumn("{task.description:<34}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),  # a note is text, whatever is in it
     )
@@ -156,19 +164,44 @@ def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]
         yield lambda n=1, note="": progress.update(task, advance=n, note=signs(note))
 
 
-def _lines(title: str, total: int, done: int) -> Callable[..., None]:
+@contextmanager
+def _lines(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
+    """A line EVERY seconds, whether anything advances or not, and one at the end."""
     began = shown = time.monotonic()
-    first = done
+    first, last, lock, over = done, "", threading.Lock(), threading.Event()
+
+    def show(ended: bool = False) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if ended or now - shown >= EVERY:
+            shown = now
+            passed = _passed(now - began, done - first, total - done)
+            say(f"  {title}: {done}/{total}{passed}{', ' + last if last else ''}")
 
     def advance(n: int = 1, note: str = "") -> None:
-        nonlocal done, shown
-        done += n
-        now = time.monotonic()
-        if now - shown < EVERY and done < total:
-            return
-        shown = now
-        left = (now - began) / max(1, done - first) * (total - done)
-        tail = f", {duration(left)} left" if done < total else f" in {duration(now - began)}"
-        say(f"  {title}: {done}/{total}{tail}{', ' + note if note else ''}")
+        nonlocal done, last
+        with lock:
+            done, last = done + n, note
+            show(n > 0 and done >= total)
 
-    return advance
+    def wait() -> None:
+        while not over.wait(RECORDED):
+            with lock:
+                show()
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    try:
+        yield advance
+    finally:
+        over.set()
+        waiting.join()
+
+
+def _passed(seconds: float, units: int, left: int) -> str:
+    """How long so many units took, or what is left; before the first there is nothing to tell."""
+    if left <= 0:
+        return f" in {duration(seconds)}"
+    return (
+        f", {duration(seconds / units * left)} left" if units else f", {duration(seconds)} so far"
+    )

@@ -25,6 +25,7 @@ from ltf_lite.evaluation.retention import (
 )
 from ltf_lite.evaluation.types import Abilities, Ability, Scored, read_abilities, write_record
 from ltf_lite.pipeline.common import asked_in, problems_of, seed_of, single_pass_of
+from ltf_lite.pipeline.hearing import Advance, hearing, quiet
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.reasoners import Reasoner, Solution, solve
@@ -66,19 +67,20 @@ def measure(
     count: int,
     reasoners: Sequence[Reasoner] | None = None,
     heldout: bool = True,
+    advance: Advance = quiet,
 ) -> tuple[Ability, ...]:
     """Every ability of the engine's model, on the first `count` problems of a split.
 
     `reasoners` are those asked (None: those of the preset's evaluation that ask a model); the
     sibling task and the held-out text come on top. The text is left out with `heldout` False: not
-    every server can score. Raises EngineError.
+    every server can score. `advance` hears of each that is done. Raises EngineError.
     """
     asked = run.preset.evaluation if reasoners is None else reasoners
-    found = _by_reasoners(run, engine, asked, problems_of(run, split)[:count])
-    return (*found, *elsewhere(run, engine, split, count, heldout))
+    found = _by_reasoners(run, engine, asked, problems_of(run, split)[:count], advance)
+    return (*found, *elsewhere(run, engine, split, count, heldout, advance))
 
 
-def validate(run: Run, engine: Engine) -> tuple[Ability, ...]:
+def validate(run: Run, engine: Engine, advance: Advance) -> tuple[Ability, ...]:
     """What a checkpoint is judged by: every ability, and the single pass by which it is chosen.
 
     That is asked every validation problem, all others the first `retention.problems`.
@@ -86,18 +88,19 @@ def validate(run: Run, engine: Engine) -> tuple[Ability, ...]:
     single = [each for each in run.preset.evaluation if each.single_pass]
     others = [each for each in run.preset.evaluation if not each.single_pass]
     return (
-        *_by_reasoners(run, engine, single, problems_of(run, "validation")),
-        *measure(run, engine, "validation", run.preset.retention.problems, others),
+        *_by_reasoners(run, engine, single, problems_of(run, "validation"), advance),
+        *measure(run, engine, "validation", run.preset.retention.problems, others, advance=advance),
     )
 
 
-def write_elsewhere(run: Run, engine: Engine, model: str) -> None:
+def write_elsewhere(run: Run, engine: Engine, model: str, advance: Advance) -> None:
     """Write what the model can do that the run does not tune on, unless that is there."""
     file, task = run.at.elsewhere(model), run.preset.task.name
     if file.is_file():
         read_abilities(file, task)
+        advance(besides(run.preset))
         return
-    found = elsewhere(run, engine, "test", run.preset.problems.test)
+    found = elsewhere(run, engine, "test", run.preset.problems.test, advance=advance)
     write_record(file, Abilities(task=task, model=model, abilities=found))
 
 
@@ -136,8 +139,18 @@ def _kind(reasoner: Reasoner) -> str:
     return SAMPLE if isinstance(reasoner, CoT) else reasoner.name
 
 
+def besides(preset: Preset) -> int:
+    """How many abilities are measured besides those of the reasoners."""
+    return 1 + (preset.task.sibling() is not None) + (preset.retention.other is not None)
+
+
 def elsewhere(
-    run: Run, engine: Engine, split: Split, count: int, heldout: bool = True
+    run: Run,
+    engine: Engine,
+    split: Split,
+    count: int,
+    heldout: bool = True,
+    advance: Advance = quiet,
 ) -> tuple[Ability, ...]:
     """What the run does not tune on: the sibling task, another task, and the held-out text."""
     found: list[Ability] = []
@@ -145,18 +158,20 @@ def elsewhere(
     if (sibling := run.preset.task.sibling()) is not None:
         problems = sibling.up_to(split, count, seed_of(run.preset.seed, SIBLING))
         asked = Asked(SIBLING, single)
-        solutions = _solve(run, engine, asked, sibling, problems)
+        solutions = _solve(run, engine, asked, sibling, problems, advance)
         found.append(_ability(asked, solutions, sibling, sibling.name))
     if (other := run.preset.retention.other) is not None:
         problems = other.up_to(split, count, seed_of(run.preset.seed, OTHER))
         # Its answers have a length of their own, and base and tuned model get the same text.
         asked = Asked(OTHER, single.model_copy(update={"max_tokens": None, "problems": None}))
-        solutions = _solve(run, engine, asked, other, problems, _base_dialect(run, engine))
+        solutions = _solve(run, engine, asked, other, problems, advance, _base_dialect(run, engine))
         found.append(_ability(asked, solutions, other, other.name))
     if heldout:
         file = heldout_file(run.preset)
         texts = paragraphs(file)
-        said = nll(engine, texts)
+        with hearing(engine, advance, HELDOUT_NLL):
+            said = nll(engine, texts)
+        advance(1, HELDOUT_NLL)
         text = Ability(
             name=HELDOUT_NLL,
             kind=HELDOUT_NLL,
@@ -208,11 +223,16 @@ def values(abilities: Iterable[Ability]) -> dict[str, float]:
 
 
 def _by_reasoners(
-    run: Run, engine: Engine, reasoners: Sequence[Reasoner], problems: Sequence[Problem]
+    run: Run,
+    engine: Engine,
+    reasoners: Sequence[Reasoner],
+    problems: Sequence[Problem],
+    advance: Advance,
 ) -> list[Ability]:
     task, found = run.preset.task, list[Ability]()
     for asked in named(reasoners):
-        solutions = _solve(run, engine, asked, task, problems[: asked.reasoner.problems])
+        own = problems[: asked.reasoner.problems]
+        solutions = _solve(run, engine, asked, task, own, advance)
         found.append(_ability(asked, solutions, task, asked.reasoner.label))
         if asked.name == SINGLE_PASS and (steps := _valid_steps(asked, solutions, task)):
             found.append(steps)
@@ -225,10 +245,14 @@ def _solve(
     asked: Asked,
     task: Task,
     problems: Sequence[Problem],
+    advance: Advance,
     dialect: str | None = None,
 ) -> list[Solution]:
     seed = seed_of(run.preset.seed, "retention", asked.reasoner.label)
-    return list(solve(asked.reasoner, problems, task, engine, seed, dialect=dialect))
+    with hearing(engine, advance, asked.name):
+        found = list(solve(asked.reasoner, problems, task, engine, seed, dialect=dialect))
+    advance(1, asked.name)
+    return found
 
 
 def _ability(asked: Asked, solutions: Sequence[Solution], task: Task, label: str) -> Ability:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from math import isfinite
 
 from ltf_lite import __version__
-from ltf_lite.core.progress import say
+from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import (
     Dialect,
     Engine,
@@ -28,7 +28,7 @@ from ltf_lite.evaluation.retention import HELDOUT_NLL
 from ltf_lite.evaluation.significance import ratio_interval
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Ability
-from ltf_lite.pipeline.abilities import heldout_file, measure
+from ltf_lite.pipeline.abilities import besides, heldout_file, measure, named
 from ltf_lite.pipeline.common import learnt, set_threads
 from ltf_lite.pipeline.run.folder import Run, RunError
 
@@ -130,7 +130,9 @@ def _measured(
         if why:
             warn(f"the held-out text is left out: {why}")
         say(f"measuring {ref.given} on {count} test problems of {run.folder}")
-        return measure(run, engine, "test", count, heldout=why is None)
+        many = len(named(run.preset.evaluation)) + besides(run.preset) - (why is not None)
+        with bar("measure", many) as advance:
+            return measure(run, engine, "test", count, heldout=why is None, advance=advance)
     finally:
         engine.close()
 

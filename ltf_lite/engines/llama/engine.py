@@ -167,6 +167,7 @@ class LlamaCppEngine:
         Runs wait prompt by prompt, so a prompt is computed once for all its samples.
         """
         waiting, free, active = deque(runs), list(range(self.sequences)), list[_Run]()
+        written = 0
         while waiting or active:
             entries = [(r.tokens[-1], len(r.ids) + len(r.tokens) - 1, r.slot, True) for r in active]
             going = len(active)  # runs before this index have a row of logits each
@@ -182,18 +183,18 @@ class LlamaCppEngine:
             logits = llama.decode(entries)
             _share(llama, active[going:])
             _take(llama, active, logits if len(logits) == len(rows) else logits[rows], sampling)
+            written += len(active)
             for run in active:
                 if run.done:
                     llama.drop(run.slot)
                     free.append(run.slot)
                     run.guide = None
             active = [run for run in active if not run.done]
-            self._tell(runs, sampling)
+            self._tell(written, runs, sampling)
 
-    def _tell(self, runs: list[_Run], sampling: Sampling) -> None:
+    def _tell(self, tokens: int, runs: list[_Run], sampling: Sampling) -> None:
         """Let the listener hear what the runs have so far; raises Stopped."""
         if self.listener is not None:
-            tokens = sum(len(run.tokens) for run in runs)
             self.listener.heard(tokens, lambda: [_completion(run, sampling).text for run in runs])
             check(self.listener)
 

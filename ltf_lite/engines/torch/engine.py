@@ -115,8 +115,12 @@ class TorchEngine:
             order = [k for k in order for _ in range(sampling.n)]
             jobs = [Sample(own[k], wanted[k], at % sampling.n, []) for at, k in enumerate(order)]
 
-            def tell() -> None:
-                self._tell(order, jobs, sampling)
+            written = 0
+
+            def tell(more: int) -> None:
+                nonlocal written
+                written += more  # to count all samples at every step takes long
+                self._tell(written, order, jobs, sampling)
 
             done = self._in_batches(jobs, lambda part: self._generate(part, header, sampling, tell))
             for k, completion in zip(order, done, strict=True):
@@ -222,7 +226,7 @@ class TorchEngine:
         rows.select(which)
         return rows, logits[which].float()
 
-    def _tell(self, order: list[int], jobs: list[Sample], sampling: Sampling) -> None:
+    def _tell(self, tokens: int, order: list[int], jobs: list[Sample], sampling: Sampling) -> None:
         """Let the listener hear what the samples of prompts `order` have so far; raises Stopped."""
 
         def texts() -> list[str]:
@@ -232,7 +236,7 @@ class TorchEngine:
             return [text for row in rows.values() for text in row]
 
         if self.listener is not None:
-            self.listener.heard(sum(len(job.tokens) for job in jobs), texts)
+            self.listener.heard(tokens, texts)
             check(self.listener)
 
     # -- one batch ---------------------------------------------------------------------------
@@ -242,7 +246,7 @@ class TorchEngine:
         jobs: Sequence[Sample],
         header: KeysAndValues | None,
         sampling: Sampling,
-        tell: Callable[[], None],
+        tell: Callable[[int], None],
     ) -> list[Completion]:
         """Complete the samples; those that are done leave the batch by and by."""
         tokens = [job.tokens for job in jobs]
@@ -260,6 +264,7 @@ class TorchEngine:
             chosen = choose(free, sampling, None if noise is None else noise[:, step])
             gained = log_p(logits, chosen).tolist()
             check_numbers(gained, self.name)
+            more = len(going)
             for k, token, gain in zip(alive, chosen.tolist(), gained, strict=True):
                 if k in going:
                     tokens[k].append(token)
@@ -269,7 +274,7 @@ class TorchEngine:
                         guides.pop(k, None)
                     elif guides:
                         guides[k].accept(token)
-            tell()
+            tell(more)
             if not going or step + 1 == sampling.max_tokens:
                 break
             if len(going) <= len(alive) * STAY:

@@ -12,6 +12,7 @@ from ltf_lite.core.parent import die_with_parent
 from ltf_lite.engines import Engine
 from ltf_lite.harvest import Row, write_shard
 from ltf_lite.pipeline.executors.part import Brought, Part, Search, brought, work
+from ltf_lite.pipeline.hearing import Advance, hearing
 
 
 class Local:
@@ -38,19 +39,23 @@ class Local:
             if self.engine is not None:
                 stack.callback(self.engine.close)
 
-    def run(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Brought]]:
-        """Work on parts of one reasoner; each part once its shard is on disk, in their order."""
+    def run(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
+        """Work on parts of one reasoner; each part once its shard is on disk, in their order.
+
+        `advance` hears, by 0, what an engine has written of a part.
+        """
         if parts and parts[0].reasoner.asks_model:
-            return self._by_engine(parts)
+            return self._by_engine(parts, advance)
         return self._by_pool(parts)
 
-    def _by_engine(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Brought]]:
+    def _by_engine(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
         if self.engine is None:
             self.engine = self.open_engine()
         usage = self.engine.usage
         for part in parts:
             tokens, seconds = usage.tokens_out, usage.seconds
-            rows = work(part, self.search, self.engine)
+            with hearing(self.engine, advance, f"a shard of {len(part.problems)}"):
+                rows = work(part, self.search, self.engine)
             write_shard(self.search.harvest, part.number, rows)
             taken = usage.seconds - seconds
             speed = (usage.tokens_out - tokens) / taken if taken else None

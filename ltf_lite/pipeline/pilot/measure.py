@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from ltf_lite.engines import Engine, EngineError, open_engine, resolve
 from ltf_lite.engines.dialect import dialect as dialect_of
 from ltf_lite.evaluation.types import Rate, Record, Scored
 from ltf_lite.pipeline.common import seed_of
+from ltf_lite.pipeline.hearing import Advance, hearing, quiet
 from ltf_lite.pipeline.pilot.advice import Advice, Facts, advise
 from ltf_lite.pipeline.pilot.plan import SAMPLES, Planned, plan, tree_of
 from ltf_lite.reasoners import REASONERS, Reasoner, solve
@@ -27,7 +28,6 @@ NAMES = {
     "oracle": f"oracle@{SAMPLES} (upper bound)",
     "search": "tree search",
 }
-Advance = Callable[..., None]
 
 
 class PilotError(LtfError, ValueError):
@@ -90,7 +90,7 @@ def pilot(
     seed: int = 0,
     dialect: str | None = None,
     base: str | None = None,
-    advance: Advance = lambda *_: None,
+    advance: Advance = quiet,
 ) -> Pilot:
     """Ask `n` training problems, or as many as there are, and plan a run.
 
@@ -174,7 +174,8 @@ def _ask(
     engine.clear()
     calls, tokens_in, began = usage.calls, usage.tokens_in, time.perf_counter()
     own = seed_of(seed, "pilot", reasoner.unlimited.label)
-    solutions = list(solve(reasoner, problems, task, engine, own))
+    with hearing(engine, advance, reasoner.label):
+        solutions = list(solve(reasoner, problems, task, engine, own))
     seconds = time.perf_counter() - began
     advance(1, reasoner.label)
     return record(

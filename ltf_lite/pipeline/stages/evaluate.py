@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 
@@ -12,8 +13,9 @@ from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import Engine
 from ltf_lite.evaluation.success import record, too_few
 from ltf_lite.evaluation.types import Alone, Record, read_record, write_record
-from ltf_lite.pipeline.abilities import write_elsewhere
+from ltf_lite.pipeline.abilities import besides, write_elsewhere
 from ltf_lite.pipeline.common import asked_in, engine_of, problems_of, seed_of, set_threads
+from ltf_lite.pipeline.hearing import Advance, hearing, quiet
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner, solve
 from ltf_lite.reasoners.base import Budget
@@ -39,15 +41,16 @@ def ask(run: Run, model: str, reasoners: Sequence[Reasoner]) -> None:
     _warn(run, [*reasoners, *limited])
     engine = engine_of(run, model)
     try:
-        with bar(f"evaluate {model}", len(reasoners) + len(limited)) as advance:
+        total = len(reasoners) + len(limited) + besides(run.preset)
+        with bar(f"evaluate {model}", total) as advance:
             for reasoner in reasoners:
                 asked, name = (engine, model) if reasoner.asks_model else (None, NO_MODEL)
-                evaluate(run, asked, name, reasoner, run.at.evaluation(model))
+                evaluate(run, asked, name, reasoner, run.at.evaluation(model), advance=advance)
                 advance(1, reasoner.label)
             for reasoner in limited:
-                evaluate(run, engine, model, reasoner, run.at.budgets(model), alone=0)
+                evaluate(run, engine, model, reasoner, run.at.budgets(model), 0, advance)
                 advance(1, reasoner.label)
-        write_elsewhere(run, engine, model)
+            write_elsewhere(run, engine, model, advance)
     finally:
         engine.close()
 
@@ -105,10 +108,12 @@ def evaluate(
     reasoner: Reasoner,
     folder: Path,
     alone: int = ALONE,
+    advance: Advance = quiet,
 ) -> Record:
     """The record of one model and reasoner on the test split, from its file if it is there.
 
-    The first `alone` problems are asked one by one as well, for the time that one takes.
+    The first `alone` problems are asked one by one as well, for the time that one takes. `advance`
+    hears, by 0, what is being done.
     """
     file = record_file(folder, model, reasoner)
     if file.is_file():
@@ -116,17 +121,20 @@ def evaluate(
     task, problems = run.preset.task, problems_of(run, "test")[: reasoner.problems]
     # not from the budget: a search at one is the same search, ended sooner
     seed = seed_of(run.preset.seed, "evaluate", reasoner.unlimited.label)
-    if engine is not None:  # the first call pays for allocations that no later one pays for
-        list(solve(reasoner, problems[:FIRST], task, engine, seed))
-    calls, tokens_in = (engine.usage.calls, engine.usage.tokens_in) if engine else (0, 0)
-    dialect = None if engine else asked_in(run).name
-    began = time.perf_counter()
-    solutions = list(solve(reasoner, problems, task, engine, seed, dialect=dialect))
-    seconds = time.perf_counter() - began
+    told = hearing(engine, advance, reasoner.label) if engine else nullcontext()
+    with told:
+        if engine is not None:  # the first call pays for allocations that no later one pays for
+            list(solve(reasoner, problems[:FIRST], task, engine, seed))
+        calls, tokens_in = (engine.usage.calls, engine.usage.tokens_in) if engine else (0, 0)
+        dialect = None if engine else asked_in(run).name
+        began = time.perf_counter()
+        solutions = list(solve(reasoner, problems, task, engine, seed, dialect=dialect))
+        seconds = time.perf_counter() - began
     lone = None
     if engine is not None:
         calls, tokens_in = engine.usage.calls - calls, engine.usage.tokens_in - tokens_in
-        lone = one_by_one(reasoner, problems[:alone], task, engine, seed) if alone else None
+        if alone:
+            lone = one_by_one(reasoner, problems[:alone], task, engine, seed, advance)
     result = record(
         solutions,
         task,
@@ -145,11 +153,17 @@ def evaluate(
 
 
 def one_by_one(
-    reasoner: Reasoner, problems: Sequence[Problem], task: Task, engine: Engine, seed: int
+    reasoner: Reasoner,
+    problems: Sequence[Problem],
+    task: Task,
+    engine: Engine,
+    seed: int,
+    advance: Advance = quiet,
 ) -> Alone:
     """How long a problem takes that is asked by itself, none profiting from another's prompt."""
-    took = []
+    took: list[float] = []
     for problem in problems:
+        advance(0, f"{reasoner.label}: {len(took)} of {len(problems)} asked alone")
         engine.clear()
         began = time.perf_counter()
         list(solve(reasoner, [problem], task, engine, seed))

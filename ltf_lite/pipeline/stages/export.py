@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +49,7 @@ from ltf_lite.pipeline.common import (
     set_threads,
     single_pass_of,
 )
+from ltf_lite.pipeline.hearing import Advance
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.pipeline.stages.evaluate import NO_MODEL, evaluate, record_file
 from ltf_lite.tuning.checkpoints import Claim
@@ -58,7 +58,6 @@ TEXTS = 2000  # of the harvest, whose tokens are compared
 PATHS = 100  # of the harvest, on which quantized files are held against f16
 CARD = "README.md"
 
-Advance = Callable[[int, str], None]
 Text = tuple[str, str]  # a prompt and what follows it
 
 
@@ -80,11 +79,13 @@ def _write(run: Run, advance: Advance) -> dict[str, Path]:
     name, kinds = run.preset.name, run.preset.export.quantizations
     files = {kind: run.at.gguf / f"{name}.{kind}.gguf" for kind in ("f16", *kinds)}
     f16 = files["f16"]
+    advance(0, f16.name)
     if not f16.is_file():
         with whole(f16) as half:
             write_gguf(run.at.model, half, "f16", name, {"ltf.task": run.preset.task.name})
     advance(1, f16.name)
     for kind in kinds:
+        advance(0, files[kind].name)
         if not files[kind].is_file():
             with whole(files[kind]) as half:
                 _quantize(f16, half, kind)
@@ -105,15 +106,20 @@ def _quantize(f16: Path, file: Path, kind: str) -> None:
 def _proved(run: Run, files: dict[str, Path], advance: Advance) -> Parity:
     """What is measured of the files, and whether that is enough."""
     f16, kinds = files["f16"], run.preset.export.quantizations
+    advance(0, "tokenizer")
     tokens = _tokens(run, f16)
     advance(1, "tokenizer")
+    advance(0, "greedy answers")
     greedy = _greedy(run, f16)
     advance(1, "greedy answers")
-    success: dict[str, SuccessParity] = {k: _success(run, k, files[k]) for k in kinds}
+    success: dict[str, SuccessParity] = {}
+    for kind in kinds:
+        success[kind] = _success(run, kind, files[kind], advance)
     advance(1, "success")
     far: dict[str, Divergence] = {}
     paths = _paths(run) if kinds else []
     for kind in kinds:
+        advance(0, f"{kind} against f16")
         far[kind] = divergence(f16, files[kind], paths)
         advance(1, f"{kind} against f16")
     facts = {k: FileFacts(os.path.getsize(file), tensor_types(file)) for k, file in files.items()}
@@ -251,11 +257,12 @@ def _greedy(run: Run, f16: Path) -> GreedyParity:
         f32.unlink(missing_ok=True)
 
 
-def _success(run: Run, kind: str, file: Path) -> SuccessParity:
+def _success(run: Run, kind: str, file: Path, advance: Advance) -> SuccessParity:
     """Single pass of the quantized file on the test set, beside the torch model's."""
     engine = open_engine(file)
     try:
-        found = evaluate(run, engine, f"tuned {kind}", single_pass_of(run), run.at.gguf)
+        name, reasoner = f"tuned {kind}", single_pass_of(run)
+        found = evaluate(run, engine, name, reasoner, run.at.gguf, advance=advance)
     finally:
         engine.close()
     rate, wanted = _single_pass(found).rate, _single_pass(_record(run, "tuned")).rate.rate

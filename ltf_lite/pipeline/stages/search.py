@@ -36,7 +36,7 @@ def main(run: Run) -> None:
             todo = [part for part in parts if not search.is_done(part)]
             title = f"search {number}/{count}, {parts[0].reasoner.label}: problems"
             with bar(title, _size(parts), _size(parts) - _size(todo)) as advance:
-                for part, found in executor.run(todo):
+                for part, found in executor.run(todo, advance):
                     advance(len(part.problems), _note(part, found))
 
 

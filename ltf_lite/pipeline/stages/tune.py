@@ -34,6 +34,7 @@ from ltf_lite.pipeline.common import (
     set_threads,
     threads_of,
 )
+from ltf_lite.pipeline.hearing import Advance
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tasks import Solver
 from ltf_lite.tuning import TuningError, tune
@@ -92,7 +93,7 @@ def _tune(
             chosen,
             run.at.tuning,
             tuning,
-            _validation(run, base),
+            _validation(run, base, lambda n=1, note="": advance(0, note)),
             progress,
             load_in_4bit=run.preset.model.load_in_4bit,
             threads=threads_of(run),
@@ -145,8 +146,10 @@ def _base(run: Run) -> tuple[Ability, ...]:
         return known.abilities
     say("  measuring what the base can do")
     engine = engine_of(run, "base")
+    many = len(abilities.named(run.preset.evaluation)) + abilities.besides(run.preset)
     try:
-        found = abilities.validate(run, engine)
+        with bar("measure the base", many) as advance:
+            found = abilities.validate(run, engine, advance)
     finally:
         engine.close()
         gc.collect()  # modules may hold themselves; tuning needs the room that they take
@@ -158,12 +161,14 @@ def _base(run: Run) -> tuple[Ability, ...]:
     return found
 
 
-def _validation(run: Run, base: Mapping[str, float]) -> Callable[[Any, Any], Validation]:
+def _validation(
+    run: Run, base: Mapping[str, float], advance: Advance
+) -> Callable[[Any, Any], Validation]:
     """How a checkpoint did: its success, its abilities, what of the base's it kept."""
     dialect = learnt(run)
 
     def validate(model: Any, tokenizer: Any) -> Validation:
-        found = abilities.validate(run, TorchEngine(model, tokenizer, dialect))
+        found = abilities.validate(run, TorchEngine(model, tokenizer, dialect), advance)
         now = abilities.values(found)
         single = next(each for each in found if each.name == SINGLE_PASS)
         share = kept(base, now)
