@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, open_engine, resolve
-from ltf_lite.engines.dialect import CHAT
+from ltf_lite.engines.dialect import chats
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
@@ -68,7 +68,7 @@ def learnt(run: Run) -> Dialect:
 
 
 def _with_system(run: Run, name: str) -> Dialect:
-    return Dialect(name, system=run.preset.system) if name == CHAT else Dialect(name)
+    return Dialect(name, system=run.preset.system) if chats(name) else Dialect(name)
 
 
 def search_engine(run: Run) -> Engine:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ltf_lite.core.threads import threads as own_threads
 from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
-from ltf_lite.engines.dialect import CHAT, DEFAULT, KEY, Dialect, framed
+from ltf_lite.engines.dialect import DEFAULT, KEY, Dialect, chats, framed
 from ltf_lite.engines.dialect import dialect as named
 from ltf_lite.engines.llama import chat
 from ltf_lite.engines.llama.model import load, metadata, recurs
@@ -121,7 +121,7 @@ class LlamaContext:
         the frame of the file's template.
         """
         own = wanted or named(self.metadata(KEY) or DEFAULT, f"the GGUF file {self._path!r}")
-        if own.name != CHAT:
+        if not chats(own.name):
             return own
         found = chat.framed(own, self._path, self._names())
         assert found.frame

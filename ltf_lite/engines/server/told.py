@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 from ltf_lite.core.network import is_here
 from ltf_lite.core.progress import say
 from ltf_lite.engines.dialect import (
-    CHAT,
     DEFAULT,
     KEY,
     NAMES,
     SYSTEM_KEY,
     Dialect,
+    chats,
     dialect,
     said,
 )
@@ -74,4 +74,4 @@ def _said_by(place: str) -> Dialect | None:
     if name is None:
         return None
     own = dialect(name, repr(place))
-    return replace(own, system=metadata(place, SYSTEM_KEY) or "") if own.name == CHAT else own
+    return replace(own, system=metadata(place, SYSTEM_KEY) or "") if chats(own.name) else own

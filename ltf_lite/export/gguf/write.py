@@ -12,7 +12,7 @@ import gguf
 import numpy as np
 from safetensors import safe_open
 
-from ltf_lite.engines.dialect import CHAT, KEY, SYSTEM_KEY, system_of, told
+from ltf_lite.engines.dialect import KEY, SYSTEM_KEY, chats, system_of, told
 from ltf_lite.export.architecture import (
     architecture,
     check_names,
@@ -61,7 +61,7 @@ def write_gguf(
     size = rows(files["model.embed_tokens.weight"], "model.embed_tokens.weight")
     vocabulary = read_vocabulary(model_dir, size)
     learnt = {KEY: told(model_dir), SYSTEM_KEY: system_of(model_dir)}
-    if learnt[KEY] not in (None, CHAT):
+    if (spoken := learnt[KEY]) and not chats(spoken):
         vocabulary = replace(vocabulary, chat_template=PLAINLY)
     says = {key: text for key, text in learnt.items() if text} | dict(metadata or {})
     out_path.parent.mkdir(parents=True, exist_ok=True)
