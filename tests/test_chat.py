@@ -157,7 +157,9 @@ def test_frames_of_real_templates():
     def frame(template, system=""):
         return frame_of(template, {"bos_token": "<s>", "eos_token": "</s>"}, system, "m")
 
-    assert frame(MISTRAL) == Frame("<s>[INST] ", " [/INST]", "</s>")
+    assert frame(MISTRAL) == Frame(
+        *("<s>[INST] ", " [/INST]", "</s>"), answer=" [/INST]", again="</s>[INST] "
+    )
     assert frame(GEMMA).strip == frame(LLAMA3).strip == "both"
     assert frame(GEMMA).end == "<end_of_turn>\n"
     assert "You are a helpful assistant." in frame(CHATML).before

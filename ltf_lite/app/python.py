@@ -70,8 +70,9 @@ def model(reference: str | Path, dialect: str | None = None) -> Model:
 
     `reference` is a run's folder, a model folder, a GGUF file, a name on the Hugging Face Hub, the
     address of a server (`http://HOST:PORT/v1#NAME`), `tiny-base` or `smollm2`. `dialect` is
-    `few_shot`, `zero_shot`, `compact`, `chat` (through the model's chat template) or `auto` (chat
-    where it has one); by default it is the model's own. Raises EngineError.
+    `few_shot`, `zero_shot`, `compact`, `chat` (through the model's chat template), `few_shot_chat`
+    (with worked examples as earlier turns) or `auto` (`chat` where it has one); by default it is
+    the model's own. Raises EngineError.
     """
     return Model(reference, dialect)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ltf_lite.core.prompt import Prompt
 from ltf_lite.engines.base import (
     Completion,
     Engine,
     EngineError,
     Listener,
-    Prompt,
     Sampling,
     Score,
     Stopped,

@@ -42,22 +42,6 @@ class Listener(Protocol):
     def heard(self, tokens: int, texts: Callable[[], list[str]]) -> None: ...
 
 
-class Prompt(str):
-    """What an engine is asked, where it is more than a question.
-
-    `reply` is its end, where that is what the model is taken to have said already. One that is not
-    `framed` is a text to go on with in every dialect, and no question.
-    """
-
-    reply: str
-    framed: bool
-
-    def __new__(cls, asked: str, reply: str = "", framed: bool = True) -> Prompt:
-        own = super().__new__(cls, asked + reply)
-        own.reply, own.framed = reply, framed
-        return own
-
-
 @dataclass(frozen=True)
 class Sampling:
     """How to generate: `n` completions a prompt; temperature 0 is greedy.
@@ -138,7 +122,7 @@ def used() -> Usage:
 
 class Engine(Protocol):
     """Generates and scores text. Prompts are plain text, which the engine puts into the frame of
-    its `dialect`; a `Prompt` says where the model's own words begin in it.
+    its `dialect`; a `Prompt` has earlier turns, and says where the model's own words begin.
 
     `generate` gives `sampling.n` completions for each prompt, in the prompts' order. Sample i of a
     prompt depends on the prompt's seed and on i, never on what else is asked in the same call;

@@ -2,27 +2,35 @@
 
 A model is asked in one dialect and may learn another: a base is asked few-shot, and what is tuned
 learns zero-shot (Ni et al., arXiv 2504.11364). In the dialect `chat` it is asked through its own
-chat template, in the words of zero-shot. What a model speaks is told in its folder (`ltf.json`) and
+chat template, in the words of zero-shot; in `few_shot_chat` the worked examples are earlier turns
+of that chat. What a model speaks is told in its folder (`ltf.json`) and
 in its GGUF file (`ltf.dialect`, `ltf.system`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ltf_lite.engines.base import EngineError, Prompt
-from ltf_lite.engines.template import Frame, default_template, end_token, frame_of, framed_ids
+from ltf_lite.core.prompt import CHAT, FEW_SHOT_CHAT, Prompt, chats
+from ltf_lite.engines.base import EngineError
+from ltf_lite.engines.template import (
+    TURNS_HINT,
+    Frame,
+    default_template,
+    end_token,
+    frame_of,
+    framed_ids,
+)
 
-Name = Literal["compact", "few_shot", "zero_shot", "chat"]
-Wish = Literal["compact", "few_shot", "zero_shot", "chat", "auto"]
+Name = Literal["compact", "few_shot", "zero_shot", "chat", "few_shot_chat"]
+Wish = Literal["compact", "few_shot", "zero_shot", "chat", "few_shot_chat", "auto"]
 NAMES: tuple[str, ...] = get_args(Name)
 COMPACT = "compact"
-CHAT = "chat"
 AUTO = "auto"  # a wish for chat, where the model has a template and does not say what it speaks
 FILE = "ltf.json"  # in a model's folder
 KEY = "ltf.dialect"  # in a GGUF file's metadata
@@ -37,7 +45,7 @@ class Dialect:
     """The words in which a model is asked; tasks write their prompts by its `name`.
 
     `begins`: a prompt begins with the tokenizer's beginning-of-sequence token, where it has one.
-    Of `chat` alone: `system` is the system text, None for what the model says that it learnt with,
+    Of chats alone: `system` is the system text, None for what the model says that it learnt with,
     and `frame` is what the model's template puts around a question, once an engine has found it.
     Of `compact` alone: `search` is whether the model learnt the short questions of a search, None
     where nobody says; one that did not only knows how a path goes on.
@@ -51,12 +59,18 @@ class Dialect:
 
     def of(self, tokenizer: Any, model: str = "") -> Dialect:
         """The same dialect with the frame of a transformers tokenizer; raises EngineError."""
-        if self.name != CHAT or self.frame:
+        if not chats(self.name) or self.frame:
             return self
         named = model or str(tokenizer.name_or_path)
         template = default_template(tokenizer.chat_template)
-        frame = frame_of(template, tokenizer.special_tokens_map, self.system or "", named)
-        return replace(self, frame=frame)
+        return self.framed_by(template, tokenizer.special_tokens_map, named)
+
+    def framed_by(self, template: str | None, names: Mapping[str, str], model: str) -> Dialect:
+        """The same dialect with the frame of a template, as `frame_of` has it."""
+        found = frame_of(template, names, self.system or "", model)
+        if self.name == FEW_SHOT_CHAT and found.alone:
+            raise EngineError(f"the chat template of {model!r} {found.alone}: {TURNS_HINT}")
+        return replace(self, frame=found)
 
     def render(self, prompt: str) -> str:
         """All the text that the model reads for a prompt."""
@@ -83,7 +97,7 @@ class Dialect:
 
 def framed(prompt: str) -> bool:
     """Whether a dialect's frame goes around a prompt."""
-    return not isinstance(prompt, Prompt) or prompt.framed
+    return Prompt.of(prompt).framed
 
 
 class _Words:
@@ -156,7 +170,7 @@ def asked_in(model: str | Path, wanted: Dialect | None) -> Dialect:
         return spoken(model)
     if wanted.name == COMPACT and wanted.search is None:
         return replace(wanted, search=searches(model))
-    if wanted.name == CHAT and wanted.system is None:
+    if chats(wanted.name) and wanted.system is None:
         return replace(wanted, system=system_of(model))
     return wanted
 
@@ -210,7 +224,7 @@ def _said_in_gguf(model: str | Path) -> Dialect | None:
 
 def _with(own: Dialect, system: str, search: Any) -> Dialect:
     """A dialect with what only its kind has."""
-    if own.name == CHAT:
+    if chats(own.name):
         return replace(own, system=system)
     return replace(own, search=knows_search(own.name, search)) if own.name == COMPACT else own
 
@@ -244,7 +258,8 @@ def asked_and_learnt(model: str | Path, ask: str | None, learn: str | None) -> t
     """The dialects in which a base is asked and its tuned copy learns, where a preset says none.
 
     A base that says what it speaks keeps it. Any other is asked few-shot and learns zero-shot;
-    one that is asked compactly learns compactly, one that is asked in a chat learns in a chat.
+    one that is asked compactly learns compactly, one that is asked in a chat learns in a chat,
+    without the worked examples.
     `auto` is chat for a base with a chat template, and else as if it were not said.
     """
     own = told(model) if ask is None or learn is None else None
@@ -253,7 +268,12 @@ def asked_and_learnt(model: str | Path, ask: str | None, learn: str | None) -> t
         best = None if automatic(model) == DEFAULT else automatic(model)
         ask, learn = (best if wish == AUTO else wish for wish in (ask, learn))
     asked = ask or own or DEFAULT
-    return asked, learn or own or (asked if asked in ("compact", CHAT) else "zero_shot")
+    return asked, learn or own or learnt_from(asked)
+
+
+def learnt_from(asked: str) -> str:
+    """The dialect that is learnt by default where a base is asked in that one."""
+    return CHAT if chats(asked) else "compact" if asked == "compact" else "zero_shot"
 
 
 def _cached(name: str) -> Path | None:

@@ -163,6 +163,7 @@ class _Halving:
     def __init__(self, asks: list[_Ask], places: list[int], task: Task, dialect: str) -> None:
         self.task, self.asks, self.places = task, asks, places
         self.problem: Problem = asks[0].row.problem
+        self.asked = task.prompt(self.problem, dialect)
         self.tree = [Node(None) for _ in asks]
         self.hopeful: dict[tuple[str, str], bool] = {}
         self.tried: set[tuple[str, str]] = set()
@@ -178,11 +179,13 @@ class _Halving:
                 times = MORE if key in self.tried else 1
                 payers += [payer] * times
                 keys += [key] * times
-            found = yield Generate(
-                payers, [Prompt(prompt, begun) for prompt, begun in keys], self.sampling
-            )
+            found = yield Generate(payers, [self._begun(*key) for key in keys], self.sampling)
             self._hear(payers, keys, found)
             self._go_on()
+
+    def _begun(self, prompt: str, begun: str) -> Prompt:
+        """A harvested prompt with the beginning of a reply; only the task knows earlier turns."""
+        return Prompt.of(self.asked if prompt == self.asked else prompt).replied(begun)
 
     def _wanted(self) -> dict[tuple[str, str], int]:
         """What is to be asked → the path that pays for it."""

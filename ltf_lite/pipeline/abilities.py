@@ -10,7 +10,8 @@ from typing import Any
 
 from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.core.places import place
-from ltf_lite.engines import CHAT, Engine, base_ref
+from ltf_lite.engines import Engine, base_ref
+from ltf_lite.engines.dialect import chats
 from ltf_lite.evaluation.heldout import ENGLISH, NAME, HeldoutError, nll, paragraphs
 from ltf_lite.evaluation.retention import (
     HELDOUT_NLL,
@@ -186,9 +187,12 @@ def elsewhere(
 
 
 def _base_dialect(run: Run, engine: Engine) -> str:
-    """The words in which the base is asked; a model in a chat keeps its own, as they frame all."""
-    asked = asked_in(run).name
-    return engine.dialect.name if CHAT in (asked, engine.dialect.name) else asked
+    """The words in which the base is asked, where the engine frames all questions as that does.
+
+    Else the engine's own: a chat's frame goes around whatever is asked.
+    """
+    asked, own = asked_in(run).name, engine.dialect.name
+    return asked if chats(asked) == chats(own) else own
 
 
 def heldout_file(preset: Preset) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
-from ltf_lite.engines.dialect import CHAT, COMPACT, searches
+from ltf_lite.engines.dialect import COMPACT, chats, searches
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
@@ -71,7 +71,7 @@ def _spoken(run: Run, name: str) -> Dialect:
     """The dialect of that name with what the preset, or else the base, says of it."""
     if name == COMPACT:
         return Dialect(name, search=searches(model_path(run.preset.model.base)))
-    return Dialect(name, system=run.preset.system) if name == CHAT else Dialect(name)
+    return Dialect(name, system=run.preset.system) if chats(name) else Dialect(name)
 
 
 def search_engine(run: Run) -> Engine:

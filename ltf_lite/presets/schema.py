@@ -8,7 +8,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from ltf_lite.core.plugins import Registry, Settings
 from ltf_lite.engines import resolve
-from ltf_lite.engines.dialect import AUTO, CHAT, asked_and_learnt, system_of
+from ltf_lite.engines.dialect import AUTO, asked_and_learnt, chats, system_of
 from ltf_lite.engines.dialect import Wish as DialectName
 from ltf_lite.engines.plugin import ENGINES
 from ltf_lite.export.formats import EXPORTERS
@@ -40,6 +40,7 @@ class ModelSection(Settings):
     `base` is `tiny-base`, `smollm2`, a directory, a GGUF file or a hub name. Without `ask` and
     `learn` a base that says what it speaks keeps that; any other is asked few-shot and learns
     zero-shot. `auto` is `chat` for a base with a chat template that does not say what it speaks.
+    One that is asked in `few_shot_chat`, with worked examples as earlier turns, learns `chat`.
     `system` is the system text of a chat, by default the one that the base says it learnt with.
     """
 
@@ -51,7 +52,8 @@ class ModelSection(Settings):
 
     @model_validator(mode="after")
     def _has_a_system_text_in_a_chat(self) -> ModelSection:
-        if self.system and not {CHAT, AUTO} & {self.ask, self.learn}:
+        wishes = filter(None, (self.ask, self.learn))
+        if self.system and not any(wish == AUTO or chats(wish) for wish in wishes):
             raise ValueError("system is the system text of a chat: set ask or learn to chat")
         return self
 

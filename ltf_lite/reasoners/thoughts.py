@@ -123,9 +123,10 @@ class ThoughtGrowth(Growth):
     def lines(self, node: int) -> list[str]:
         return [self.tree[k].text for k in path_to(self.tree, node)]
 
-    def thought(self, node: int) -> str:
+    def thought(self, node: int) -> Prompt:
         """The chain of thought so far, as the model would go on with it."""
-        return Prompt(self.prompt, self.steps.joined(self.lines(node), self.dialect, False))
+        said = self.steps.joined(self.lines(node), self.dialect, False)
+        return Prompt.of(self.prompt).replied(said)
 
     def _sampling(
         self, what: Written, n: int, temperature: float, stop: tuple[str, ...] = ()
@@ -169,7 +170,9 @@ class ThoughtGrowth(Growth):
             ]
             if not places:
                 return
-            heads = [self.thought(nodes[at]) + found[at][k].text + "\n" for at, k in places]
+            heads: list[str] = [
+                self.thought(nodes[at]).replied(found[at][k].text + "\n") for at, k in places
+            ]
             more = yield Generate([nodes[at] for at, _ in places], heads, alone)
             for (at, k), (after,) in zip(places, more, strict=True):
                 found[at][k] = joined(found[at][k], after)
@@ -243,7 +246,7 @@ class ThoughtGrowth(Growth):
         nodes = [k for k in nodes if self.tree[k].logprob is None]
         if not nodes:
             return
-        heads = [self.thought(self.tree[k].parent or 0) for k in nodes]
+        heads: list[str] = [self.thought(self.tree[k].parent or 0) for k in nodes]
         found = yield Rate(nodes, heads, [self.tree[k].text + "\n" for k in nodes])
         for node, score in zip(nodes, found, strict=True):
             self.tree[node].logprob, self.tree[node].length = score.logprob, score.tokens

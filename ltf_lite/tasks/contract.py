@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 
 from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.plugins import Plugin
+from ltf_lite.core.prompt import chats
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -108,7 +109,7 @@ class Task(Plugin):
 
     @abstractmethod
     def prompt(self, problem: Problem, dialect: str) -> str:
-        """What a model is asked, in a dialect of `engines.dialect`."""
+        """What a model is asked, in a dialect of `engines.dialect`; earlier turns in a `Prompt`."""
 
     @abstractmethod
     def parse(self, problem: Problem, text: str) -> Path:
@@ -124,7 +125,7 @@ class Task(Plugin):
 
     def stop(self, dialect: str) -> list[str]:
         """Where a completion ends besides the end token; a chat's reply ends with that alone."""
-        return [] if dialect == "chat" else ["\n\n"]
+        return [] if chats(dialect) else ["\n\n"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         """Tokens that are enough for a path of a problem."""

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from ltf_lite.core.prompt import FEW_SHOT_CHAT, Prompt, chats
 from ltf_lite.tasks.answers import MAX_TEXT, Found, find_answer
 from ltf_lite.tasks.contract import Line, Path, Problem, Task, Verdict
 from ltf_lite.tasks.failures import FREE_TEXT_KINDS, as_cut_off, failure_kind
@@ -28,7 +29,7 @@ class FreeText(Task):
     """A task whose paths are lines of text that end with an answer.
 
     `instruction` is what a model is told that is shown no worked examples; `shots` is how many of
-    those a few-shot prompt has; `path_tokens` are enough for a path.
+    those a few-shot prompt or chat has; `path_tokens` are enough for a path.
     """
 
     kinds: ClassVar[Mapping[str, str]] = {
@@ -64,17 +65,26 @@ class FreeText(Task):
         return f"{way}\nAnswer: {answer}" if way else f"Answer: {answer}"
 
     def prompt(self, problem: Problem, dialect: str) -> str:
-        if dialect == "chat":
-            return f"{problem.text}\n\n{self.instruction}"
-        others = self.worked() if dialect == "few_shot" else ()
-        known = ((p, self.gold(p)) for p in others if p.id != problem.id)
-        shown = [(p.text, _one_block(gold)) for p, gold in known if gold][: self.shots]
-        shots = "".join(f"Question: {asked}\n{gold}\n\n" for asked, gold in shown)
+        shown = self._shown(problem) if dialect in ("few_shot", FEW_SHOT_CHAT) else []
+        if chats(dialect):
+            asked = self.asked_in_chat(problem)
+            turns = [(self.asked_in_chat(other), gold) for other, gold in shown]
+            return Prompt(asked, turns=turns) if turns else asked
+        shots = "".join(f"Question: {p.text}\n{_one_block(gold)}\n\n" for p, gold in shown)
         told = f"{self.instruction}\n\n" if dialect == "few_shot" and not shots else ""
         return f"{told}{shots}Question: {problem.text}\n"
 
+    def asked_in_chat(self, problem: Problem) -> str:
+        """What the user of a chat says."""
+        return f"{problem.text}\n\n{self.instruction}"
+
+    def _shown(self, problem: Problem) -> list[tuple[Problem, str]]:
+        """The worked examples of a prompt and how each is answered; the problem is none of them."""
+        known = ((p, self.gold(p)) for p in self.worked() if p.id != problem.id)
+        return [(p, gold) for p, gold in known if gold][: self.shots]
+
     def stop(self, dialect: str) -> list[str]:
-        return [] if dialect == "chat" else ["\n\n", "Question:"]
+        return [] if chats(dialect) else ["\n\n", "Question:"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         return self.path_tokens

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from ltf_lite.core.places import place
+from ltf_lite.core.prompt import chats
 from ltf_lite.core.seals import hash_file
 from ltf_lite.core.worker import Raised, Worker, WorkerError
 from ltf_lite.tasks.answers import find_answer
@@ -168,8 +169,13 @@ class Own(FreeText):
     # -- asking and judging --------------------------------------------------------------------
 
     def prompt(self, problem: Problem, dialect: str) -> str:
-        if not self._has("prompt"):
+        if chats(dialect) or not self._has("prompt"):
             return super().prompt(problem, dialect)
+        return self.asked_in_chat(problem)
+
+    def asked_in_chat(self, problem: Problem) -> str:
+        if not self._has("prompt"):
+            return super().asked_in_chat(problem)
         try:
             return str(self._call("prompt", dict(problem.data)))
         except WorkerError as error:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
+from ltf_lite.core.prompt import chats
 from ltf_lite.tasks.contract import Path, Problem, Taken, Task
 from ltf_lite.tasks.judgement import read_value
 
@@ -148,7 +149,7 @@ class TextSteps:
         return f"{told}{asked} Judge: sure, likely or impossible.\nJudgement:"
 
     def judge_stop(self, dialect: str) -> list[str]:
-        return [] if dialect == "chat" else ["\n"]  # thoughts may come first
+        return [] if chats(dialect) else ["\n"]  # thoughts may come first
 
     def read_value(self, text: str) -> float | None:
         return read_value(text)

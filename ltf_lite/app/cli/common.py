@@ -64,8 +64,8 @@ def add_dialect(verb: argparse.ArgumentParser) -> None:
         type=_dialect,
         metavar="NAME",
         help="the words in which the model is asked: compact, few_shot, zero_shot, chat (through "
-        "its chat template) or auto (chat where it has one) (default: what the model says that it "
-        "learnt)",
+        "its chat template), few_shot_chat (with worked examples as earlier turns) or auto (chat "
+        "where it has a template) (default: what the model says that it learnt)",
     )
 
 

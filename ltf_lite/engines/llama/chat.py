@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ltf_lite.engines.dialect import SYSTEM_KEY, TEMPLATE_KEY, Dialect
 from ltf_lite.engines.llama.check import metadata
-from ltf_lite.engines.template import frame_of
 
 if TYPE_CHECKING:
     from ltf_lite.engines.llama.context import LlamaContext
@@ -35,8 +34,6 @@ def framed(chat: Dialect, path: str | Path, names: Mapping[str, str]) -> Dialect
     `names` are the tokens that a template calls by name. Both texts are read from the file: what
     llama.cpp tells of its metadata is cut. Raises EngineError.
     """
-    system = chat.system
-    if system is None:
-        system = metadata(path, SYSTEM_KEY) or ""
-    template = metadata(path, TEMPLATE_KEY) or None
-    return replace(chat, system=system, frame=frame_of(template, names, system, str(path)))
+    if chat.system is None:
+        chat = replace(chat, system=metadata(path, SYSTEM_KEY) or "")
+    return chat.framed_by(metadata(path, TEMPLATE_KEY) or None, names, str(path))

@@ -23,12 +23,12 @@ import numpy as np
 from ltf_lite.core.threads import threads as own_threads
 from ltf_lite.engines.base import EngineError, Listener, Stopped, check, check_numbers, common
 from ltf_lite.engines.dialect import (
-    CHAT,
     COMPACT,
     DEFAULT,
     KEY,
     SEARCH_KEY,
     Dialect,
+    chats,
     framed,
     knows_search,
 )
@@ -134,7 +134,7 @@ class LlamaContext:
         if own.name == COMPACT and own.search is None:
             known = knows_search(self.metadata(KEY), self.metadata(SEARCH_KEY))
             return replace(own, search=known)
-        if own.name != CHAT:
+        if not chats(own.name):
             return own
         found = chat.framed(own, self._path, self._names())
         assert found.frame

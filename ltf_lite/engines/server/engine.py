@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ltf_lite.core.prompt import Prompt, chats
 from ltf_lite.engines.base import (
     Completion,
     EngineError,
@@ -19,12 +20,11 @@ from ltf_lite.engines.base import (
     counted,
     prompt_seeds,
 )
-from ltf_lite.engines.dialect import CHAT, Dialect, framed
+from ltf_lite.engines.dialect import Dialect, framed
 from ltf_lite.engines.server.answers import Card, Choice, Completed, whole
 from ltf_lite.engines.server.client import Client, endpoint, gather
 from ltf_lite.engines.server.connection import Refused
 from ltf_lite.engines.server.told import spoken
-from ltf_lite.engines.template import parts
 
 TIMEOUT = 600.0  # seconds; servers that answer one request at a time let the others wait
 AGREE = 0.2  # nats by which a token's log p may differ between two requests
@@ -46,7 +46,7 @@ class ServerEngine:
     (llama-cpp-python's leaves the end token out, of `logprob` too). That the same seed gives the
     same sample is up to the server.
 
-    In the dialect `chat` the server puts the question into its model's template, and is asked for
+    In a chat the server puts the question into its model's template, and is asked for
     the reply. It neither goes on with a reply that was begun nor scores one.
 
     A listener hears a completion once it is whole, never a part of it. Once it is stopped, the
@@ -177,17 +177,20 @@ class ServerEngine:
 
     def _chat(self, prompt: str) -> Chat:
         """What asks a prompt in a chat; nothing where it is no question in one."""
-        if self.dialect.name != CHAT or not framed(prompt):
+        if not chats(self.dialect.name) or not framed(prompt):
             return {}
-        question, reply = parts(prompt)
-        if reply:
+        own = Prompt.of(prompt)
+        if own.reply:
             raise EngineError(
                 f"the server at {self.url} does not go on with a reply that was begun in a chat: "
                 "search with cot, open the model's GGUF file or folder, or say --dialect zero_shot"
             )
         system = self.dialect.system
-        first = [{"role": "system", "content": whole(system)}] if system else []
-        return {"messages": [*first, {"role": "user", "content": whole(question)}]}
+        said = [("system", system)] if system else []
+        for asked, answered in own.turns:
+            said += [("user", asked), ("assistant", answered)]
+        said.append(("user", own.question))
+        return {"messages": [{"role": role, "content": whole(text)} for role, text in said]}
 
     # -- scoring -----------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class ServerEngine:
         continuation's. Raises EngineError, and Stopped.
         """
         server = self._server
-        if self.dialect.name == CHAT and any(map(framed, prompts)):
+        if chats(self.dialect.name) and any(map(framed, prompts)):
             raise self._cannot("in a chat it tells log-probabilities of its own replies alone")
         pairs = list(zip(map(whole, prompts), map(whole, continuations), strict=True))
 

@@ -20,7 +20,8 @@ class Exported:
     merged 16-bit weights; `files` are the GGUF files by kind, f16 first. The model is asked in
     `dialect`; `prompt` is one problem of `task` in it, `stop` are the strings that end an answer,
     `room` is how many tokens one may have. Of a chat, `frame` is what stands around the user's
-    text, without the token that every text begins with, and `end` is the token that ends a reply.
+    text, worked examples as earlier turns too, without the token that every text begins with, and
+    `end` is the token that ends a reply.
     """
 
     name: str

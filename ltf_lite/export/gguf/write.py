@@ -12,7 +12,7 @@ import gguf
 import numpy as np
 from safetensors import safe_open
 
-from ltf_lite.engines.dialect import CHAT, KEY, SEARCH_KEY, SYSTEM_KEY, said
+from ltf_lite.engines.dialect import KEY, SEARCH_KEY, SYSTEM_KEY, chats, said
 from ltf_lite.export.architecture import (
     architecture,
     check_names,
@@ -64,7 +64,7 @@ def write_gguf(
     learnt = {KEY: own and own.name, SYSTEM_KEY: own and own.system}
     if own and own.search is not None:
         learnt[SEARCH_KEY] = str(own.search).lower()
-    if learnt[KEY] not in (None, CHAT):
+    if own and not chats(own.name):
         vocabulary = replace(vocabulary, chat_template=PLAINLY)
     says = {key: text for key, text in learnt.items() if text} | dict(metadata or {})
     out_path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from ltf_lite.core.errors import LtfError
+from ltf_lite.engines.dialect import learnt_from
 from ltf_lite.evaluation.types import Record
 from ltf_lite.tasks import SPLITS, Prompts, Task
 
@@ -121,9 +122,8 @@ def _solved(record: Record, kind: str) -> float:
 
 def _lengths(task: Task, single: Record, dialect: str) -> tuple[float, float]:
     """Tokens of a learnt prompt and of a path, in the mean."""
-    learnt = "chat" if dialect == "chat" else "compact" if dialect == "compact" else "zero_shot"
     asked = fmean(len(task.prompt(problem, dialect)) for problem in single.problems)
-    taught = fmean(len(task.prompt(problem, learnt)) for problem in single.problems)
+    taught = fmean(len(task.prompt(problem, learnt_from(dialect))) for problem in single.problems)
     return single.tokens_in / single.n * taught / max(1.0, asked), single.tokens_out / single.n
 
 

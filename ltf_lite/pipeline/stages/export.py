@@ -19,7 +19,7 @@ from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar
 from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretrained
-from ltf_lite.engines.dialect import CHAT, spoken
+from ltf_lite.engines.dialect import chats, spoken
 from ltf_lite.engines.from_gguf import weights_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.naming import results_of
@@ -133,6 +133,7 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     records = {model: _record(run, model) for model in ("base", "tuned")}
     answer, *_ = records["tuned"].paths
     problem = next(each for each in records["tuned"].problems if each.id == answer.problem)
+    prompt = task.prompt(problem, dialect)
     exported = Exported(
         name=preset.name,
         folder=run.at.gguf,
@@ -140,10 +141,10 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         files=files,
         task=task,
         dialect=dialect,
-        prompt=spoke.render(task.prompt(problem, dialect)),
+        prompt=spoke.render(prompt),
         stop=tuple(task.stop(dialect)),
         room=task.room(problem, dialect),
-        frame=spoke.frame,
+        frame=spoke.frame and spoke.frame.opened(prompt),
         end=spoke.frame.end.strip() if spoke.frame else "",
     )
     method = read_as(run.at.tuning_run, Claim).method
@@ -177,7 +178,7 @@ def _floor(run: Run) -> dict[str, Rate]:
 
 def _chat(run: Run, spoke: Dialect) -> Dialect:
     """The dialect with its frame as one writes it who asks the GGUF file: that adds its BOS."""
-    if spoke.name != CHAT:
+    if not chats(spoke.name):
         return spoke
     tokenizer = pretrained.tokenizer(run.at.model)
     found = spoke.of(tokenizer, str(run.at.model))

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+from ltf_lite.core.prompt import FEW_SHOT_CHAT, Prompt, chats
 from ltf_lite.tasks.contract import Path, Problem, Taken, Task, TaskError, Verdict, Written
+from ltf_lite.tasks.numbers import examples, prompts
 from ltf_lite.tasks.numbers import grammar as grammars
-from ltf_lite.tasks.numbers import prompts
 from ltf_lite.tasks.numbers import text as styles
 from ltf_lite.tasks.numbers.examples import Look
 from ltf_lite.tasks.numbers.rules import Rules
@@ -101,7 +102,16 @@ class NumbersGame(Task):
     # -- text --------------------------------------------------------------------------------
 
     def prompt(self, problem: Problem, dialect: str) -> str:
-        return prompts.ask(problem.data["numbers"], problem.data["target"], dialect, self.look)
+        own = problem.data["numbers"]
+        asked = prompts.ask(own, problem.data["target"], dialect, self.look)
+        return Prompt(asked, turns=self._turns(own)) if dialect == FEW_SHOT_CHAT else asked
+
+    def _turns(self, own: Sequence[int]) -> Iterator[tuple[str, str]]:
+        """The worked examples as earlier turns; none gives the solution of these numbers away."""
+        for left, target, path in examples.solved(self.look, len(own), prompts.PATHS):
+            if left != state(own):
+                asked = prompts.ask(left, target, FEW_SHOT_CHAT, self.look)
+                yield asked, styles.write_standard(path)
 
     def parse(self, problem: Problem, text: str) -> Path:
         return styles.read_path(text, self.longest(problem))
@@ -110,7 +120,7 @@ class NumbersGame(Task):
         return verdict(problem.data["numbers"], problem.data["target"], self.rules, path)
 
     def stop(self, dialect: str) -> list[str]:
-        return [] if dialect in (styles.COMPACT, "chat") else ["\n\n", "Input:"]
+        return [] if dialect == styles.COMPACT or chats(dialect) else ["\n\n", "Input:"]
 
     def room(self, problem: Problem, dialect: str) -> int:
         """Tokens that are enough for a path of a problem, or for what a search asks about it."""

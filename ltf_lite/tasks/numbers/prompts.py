@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltf_lite.tasks.numbers.examples import Look, Worked, misses, options, solved, unsolvable
-from ltf_lite.tasks.numbers.rules import Rules, shown
+from ltf_lite.tasks.numbers.rules import Number, Rules, shown
 from ltf_lite.tasks.numbers.solver import Move, State, expression, state
 from ltf_lite.tasks.numbers.text import COMPACT, write_standard
 
@@ -29,7 +29,7 @@ def _others(examples: Sequence[Worked], left: State, target: int) -> list[Worked
     return [own for own in examples if (own.left, own.target) != (left, target)]
 
 
-def ask(numbers: Sequence[int], target: int, dialect: str, look: Look) -> str:
+def ask(numbers: Sequence[Number], target: int, dialect: str, look: Look) -> str:
     """Ask for a path: `compact`, `few_shot`, or `zero_shot`, which is rules without examples.
 
     `chat` has the words of `zero_shot`.
