@@ -50,8 +50,9 @@ def folder(tmp_path_factory):
 
 
 def test_free_text_shows_its_examples_as_turns(tmp_path):
-    lines = [{"question": f"{k} + 1?", "answer": str(k + 1)} for k in range(80)]
-    lines[0]["solution"] = "0 + 1 = 1"
+    lines = [
+        {"question": f"{k} + 1?", "answer": f"{k} + 1 = {k + 1}\n#### {k + 1}"} for k in range(80)
+    ]
     questions = tmp_path / "sums.jsonl"
     questions.write_text("".join(json.dumps(each) + "\n" for each in lines))
     task = get_task("reference", file=str(questions), shots=3)
@@ -61,6 +62,8 @@ def test_free_text_shows_its_examples_as_turns(tmp_path):
     assert prompt.turns == tuple(
         (task.prompt(each, "chat"), task.gold(each)) for each in task.worked()[:3]
     )
+    first = int(prompt.turns[0][0].split()[0])
+    assert prompt.turns[0][1] == f"{first} + 1 = {first + 1}\nAnswer: {first + 1}"  # its steps too
     shown = task.prompt(task.worked()[0], "few_shot_chat")  # its own answer is not told
     assert len(shown.turns) == 3
     assert shown.question not in dict(shown.turns)
@@ -145,14 +148,17 @@ def test_a_search_goes_on_behind_the_turns(name, tmp_path):
     def write(prompt: str, rng: random.Random) -> str:
         if "Judgement:" in prompt:
             return "sure"
-        return "Answer: 1\n" if "We add." in prompt else "**Steps**\nWe add.\n"
+        if "We add." in prompt:
+            return "Answer: 1\n"
+        return "We add.\n" if prompt.endswith("---\n") else "---\nWe add.\n"
 
     engine = Speaker(write)
     list(solve(get_reasoner(name), [problem], task, engine, 0))
     whole = task.prompt(problem, "few_shot_chat")
     asked = [each for call in engine.asked for each in call if "Judgement:" not in each]
     assert {(each.question, each.turns) for each in asked} == {(whole.question, whole.turns)}
-    assert name == "cot" or {"", "**Steps**\n"} < {each.reply for each in asked}
+    # a step that was only begun is gone on with as a reply, not as a part of the question
+    assert name == "cot" or {each.reply for each in asked} >= {"", "---\n", "---\nWe add.\n"}
 
 
 def test_rollouts_of_a_harvest_are_asked_with_the_turns(tmp_path):
