@@ -196,6 +196,19 @@ def test_a_server_is_asked_with_earlier_messages(folder, tmp_path):
             engine.generate([asked[0].replied("It is")], sampling)
 
 
+def test_a_pilot_proposes_to_ask_as_it_asked(folder, tmp_path):
+    from ltf_lite.pipeline.pilot.measure import pilot
+    from ltf_lite.pipeline.pilot.preset import parsed
+
+    for dialect, dialects in (
+        ("few_shot_chat", ("few_shot_chat", "chat")),
+        (None, ("few_shot", "zero_shot")),
+    ):
+        task = sums(tmp_path).model_copy(update={"path_tokens": 8})
+        found = pilot(task, str(folder), 2, 0, dialect)
+        assert parsed(task, found.planned).dialects == dialects
+
+
 # -- all of it -----------------------------------------------------------------------------------
 
 

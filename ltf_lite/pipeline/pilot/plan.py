@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from ltf_lite.core.errors import LtfError
-from ltf_lite.engines.dialect import learnt_from
+from ltf_lite.engines import base_ref
+from ltf_lite.engines.dialect import asked_and_learnt, learnt_from
 from ltf_lite.evaluation.types import Record
 from ltf_lite.tasks import SPLITS, Prompts, Task
 
@@ -42,7 +43,8 @@ class Planned:
     `seconds` are by stage, from this pilot's speed; None where the model tells no speed. `peak` is
     the memory of tuning in bytes and `fits` whether it is free here; both None where the base's
     shape is not known. `questions` is the break-even `against` the search that solved most. `tree`
-    says whether a tree search is asked, `path_tokens` how long an answer is where that is set.
+    says whether a tree search is asked, `path_tokens` how long an answer is where that is set,
+    `ask` in which dialect the base is asked where a run would not ask it in that anyway.
     """
 
     base: str
@@ -58,6 +60,7 @@ class Planned:
     questions: float | None = None
     tree: bool = True
     path_tokens: int | None = None
+    ask: str | None = None
 
     @property
     def total(self) -> float | None:
@@ -90,6 +93,7 @@ def plan(
         max_length=max(128, 64 * -(-round(1.5 * prompt + longest) // 64)),
         tree=bool(trees),
         path_tokens=task.model_dump(exclude_defaults=True).get("path_tokens"),
+        ask=_ask(base, dialect),
     )
     seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
     total = sum(seconds.values())
@@ -139,6 +143,15 @@ def _seconds(
         "evaluate": 2 * test + 4 * problems["validation"] * single,
     }
     return seconds | ({"tune": found.steps * step / speed} if speed else {})
+
+
+def _ask(base: str, dialect: str) -> str | None:
+    """The dialect for the preset to say; None where a run asks the base in it anyway."""
+    try:
+        own, _ = asked_and_learnt(base_ref(base).place, None, None)
+    except LtfError:  # no base: what serves it was asked
+        own = ""
+    return None if own == dialect else dialect
 
 
 def _weights(base: str) -> int | None:

@@ -46,7 +46,7 @@ def preset_of(task: Task, planned: Planned, name: str | None = None) -> dict[str
         "about": f"{task.sign} on {planned.base}, as its pilot proposed",
         "seed": 0,
         "task": {**kind, **own},
-        "model": {"base": planned.base},
+        "model": {"base": planned.base} | ({"ask": planned.ask} if planned.ask else {}),
         "problems": {split: max(1, n) for split, n in planned.problems.items()},
         "search": search,
         "harvest": {"successes_per_problem": 4, "failures_per_problem": 4},
