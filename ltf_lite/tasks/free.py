@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field
 
+from ltf_lite.core.plugins import Settings
 from ltf_lite.core.prompt import FEW_SHOT_CHAT, Prompt, chats
 from ltf_lite.tasks.answers import MAX_TEXT, Found, find_answer
 from ltf_lite.tasks.contract import Line, Path, Problem, Task, Verdict
@@ -25,11 +27,19 @@ OPEN = frozenset(("undecided", "unchecked"))  # verdicts that say neither right 
 SHOWN = 80  # characters of an answer in a verdict
 
 
+class Worked(Settings):
+    """A worked example: a question, and all that is to be written for it, steps and answer."""
+
+    question: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+
+
 class FreeText(Task):
     """A task whose paths are lines of text that end with an answer.
 
     `instruction` is what a model is told that is shown no worked examples; `shots` is how many of
-    those a few-shot prompt or chat has; `path_tokens` are enough for a path.
+    those a few-shot prompt or chat has, and `examples` are some of a person's own in their place,
+    all of them shown; `path_tokens` are enough for a path.
     """
 
     kinds: ClassVar[Mapping[str, str]] = {
@@ -41,6 +51,7 @@ class FreeText(Task):
 
     instruction: str = INSTRUCTION
     shots: int = Field(2, ge=0, le=16)
+    examples: tuple[Worked, ...] = Field((), max_length=16)
     path_tokens: int = Field(256, gt=0, le=16_384)
 
     @abstractmethod
@@ -68,7 +79,7 @@ class FreeText(Task):
         shown = self._shown(problem) if dialect in ("few_shot", FEW_SHOT_CHAT) else []
         if chats(dialect):
             asked = self.asked_in_chat(problem)
-            turns = [(self.asked_in_chat(other), gold) for other, gold in shown]
+            turns = [(self.asked_in_chat(other), said) for other, said in shown]
             return Prompt(asked, turns=turns) if turns else asked
         shots = "".join(f"Question: {p.text}\n{_one_block(gold)}\n\n" for p, gold in shown)
         told = f"{self.instruction}\n\n" if dialect == "few_shot" and not shots else ""
@@ -80,8 +91,14 @@ class FreeText(Task):
 
     def _shown(self, problem: Problem) -> list[tuple[Problem, str]]:
         """The worked examples of a prompt and how each is answered; the problem is none of them."""
+        if self.examples:
+            own = [e for e in self.examples if e.question.strip() != problem.text.strip()]
+            return [(self._example(problem, e.question), e.answer.strip()) for e in own]
         known = ((p, self.gold(p)) for p in self.worked() if p.id != problem.id)
         return [(p, gold) for p, gold in known if gold][: self.shots]
+
+    def _example(self, problem: Problem, question: str) -> Problem:
+        return replace(problem, text=question.strip(), data={"question": question.strip()})
 
     def stop(self, dialect: str) -> list[str]:
         return [] if chats(dialect) else ["\n\n", "Question:"]
