@@ -260,8 +260,11 @@ def test_the_dialects_are_the_bases_own_or_what_the_preset_says():
 @pytest.mark.parametrize("name", FILES)
 def test_a_real_base_is_asked_few_shot(name):
     own = "compact", "compact"  # of the embedded base
-    kinds = {"qwen": ("few_shot", "zero_shot"), "smol": ("few_shot", "compact")}
-    assert presets.load(name).dialects == kinds.get(name[:4], own)
+    kinds = {"qwen": ("few_shot", "zero_shot")}
+    kinds |= {"smollm2-countdown": ("few_shot", "compact")}
+    kinds |= {"smollm2-chat": ("few_shot_chat", "chat")}
+    found = presets.load(name).dialects
+    assert found == kinds.get(name, kinds.get(name[:4], own))
 
 
 def test_every_reasoner_that_grows_a_tree_with_a_model_may_have_a_floor():
