@@ -213,12 +213,14 @@ def valued(task: Task, engine: Engine, way: str, n: int, show: int) -> None:
 # -- whole answers -------------------------------------------------------------------------------
 
 
-def answered(task: Task, engine: Engine, name: str, n: int, show: int, **settings: Any) -> None:
+def answered(
+    task: Task, engine: Engine, name: str, count: int, show: int, settings: dict[str, Any]
+) -> None:
     """What a reasoner solves, and what its paths look like."""
-    problems, heard = task.problems("validation", n, 1), Listening(engine)
+    problems, heard = task.problems("validation", count, 1), Listening(engine)
     began = time.perf_counter()
     solutions = list(solve(get_reasoner(name, **settings), problems, task, heard, 0))
-    seconds = (time.perf_counter() - began) / n
+    seconds = (time.perf_counter() - began) / count
     attempts = [each for own in solutions for each in own.attempts]
     kinds = [each.verdict.kind for each in attempts]
     whole = sum(kind not in ("format", "incomplete") for kind in kinds)
@@ -228,22 +230,20 @@ def answered(task: Task, engine: Engine, name: str, n: int, show: int, **setting
     )
     solved = {}
     for own in solutions:
-        for choice, k in own.choices.items():
-            right = k is not None and own.attempts[k].verdict.correct
+        for choice, at in own.choices.items():
+            right = at is not None and own.attempts[at].verdict.correct
             solved[choice.kind] = solved.get(choice.kind, 0) + right
     right = [sum(a.verdict.correct for a in own.attempts) for own in solutions]
     _shown(heard, show)
     picked = ", ".join(
-        f"{kind} {rate(count, n)}"
-        for kind, count in solved.items()
-        if kind not in ("sample", "oracle")
+        f"{kind} {rate(k, count)}" for kind, k in solved.items() if kind not in ("sample", "oracle")
     )
     print(
-        f"| {name} {settings} | {n} | {picked or '–'} | "
+        f"| {name} {settings} | {count} | {picked or '–'} | "
         f"{100 * sum(right) / max(1, len(attempts)):.1f} % of paths | "
-        f"oracle {rate(sum(map(bool, right)), n)} | "
+        f"oracle {rate(sum(map(bool, right)), count)} | "
         f"{rate(whole, len(attempts))} | {rate(first, len(attempts))} | "
-        f"{sum(s.tokens for s in solutions) / n:.0f} | {seconds:.2f} |",
+        f"{sum(s.tokens for s in solutions) / count:.0f} | {seconds:.2f} |",
         flush=True,
     )
 
@@ -262,12 +262,14 @@ def main() -> None:
     parser.add_argument("--single", type=int, default=200)
     parser.add_argument("--problems", type=int, default=60)
     parser.add_argument("--tot", default='{"beam": 3, "samples": 2, "value": "yes"}')
+    parser.add_argument("--batch", type=int, default=96, help="sequences a forward pass")
     parser.add_argument("--show", type=int, default=0)
     args = parser.parse_args()
     task, engine = (
         get_task("countdown", **json.loads(args.task)),
         open_engine(args.model, Dialect(args.dialect)),
     )
+    engine.batch = args.batch  # type: ignore[attr-defined]  # of a wide one the cache is gigabytes
     if "proposals" in args.parts:
         print(PROPOSED)
         for expand in args.expand:
@@ -285,7 +287,7 @@ def main() -> None:
         print(ANSWERED)
     for part, (name, n, settings) in whole.items():
         if part in args.parts:
-            answered(task, engine, name, n, args.show, **settings)
+            answered(task, engine, name, n, args.show, settings)
 
 
 if __name__ == "__main__":
