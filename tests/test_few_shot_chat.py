@@ -31,6 +31,7 @@ from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import get_reasoner, solve
 from ltf_lite.tasks import get_task
+from ltf_lite.tasks.numbers import prompts
 from tests.fake_engine import FakeEngine
 from tests.llama_server import free_port, serving
 from tests.test_chat import BASES, OWN, PRESET
@@ -96,7 +97,7 @@ def test_a_number_game_shows_its_examples_as_turns():
         assert asked == GAME.prompt(own, "chat")
         assert GAME.verify(own, GAME.parse(own, answered)).correct
         assert asked not in dict(GAME.prompt(own, "few_shot_chat").turns)
-    assert len(prompt.turns) == 3
+    assert len(prompt.turns) == prompts.PATHS
 
 
 # -- who is asked so, and what learns ------------------------------------------------------------
