@@ -226,7 +226,8 @@ def test_a_run_that_asks_with_turns_learns_the_plain_chat(tmp_path):
         importlib.import_module(f"ltf_lite.pipeline.stages.{stage.name}").main(run)
     rows = list(read(run.folder / "harvest"))
     assert {row.reasoner for row in rows} >= {"dfs", "cot"}
-    assert all(row.prompt == GAME.prompt(row.problem, "few_shot_chat") for row in rows)
+    task = run.preset.task
+    assert all(row.prompt == task.prompt(row.problem, "few_shot_chat") for row in rows)
     assert json.loads((run.folder / "model" / "ltf.json").read_text()) == {"dialect": "chat"}
     with closing(open_engine(run.folder)) as engine:
         assert engine.dialect.name == "chat"
