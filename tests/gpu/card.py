@@ -116,13 +116,13 @@ def countdown(out: Path, seconds: float, tokens_per_second: float) -> dict[str, 
 def harder(card: bool, tokens: float) -> dict[str, Any]:
     """The preset with four numbers 1..50, trained on about so many tokens, little evaluated."""
     told = presets.load(RUN).model_dump(mode="json", exclude_none=True)
-    train, test, batch = (60000, 200, 128) if card else (200, 20, 8)
+    train, validation, test, batch = (60000, 100, 200, 128) if card else (200, 10, 10, 8)
     steps = int(tokens / (batch * 1.125 * TOKENS))
     steps = max(8, min(steps, 20000))
     every = max(4, steps // 4)
     told["tuning"] |= {"batch": batch, "max_length": 96, "steps": steps, "eval_every": every}
     told["task"] |= {"count": 4, "numbers": [1, 50]}
-    told["problems"] = {"train": train, "validation": 100, "test": test}
+    told["problems"] = {"train": train, "validation": validation, "test": test}
     told["search"] = [{"name": "dfs", "paths": 4, "failures": 1}]
     told["evaluation"] = [{"name": "random"}, {"name": "cot", "n": 1}]
     told["retention"] = {"problems": 20}
