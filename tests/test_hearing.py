@@ -80,6 +80,25 @@ def test_a_bar_speaks_while_nothing_advances(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_what_is_left_shrinks_while_nothing_advances_and_is_not_told_once_it_is_over(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with progress.bar("work", 3) as advance:
+        for seconds, n, words in (
+            (100, 1, "1/3, 3 min 20 s left"),  # two as long as the first
+            (150, 0, "1/3, 2 min 30 s left"),
+            (310, 0, "1/3, 5 min 10 s so far"),
+            (400, 1, "2/3, 3 min 20 s left"),
+            (500, 1, "3/3 in 8 min 20 s"),
+        ):
+            clock[0] = seconds
+            advance(n)
+            assert capsys.readouterr().err.splitlines()[0] == f"  work: {words}"
+
+
 def test_what_is_done_after_the_last_unit_does_not_end_the_bar_once_more(capsys):
     with progress.bar("work", 1) as advance:
         advance(1, "first")

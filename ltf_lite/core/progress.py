@@ -105,7 +105,7 @@ def _shown(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _recorded(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     """Record the beginning, the end, and once a second in between."""
-    began = written = time.monotonic()
+    began = moved = written = time.monotonic()
     first, last = done, ""
 
     def write(left: float | None) -> None:
@@ -114,11 +114,12 @@ def _recorded(title: str, total: int, done: int) -> Iterator[Callable[..., None]
             replace_quietly(_record, asdict(now))
 
     def advance(n: int = 1, note: str = "") -> None:
-        nonlocal done, last, written
+        nonlocal done, last, moved, written
         done, last, now = done + n, note, time.monotonic()
+        moved = now if n else moved
         if now - written >= RECORDED or done >= total:
             written = now
-            write((now - began) / (done - first) * max(0, total - done) if done > first else None)
+            write(_left(began, moved, now, done - first, total - done))
 
     write(None)
     try:
@@ -167,7 +168,7 @@ def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]
 @contextmanager
 def _lines(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     """A line EVERY seconds, whether anything advances or not, and one at the end."""
-    began = shown = time.monotonic()
+    began = moved = shown = time.monotonic()
     first, last, lock, over = done, "", threading.Lock(), threading.Event()
 
     def show(ended: bool = False) -> None:
@@ -175,13 +176,18 @@ def _lines(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
         now = time.monotonic()
         if ended or now - shown >= EVERY:
             shown = now
-            passed = _passed(now - began, done - first, total - done)
-            say(f"  {title}: {done}/{total}{passed}{', ' + last if last else ''}")
+            tail = f", {duration(now - began)} so far"
+            if done >= total:
+                tail = f" in {duration(now - began)}"
+            elif left := _left(began, moved, now, done - first, total - done):
+                tail = f", {duration(left)} left"
+            say(f"  {title}: {done}/{total}{tail}{', ' + last if last else ''}")
 
     def advance(n: int = 1, note: str = "") -> None:
-        nonlocal done, last
+        nonlocal done, last, moved
         with lock:
             done, last = done + n, note
+            moved = time.monotonic() if n else moved
             show(n > 0 and done >= total)
 
     def wait() -> None:
@@ -198,10 +204,12 @@ def _lines(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
         waiting.join()
 
 
-def _passed(seconds: float, units: int, left: int) -> str:
-    """How long so many units took, or what is left; before the first there is nothing to tell."""
-    if left <= 0:
-        return f" in {duration(seconds)}"
-    return (
-        f", {duration(seconds / units * left)} left" if units else f", {duration(seconds)} so far"
-    )
+def _left(began: float, moved: float, now: float, units: int, rest: int) -> float | None:
+    """Seconds left at the pace of the units that are done, which ended at `moved`.
+
+    None where there is no pace yet, or the next units take longer.
+    """
+    if rest <= 0:
+        return 0.0
+    left = (moved - began) / units * rest - (now - moved) if units else 0.0
+    return left if left > 0 else None
