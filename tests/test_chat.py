@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -412,6 +413,27 @@ def test_a_server_is_asked_for_replies_in_a_chat(folder, tmp_path):
 
 
 # -- what is written beside a model ------------------------------------------------------------
+
+
+def go(template: str, **said: str) -> str:
+    """A template of Go that only names values and writes quoted texts."""
+    say = {f".{name}": text for name, text in said.items()}
+    return re.sub(
+        r"\{\{ (\.\w+|\"(?:\\.|[^\"\\])*\") \}\}",
+        lambda found: say[found[1]] if found[1] in say else json.loads(found[1]),
+        template,
+    )
+
+
+@pytest.mark.parametrize("system", ['Say """four""".', 'Say "four"', "Say {{ four }}.", "Say 4."])
+def test_quotes_and_braces_do_not_end_a_modelfiles_texts(system):
+    """Ollama reads a text in three quotes up to the next three of them."""
+    frame = Frame(f'<s>{system}</s><u>{{{{ "x" }}}} "" """', '</u>"', system=system)
+    told = modelfile("m.gguf", [], 50, frame)
+    assert told.count('"""') == (4 if "SYSTEM" in told else 2)
+    texts = dict(re.findall(r'^(TEMPLATE|SYSTEM) """((?:.|\n)*?)"""$', told, re.MULTILINE))
+    said = go(texts["TEMPLATE"], Prompt="Q", System=texts.get("SYSTEM", "none"))
+    assert said == frame.before + "Q" + frame.after
 
 
 def test_a_modelfile_has_the_frame():

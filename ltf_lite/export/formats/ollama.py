@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -40,7 +42,7 @@ def modelfile(file: str, stop: Sequence[str], room: int, frame: Frame | None = N
     lines = [
         f"FROM ./{file}",
         f'TEMPLATE """{_template(frame) if frame else PLAINLY}"""',
-        *([f'SYSTEM """{frame.system}"""'] if frame and frame.system else []),
+        *([f'SYSTEM """{frame.system}"""'] if frame and _named(frame) else []),
         "PARAMETER temperature 0",
         f"PARAMETER num_predict {room}",
         *("PARAMETER stop " + '"' + each.replace("\n", "\\n") + '"' for each in stop),
@@ -50,13 +52,27 @@ def modelfile(file: str, stop: Sequence[str], room: int, frame: Frame | None = N
 
 def _template(frame: Frame) -> str:
     """A frame as a template of Go, which calls the system text and the prompt by name."""
-    before, system, rest = frame.before.rpartition(frame.system.strip() or frame.before)
-    head = f"{_plain(before)}{{{{ .System }}}}{_plain(rest)}" if frame.system else _plain(system)
+    head = _plain(frame.before)
+    if _named(frame):
+        before, _, rest = frame.before.rpartition(frame.system.strip())
+        head = f"{_plain(before)}{{{{ .System }}}}{_plain(rest)}"
     return f"{head}{{{{ .Prompt }}}}{_plain(frame.after)}"
 
 
+def _named(frame: Frame) -> bool:
+    """Whether the system text is a part of its own, which has no way to write three quotes."""
+    return bool(frame.system.strip()) and not _ends_early(frame.system)
+
+
+def _ends_early(text: str) -> bool:
+    """Whether a Modelfile takes a quote of the text for the end of it."""
+    return '"""' in text or text.endswith('"')
+
+
 def _plain(text: str) -> str:
-    return text.replace("{{", '{{ "{{" }}')
+    """A text as it is in a template of Go inside three quotes."""
+    own = r"\{\{|\"" if _ends_early(text) else r"\{\{"
+    return re.sub(own, lambda found: f"{{{{ {json.dumps(found[0])} }}}}", text)
 
 
 PLUGIN = Ollama
