@@ -98,13 +98,13 @@ def test_a_row_longer_than_a_line_has_one_of_its_own():
 
 def test_the_first_token_of_a_row_is_not_learnt_from_the_row_before_it():
     whole = [Row([5, 6, 7], [True] * 3, True), Row([8, 9], [True] * 2, True)]
-    piece = pack(whole, [], 0, Totals(5, 0, 0))
+    piece = pack([whole, [], []], 0, Totals(5, 0, 0))
     (line,) = piece.ids.tolist()
     assert line == [5, 6, 7, 8, 9]
     assert piece.marked.tolist() == [[False, True, True, False, True]]
     assert piece.places.row.tolist() == [[0, 0, 0, 1, 1]]
     assert piece.places.position.tolist() == [[0, 1, 2, 0, 1]]
-    below = collate(whole, [], 0, Totals(5, 0, 0))
+    below = collate([whole, [], []], 0, Totals(5, 0, 0))
     assert below.marked[:, 1:].sum() == piece.marked.sum()  # as where each row begins a line
 
 

@@ -129,7 +129,7 @@ def test_long_rows_and_empty_spans_are_dropped_and_counted():
 
 def test_padding_carries_no_loss():
     good, bad, _ = rows(Example("1,2>", "1+2=3", True, 0, 5), Example("1>", "1-2", False, 0, 3))
-    batch = collate(good, bad, 7, Totals(6, 3, 1))
+    batch = collate([good, bad, []], 7, Totals(6, 3, 1))
     (long,), (short,) = good, bad
     assert batch.successes == 1
     assert batch.ids[0].tolist() == long.ids

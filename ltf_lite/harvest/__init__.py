@@ -2,12 +2,14 @@
 
 from ltf_lite.harvest.browse import counts, failures, found_fatal, marked, saving_step, solved
 from ltf_lite.harvest.example import Example
+from ltf_lite.harvest.replay import Recorder, replayed, write_said
 from ltf_lite.harvest.sampling import Limits, Taken, examples
 from ltf_lite.harvest.store import Row, read, rows_of, shard, write_shard
 
 __all__ = [
     "Example",
     "Limits",
+    "Recorder",
     "Row",
     "Taken",
     "counts",
@@ -16,9 +18,11 @@ __all__ = [
     "found_fatal",
     "marked",
     "read",
+    "replayed",
     "rows_of",
     "saving_step",
     "shard",
     "solved",
+    "write_said",
     "write_shard",
 ]

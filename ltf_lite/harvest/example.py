@@ -10,7 +10,7 @@ class Example:
     """One success to follow (`good`) or one failure to forget.
 
     Only characters `start:end` of the completion carry loss; a success carries it everywhere, and
-    on the end-of-sequence token too.
+    on the end-of-sequence token too, if it `ends`.
     """
 
     prompt: str
@@ -18,3 +18,4 @@ class Example:
     good: bool
     start: int
     end: int
+    ends: bool = True

@@ -232,6 +232,15 @@ class Preset(Settings):
         return self
 
     @model_validator(mode="after")
+    def _replays_what_was_said(self) -> Preset:
+        if self.tuning.replay and not any(r.asks_model and r.grows_tree for r in self.search):
+            raise ValueError(
+                "tuning.replay learns again what the base said while it searched: add a tree "
+                "search with the model, such as {name: tot}, to the search"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _measures_its_floors(self) -> Preset:
         names = {reasoner.name for reasoner in self.evaluation}
         if any(isinstance(each, CoT) and not each.single_pass for each in self.evaluation):

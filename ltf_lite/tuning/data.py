@@ -10,11 +10,17 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ltf_lite.engines import Dialect
+from ltf_lite.engines.dialect import framed
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.packing import Piece, Row, collate, pack
 from ltf_lite.tuning.parts import Totals
 from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Sides
+
+NOTHING_SAID = (
+    "there is nothing to replay: the harvest has no questions that a tree search asked the base; "
+    "add {name: tot} to the search, or set tuning.replay to 0"
+)
 
 
 def rows_of(
@@ -60,14 +66,34 @@ def tokenized(examples: Sequence[Example], tokenizer: Any, dialect: Dialect) -> 
     parts = zip(examples, prompts, ends["input_ids"], ends["offset_mapping"], strict=True)
     for example, prompt, completion, offsets in parts:
         if example.good:
-            marked = [True] * (len(completion) + 1)
-            completion = [*completion, end]
+            completion = [*completion, end] if example.ends else completion
+            marked = [True] * len(completion)
         else:
             marked = [a < example.end and b > example.start for a, b in offsets]
             last = max((i for i, m in enumerate(marked) if m), default=-1)
             # The whole completion was tokenized so that a cut cannot change the tokens before it.
             completion, marked = completion[: last + 1], marked[: last + 1]
         yield Row(prompt + completion, [False] * len(prompt) + marked, example.good)
+
+
+def replay_of(
+    examples: Sequence[Example], tokenizer: Any, max_length: int, dialect: Dialect
+) -> list[Row]:
+    """Rows of what the base said while it searched, those that are not too long.
+
+    Raises TuningError where none is left.
+    """
+    dialect, rows = dialect.of(tokenizer), list[Row]()
+    for kind in (True, False):  # a dialect's frame goes around all prompts of a call, or none
+        own = [example for example in examples if framed(example.prompt) == kind]
+        rows += tokenized(own, tokenizer, dialect)
+    short = [row for row in rows if len(row.ids) <= max_length and any(row.marked)]
+    if examples and not short:
+        raise TuningError(
+            "everything that the base said while it searched is longer than tuning.max_length, "
+            f"{max_length} tokens: raise it, or set tuning.replay to 0"
+        )
+    return short
 
 
 class Cycle:
@@ -135,14 +161,17 @@ class Batches(Dataset):
         tuning: Tuning,
         pad: int,
         packed: bool = False,
+        replay: Sequence[Row] = (),
     ) -> None:
         self.tuning, self.pad, self.packed = tuning, pad, packed
         self.good = tuning.batch * tuning.accumulation
-        self.bad = tuning.failures(self.good)
+        self.bad, self.again = tuning.failures(self.good), tuning.replayed(self.good)
         if not successes:
             raise TuningError("there is no success to learn from among the examples")
         if self.bad and not failures:
             raise TuningError("there is no failure to forget among the examples; use method: sft")
+        if self.again and not replay:
+            raise TuningError(NOTHING_SAID)
         if tuning.pairs:
             successes, failures = paired(successes, failures)
             if not successes:
@@ -153,7 +182,8 @@ class Batches(Dataset):
         seed = tuning.seed or 0
         self.successes = Cycle(successes, seed, 0)
         self.failures = Cycle(failures, seed, 0 if tuning.pairs else 1)
-        self.drawn: tuple[int, list[Row], list[Row]] = (-1, [], [])
+        self.replay = Cycle(replay, seed, 2)
+        self.drawn: tuple[int, tuple[list[Row], ...]] = (-1, ())
 
     def __len__(self) -> int:
         return self.tuning.steps * self.tuning.accumulation
@@ -163,26 +193,27 @@ class Batches(Dataset):
             raise IndexError(i)
         return {"micro_batch": i}
 
-    def step(self, k: int) -> tuple[list[Row], list[Row]]:
-        """The successes and the failures of step k."""
+    def step(self, k: int) -> tuple[list[Row], ...]:
+        """The successes, the failures and the replay of step k."""
         if self.drawn[0] != k:
-            good = self.successes.take(k * self.good, self.good)
-            bad = self.failures.take(k * self.bad, self.bad)
+            cycles = (self.successes, self.failures, self.replay)
+            counts = (self.good, self.bad, self.again)
+            sides = [own.take(k * n, n) for own, n in zip(cycles, counts, strict=True)]
             if self.packed and not self.tuning.pairs:  # rows of like length leave less padding
-                good, bad = (sorted(rows, key=lambda row: len(row.ids)) for rows in (good, bad))
-            self.drawn = k, good, bad
-        return self.drawn[1], self.drawn[2]
+                sides = [sorted(rows, key=lambda row: len(row.ids)) for rows in sides]
+            self.drawn = k, tuple(sides)
+        return self.drawn[1]
 
     def pieces(self, i: int, count: int) -> Iterator[Piece]:
         """Micro-batch i in `count` pieces or fewer, cut as evenly as they go."""
         k, part = divmod(i, self.tuning.accumulation)
         sides, parts = self.step(k), self.tuning.accumulation * count
-        learn, forget = (sum(sum(row.marked) for row in rows) for rows in sides)
-        totals = Totals(learn, forget, failures=len(sides[1]))
+        learn, forget, again = (sum(sum(row.marked) for row in rows) for rows in sides)
+        totals = Totals(learn, forget, len(sides[1]), again)
         for piece in range(part * count, (part + 1) * count):
-            good, bad = (part_of(rows, piece, parts) for rows in sides)
-            if good or bad:
-                yield (pack if self.packed else collate)(good, bad, self.pad, totals)
+            own = [part_of(rows, piece, parts) for rows in sides]
+            if any(own):
+                yield (pack if self.packed else collate)(own, self.pad, totals)
 
     def tokens(self) -> int:
         """How many the first micro-batch has."""
@@ -190,8 +221,8 @@ class Batches(Dataset):
         return sum(len(row.ids) for side in rows for row in side)
 
     def finest(self, count: int) -> bool:
-        """Whether so many pieces are the most: each has one row of either side, or none."""
-        return self.tuning.accumulation * count >= max(self.good, self.bad)
+        """Whether so many pieces are the most: each has one row of a side, or none."""
+        return self.tuning.accumulation * count >= max(self.good, self.bad, self.again)
 
 
 def part_of(rows: list[Row], part: int, parts: int) -> list[Row]:

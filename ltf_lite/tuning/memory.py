@@ -35,8 +35,8 @@ class Estimate(NamedTuple):
 
 def estimate(shape: Shape, tuning: Tuning, in_4bit: bool, cuda: bool, pieces: int = 1) -> Estimate:
     """The peak of tuning on a card or on the CPU, every row being `max_length` tokens long."""
-    good, bad = rows(tuning, pieces)
-    tokens = (good + bad) * tuning.max_length
+    good, bad, again = rows(tuning, pieces)
+    tokens = (good + bad + again) * tuning.max_length
     weights, adapter = base_bytes(shape, in_4bit, cuda), ADAPTER * adapter_size(shape, tuning)
     kept = tokens * shape.layers * (2 * shape.hidden if cuda else _kept_on_cpu(shape, tuning))
     moment = max(_layer(shape, tuning, in_4bit, cuda, tokens), _loss(shape, tuning, cuda, tokens))
@@ -66,11 +66,12 @@ def estimates(shape: Shape, tuning: Tuning, in_4bit: bool, cuda: bool) -> list[E
     return found
 
 
-def rows(tuning: Tuning, pieces: int = 1) -> tuple[int, int]:
-    """(successes, failures) of the largest piece of a micro-batch, cut as `Batches` cuts."""
+def rows(tuning: Tuning, pieces: int = 1) -> tuple[int, int, int]:
+    """(successes, failures, replay) of the largest piece of a micro-batch, as `Batches` cuts it."""
     good = tuning.batch * tuning.accumulation
     parts = tuning.accumulation * pieces
-    return ceil(good / parts), ceil(tuning.failures(good) / parts)
+    sides = good, tuning.failures(good), tuning.replayed(good)
+    return ceil(sides[0] / parts), ceil(sides[1] / parts), ceil(sides[2] / parts)
 
 
 def base_bytes(shape: Shape, in_4bit: bool, cuda: bool) -> int:

@@ -37,7 +37,8 @@ class Places(NamedTuple):
 class Piece:
     """A part of a step that goes through one forward pass.
 
-    `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good.
+    `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good,
+    the last `again` are replay.
     Where rows are packed they are (lines, width), several rows a line, and `places` tells them.
     `tokens` counts the rows' tokens without padding, `totals` is of the whole step.
     """
@@ -48,21 +49,23 @@ class Piece:
     tokens: Sides
     totals: Totals
     rows: int
+    again: int = 0
     places: Places | None = None
 
 
-def collate(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
-    """The rows one below the other."""
-    rows = [*good, *bad]
+def collate(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
+    """The rows of successes, failures and replay, one below the other."""
+    rows = [row for side in sides for row in side]
     width = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
     marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
-    return Piece(ids, marked, len(good), _tokens(good, bad), totals, len(rows))
+    good, _, again = map(len, sides)
+    return Piece(ids, marked, good, _tokens(sides), totals, len(rows), again)
 
 
-def pack(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> Piece:
-    """The rows side by side, so that little of a pass is padding."""
-    rows = [*good, *bad]
+def pack(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
+    """The rows of successes, failures and replay side by side: little of a pass is padding."""
+    rows = [row for side in sides for row in side]
     lines = fitting([len(row.ids) for row in rows])
     width = max(sum(len(rows[k].ids) for k in line) for line in lines)
     ids, marked, row, position = ([] for _ in range(4))
@@ -76,8 +79,8 @@ def pack(good: Sequence[Row], bad: Sequence[Row], pad: int, totals: Totals) -> P
         row.append([k for own, _, k in told for _ in own])
         position.append([at for own, _, _ in told for at in range(len(own))])
     places = Places(torch.tensor(row), torch.tensor(position))
-    tensors = torch.tensor(ids), torch.tensor(marked)
-    return Piece(*tensors, len(good), _tokens(good, bad), totals, len(rows), places)
+    tensors, (good, _, again) = (torch.tensor(ids), torch.tensor(marked)), map(len, sides)
+    return Piece(*tensors, good, _tokens(sides), totals, len(rows), again, places)
 
 
 def fitting(lengths: Sequence[int]) -> list[list[int]]:
@@ -109,5 +112,5 @@ def _time(lengths: Sequence[int]) -> Any:
     return time
 
 
-def _tokens(good: Sequence[Row], bad: Sequence[Row]) -> Sides:
-    return Sides(*(sum(len(row.ids) for row in side) for side in (good, bad)))
+def _tokens(sides: Sequence[Sequence[Row]]) -> Sides:
+    return Sides(*(sum(len(row.ids) for row in side) for side in sides))

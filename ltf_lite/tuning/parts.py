@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Totals(NamedTuple):
-    """The whole step's tokens to learn, tokens to forget, and failures.
+    """The whole step's tokens to learn, tokens to forget, failures, and tokens of replay.
 
     A micro-batch divides its sums by these, so that the parts of a step add up to its mean.
     """
@@ -17,6 +17,7 @@ class Totals(NamedTuple):
     learn: int
     forget: int
     failures: int
+    replay: int = 0
 
 
 class Side(NamedTuple):
@@ -41,16 +42,23 @@ class Side(NamedTuple):
 class Parts(NamedTuple):
     """One micro-batch: its successes, its failures, and the failures' NLL under the base.
 
-    `reference` is (failures,), and None where the method asks for none. Of a method of pairs,
-    failure i is of the same problem as success i.
+    `again` is what the base said, learnt again. `reference` is (failures,), and None where the
+    method asks for none. Of a method of pairs, failure i is of the same problem as success i.
     """
 
     good: Side
     bad: Side
     totals: Totals
     reference: Tensor | None = None
+    again: Side | None = None
 
 
 def learning(parts: Parts) -> Tensor:
     """Mean NLL of the step's tokens to learn: this micro-batch's share."""
     return parts.good.nll.sum() / max(1, parts.totals.learn)
+
+
+def replay(parts: Parts) -> Tensor:
+    """Mean NLL of the step's tokens of replay: this micro-batch's share."""
+    assert parts.again is not None
+    return parts.again.nll.sum() / max(1, parts.totals.replay)

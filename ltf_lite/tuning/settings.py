@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
@@ -38,7 +39,8 @@ class Tuning(Plugin):
     forward pass, `accumulation` of them make one step; `warmup` is in steps; `floor` is the last
     rate as a share of `learning_rate`; `max_length` is in tokens, longer examples are dropped;
     `seed` draws the adapter's first weights and the order (the preset's where it is None);
-    `targets` are the linear layers that get an adapter.
+    `targets` are the linear layers that get an adapter. `replay` is the share of a step's rows that
+    are what the base said while it searched, and the weight of their NLL: r · replay + (1 - r) · J.
     """
 
     # A sentence for the model card, and what a method asks for: pairs of a success and a failure
@@ -61,6 +63,7 @@ class Tuning(Plugin):
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[Linear, ...] = Field(get_args(Linear), min_length=1)
     max_length: int = Field(512, gt=8)
+    replay: float = Field(0.0, ge=0, le=0.9)
     eval_every: int = Field(gt=0)
     seed: int | None = Field(None, ge=0)
 
@@ -75,6 +78,11 @@ class Tuning(Plugin):
     def failures(self, successes: int) -> int:
         """How many failures go with so many successes."""
         return 0
+
+    def replayed(self, successes: int) -> int:
+        """How many rows of replay go with so many successes and their failures."""
+        rows = successes + self.failures(successes)
+        return ceil(rows * self.replay / (1 - self.replay))
 
     @property
     def credited(self) -> Credit:

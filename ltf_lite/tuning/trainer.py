@@ -23,11 +23,11 @@ from ltf_lite.tuning import checkpoints, losses
 from ltf_lite.tuning.attention import attending, packs
 from ltf_lite.tuning.beside import beside
 from ltf_lite.tuning.checkpoints import TuningFolder
-from ltf_lite.tuning.data import Batches, rows_of
+from ltf_lite.tuning.data import Batches, replay_of, rows_of
 from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.packing import Piece, Places
-from ltf_lite.tuning.parts import Parts, Side, learning
+from ltf_lite.tuning.parts import Parts, Side, learning, replay
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
 from ltf_lite.tuning.watch import Look, OnProgress, Validate, Watch, rate_share
@@ -46,24 +46,27 @@ def tune(
     load_in_4bit: bool = False,
     threads: int = 1,
     dialect: Dialect,
+    replay: Sequence[Example] = (),
 ) -> TuningResult:
     """Tune an adapter for the model on the examples and keep the one that validates best.
 
-    The examples' prompts are written in `dialect`. `validate(model, tokenizer)` judges a
+    The examples' prompts are written in `dialect`; `replay` is what the base said while it
+    searched. `validate(model, tokenizer)` judges a
     checkpoint: the best adapter falls shortest of its floors and has the most success. It lies in
     out_dir, with a log of one line a validation. `threads` 0 leaves torch's own choice. Killed at
     any instant and called again with the same arguments it goes on from its last checkpoint and
     ends at the same weights. Raises TuningError if it cannot start or the losses explode.
     """
     folder = TuningFolder(Path(out_dir))
-    checkpoints.claim(folder, str(model), examples, tuning, load_in_4bit, dialect)
+    checkpoints.claim(folder, str(model), [*examples, *replay], tuning, load_in_4bit, dialect)
     if folder.result.exists():
         return read_as(folder.result, TuningResult)
     set_threads(threads)
     tuned, tokenizer = load_for_tuning(model, tuning, load_in_4bit)
     successes, failures, dropped = rows_of(examples, tokenizer, tuning.max_length, dialect)
+    again = replay_of(replay, tokenizer, tuning.max_length, dialect)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning))
+    batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning), again)
     trainer = UFTTrainer(tuned, batches, tuning, folder.path)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())
@@ -76,7 +79,7 @@ def outcome(trainer: UFTTrainer, dropped: Sides) -> TuningResult:
     """What a finished run says of itself: its best step, and its cost."""
     best = read_as(trainer.folder.best, Best)
     tally, model = trainer.tally, trainer.model_wrapped
-    tokens = Sides(tally.success_tokens, tally.failed_tokens)
+    tokens = Sides(tally.success_tokens, tally.failed_tokens, tally.replay_tokens)
     return TuningResult(
         step=best.step,
         validation=best.validation,
@@ -121,8 +124,8 @@ class UFTTrainer(Trainer):
             optimizers=(optimizer, schedule),
         )
         self.remove_callback(PrinterCallback)
-        # learning, forgetting, gradient norm: summed since the last look, on the device
-        self.sums = torch.zeros(3, device=self.args.device)
+        # learning, forgetting, replay, gradient norm: summed since the last look, on the device
+        self.sums = torch.zeros(4, device=self.args.device)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Backward of one micro-batch, in so many pieces as the device has room for.
@@ -156,11 +159,10 @@ class UFTTrainer(Trainer):
     def backward(self, model: Any, micro_batch: int) -> Any:
         """Add a micro-batch's gradients, and its tokens to the tally."""
         loss = torch.zeros((), device=self.args.device)
-        success_tokens = failed_tokens = 0
+        tokens = []
         with folded(model), beside(model):
             for piece in self.batches.pieces(micro_batch, self.tally.pieces):
-                success_tokens += piece.tokens.success
-                failed_tokens += piece.tokens.failed
+                tokens.append(piece.tokens)
                 self.tally.computed += piece.ids.numel()
                 ids, marked = (self._prepare_input(each) for each in (piece.ids, piece.marked))
                 # What is computed once more in the backward pass has to be computed alike.
@@ -169,19 +171,20 @@ class UFTTrainer(Trainer):
                         share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
                     self.accelerator.backward(share)
                 loss += share.detach()
-        self.tally.success_tokens += success_tokens
-        self.tally.failed_tokens += failed_tokens
+        self.tally.success_tokens += sum(each.success for each in tokens)
+        self.tally.failed_tokens += sum(each.failed for each in tokens)
+        self.tally.replay_tokens += sum(each.replay for each in tokens)
         return loss
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The method's weighted sum of learning and forgetting, from hidden states."""
-        parts = self.parts(inputs)
-        followed, forgotten = learning(parts), self.tuning.forgetting(parts)
-        self.sums[:2] += torch.stack([followed, forgotten]).detach()
-        weights = self.tuning.weights()
-        return weights[0] * followed + weights[1] * forgotten
+        """The method's weighted sum of learning and forgetting, and replay, from hidden states."""
+        parts, share = self.parts(inputs), self.tuning.replay
+        terms = torch.stack([learning(parts), self.tuning.forgetting(parts), replay(parts)])
+        self.sums[:3] += terms.detach()
+        weights = [*((1 - share) * each for each in self.tuning.weights()), share]
+        return terms @ terms.new_tensor(weights)
 
     def parts(self, piece: Piece) -> Parts:
         """The NLL of every marked token, one forward pass for successes and failures.
@@ -189,19 +192,21 @@ class UFTTrainer(Trainer):
         Rows are padded on the right, where causal attention cannot see: no attention mask needed.
         Where they are packed, the places that begin anew tell transformers what may see what.
         """
-        good, rows = piece.successes, piece.rows
+        good, last = piece.successes, piece.rows - piece.again
         nll, row = self.nll(piece.ids, piece.marked, piece.places)
-        mine = row < good
-        bad = Side(nll[~mine], row[~mine] - good, rows - good)
+        mine, said = row < good, row >= last
+        theirs = ~(mine | said)
+        bad = Side(nll[theirs], row[theirs] - good, last - good)
+        again = Side(nll[said], row[said] - last, piece.again)
         reference = None
-        if self.tuning.reference and rows > good:
+        if self.tuning.reference and last > good:
             adapted: Any = self.model
             with torch.no_grad(), adapted.disable_adapter():
-                base, _ = self.nll(piece.ids[good:], piece.marked[good:])
+                base, _ = self.nll(piece.ids[good:last], piece.marked[good:last])
             reference = bad._replace(nll=base).sums()
         elif self.tuning.reference:
             reference = bad.sums()
-        return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference)
+        return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference, again)
 
     def nll(self, ids: Any, marked: Any, places: Places | None = None) -> tuple[Any, Any]:
         told = {} if places is None else {"position_ids": places.position}
@@ -211,22 +216,23 @@ class UFTTrainer(Trainer):
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)
-        self.sums[2] += norm
+        self.sums[3] += norm
         return norm
 
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # walks all parameters, at every step
 
     def look(self, steps: int) -> Look:
-        """Mean learning and forgetting loss and gradient norm of the last steps; starts anew."""
-        followed, forgotten, norm = self.sums.tolist()
+        """Mean losses and gradient norm of the last steps; starts anew."""
+        followed, forgotten, again, norm = self.sums.tolist()
         self.sums.zero_()
         now = time.perf_counter()
         self.tally.seconds, self.mark = self.tally.seconds + now - self.mark, now
         self.tally.learning += followed
         self.tally.forgetting += forgotten
+        self.tally.replay += again
         self.tally.summed += steps
-        return Look(followed / steps, forgotten / steps, norm / steps)
+        return Look(*(each / steps for each in (followed, forgotten, again, norm)))
 
     def recover(self) -> str | None:
         """The checkpoint to go on from, the rest of the directory brought in line with it."""

@@ -43,8 +43,8 @@ class Validation:
 class LogLine:
     """One validation and the steps since the one before.
 
-    `learning` and `forgetting` are mean losses of those steps (nats a token), `rate` is the
-    learning rate, `seconds` are of training alone since its start.
+    `learning`, `forgetting` and `replay` are mean losses of those steps (nats a token), `rate` is
+    the learning rate, `seconds` are of training alone since its start.
     """
 
     step: int
@@ -53,6 +53,7 @@ class LogLine:
     rate: float
     seconds: float
     validation: Validation
+    replay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,15 @@ class Best:
 
 @dataclass(frozen=True)
 class Sides:
-    """A count of successes and of failures."""
+    """A count of successes, of failures, and of what the base said while it searched."""
 
     success: int = 0
     failed: int = 0
+    replay: int = 0
 
     @property
     def total(self) -> int:
-        return self.success + self.failed
+        return self.success + self.failed + self.replay
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,13 @@ class Tally:
     seconds: float = 0.0
     success_tokens: int = 0
     failed_tokens: int = 0
+    replay_tokens: int = 0
     computed: int = 0  # tokens and padding
-    learning: float = 0.0  # both: summed over the steps since the last validation
+    learning: float = 0.0  # all three: summed over the steps since the last validation
     forgetting: float = 0.0
+    replay: float = 0.0
     summed: int = 0
-    first: tuple[float, float] | None = None  # the losses of the first look
+    first: tuple[float, ...] | None = None  # the losses of the first look
     pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
 
 

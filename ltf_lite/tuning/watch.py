@@ -30,13 +30,15 @@ class Progress(NamedTuple):
     learning: float
     forgetting: float
     seconds: float
+    replay: float = 0.0
 
 
 class Look(NamedTuple):
-    """Means over the steps since the last look: both losses, and the gradient's norm."""
+    """Means over the steps since the last look: the losses, and the gradient's norm."""
 
     learning: float
     forgetting: float
+    replay: float
     norm: float
 
 
@@ -68,8 +70,9 @@ class Watch(TrainerCallback):
         if state.global_step > (log[-1].step if log else 0):
             self.evaluate(state.global_step)  # it was killed between checkpoint and validation
         ready(self.trainer.model)
-        self.trainer.tally.learning = self.trainer.tally.forgetting = 0.0
-        self.trainer.tally.summed = 0
+        tally = self.trainer.tally
+        tally.learning = tally.forgetting = tally.replay = 0.0
+        tally.summed = 0
         self.trainer.mark = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -80,10 +83,10 @@ class Watch(TrainerCallback):
         seen: Look = self.trainer.look(step - self.looked)
         self.looked = step
         tally = self.trainer.tally
-        tally.first = tally.first or (seen.learning, seen.forgetting)
+        tally.first = tally.first or (seen.learning, seen.forgetting, seen.replay)
         guard(step, seen, tally.first)
         losses = seen.learning, seen.forgetting
-        self.progress(Progress(step, state.max_steps, *losses, tally.seconds))
+        self.progress(Progress(step, state.max_steps, *losses, tally.seconds, seen.replay))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.evaluate(state.global_step)
@@ -102,13 +105,15 @@ class Watch(TrainerCallback):
             rate=tuning.learning_rate * rate_share(step - 1, tuning),
             seconds=round(tally.seconds, 3),
             validation=found,
+            replay=tally.replay / max(1, tally.summed),
         )
         append_log(trainer.folder.log, line)
-        tally.learning, tally.forgetting, tally.summed = 0.0, 0.0, 0
+        tally.learning = tally.forgetting = tally.replay = 0.0
+        tally.summed = 0
         trainer.mark = time.perf_counter()
 
 
-def guard(step: int, now: Look, first: tuple[float, float]) -> None:
+def guard(step: int, now: Look, first: tuple[float, ...]) -> None:
     """TuningError if a loss or the gradient is not finite, or a loss left all it started from.
 
     Twice the first value and 4 nats more: a model that guesses blindly is there, none that learns.
@@ -117,7 +122,7 @@ def guard(step: int, now: Look, first: tuple[float, float]) -> None:
     advice = "the last checkpoint is kept; start anew with a lower learning_rate or alpha"
     if not all(math.isfinite(value) for value in now):
         raise TuningError(f"the loss or its gradient is not a number at step {step}; {advice}")
-    for name, value, start in zip(("learning", "forgetting"), now, first, strict=False):
+    for name, value, start in zip(("learning", "forgetting", "replay"), now, first, strict=False):
         if abs(value) > 2 * abs(start) + 4:
             raise TuningError(
                 f"the {name} loss exploded, from {start:.2f} to {value:.2f} at step {step}; "

@@ -11,7 +11,7 @@ from functools import partial
 from ltf_lite.core.parent import die_with_parent
 from ltf_lite.engines import Engine
 from ltf_lite.harvest import Row, write_shard
-from ltf_lite.pipeline.executors.part import Brought, Part, Search, brought, work
+from ltf_lite.pipeline.executors.part import Brought, Part, Search, brought, done, work
 from ltf_lite.pipeline.hearing import Advance, hearing
 
 
@@ -55,8 +55,7 @@ class Local:
         for part in parts:
             tokens, seconds = usage.tokens_out, usage.seconds
             with hearing(self.engine, advance, f"a shard of {len(part.problems)}"):
-                rows = work(part, self.search, self.engine)
-            write_shard(self.search.harvest, part.number, rows)
+                rows = done(part, self.search, self.engine)
             taken = usage.seconds - seconds
             speed = (usage.tokens_out - tokens) / taken if taken else None
             yield part, brought(rows, speed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltf_lite.engines import Engine
-from ltf_lite.harvest import Row, fatal, rows_of, shard
+from ltf_lite.harvest import Recorder, Row, fatal, replay, rows_of, shard, write_said, write_shard
 from ltf_lite.harvest.store import as_rows, read_shard
 from ltf_lite.reasoners import Reasoner, solve
 from ltf_lite.tasks import Problem, Solver, Task
@@ -24,6 +24,11 @@ class Part:
     problems: tuple[Problem, ...]
     seed: int
 
+    @property
+    def asks(self) -> bool:
+        """Whether the search asks the model more than the problems themselves."""
+        return self.reasoner.asks_model and self.reasoner.grows_tree
+
 
 @dataclass(frozen=True)
 class Search:
@@ -38,7 +43,8 @@ class Search:
     fatal_step: fatal.Way = "auto"
 
     def is_done(self, part: Part) -> bool:
-        return shard(self.harvest, part.number).is_file()
+        said = not part.asks or replay.shard(self.harvest, part.number).is_file()
+        return said and shard(self.harvest, part.number).is_file()
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,18 @@ class Brought:
     paths: int
     solved: int
     speed: float | None = None
+
+
+def done(part: Part, search: Search, engine: Engine) -> list[Row]:
+    """Search a part's problems with a model and write its shards: what it said, and its rows."""
+    if not part.asks:
+        rows = work(part, search, engine)
+    else:
+        recorder = Recorder(engine, search.task, part.problems, search.dialect)
+        rows = work(part, search, recorder)  # type: ignore[arg-type]
+        write_said(search.harvest, part.number, recorder.said)
+    write_shard(search.harvest, part.number, rows)
+    return rows
 
 
 def work(part: Part, search: Search, engine: Engine | None = None) -> list[Row]:

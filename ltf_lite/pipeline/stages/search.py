@@ -44,9 +44,9 @@ def parts_of(run: Run) -> list[list[Part]]:
     """The parts of each reasoner, in the preset's order."""
     problems, count, found = problems_of(run, "train"), 0, []
     for k, reasoner in enumerate(run.preset.search):
-        tree = reasoner.asks_model and reasoner.grows_tree
+        trees = reasoner.asks_model and reasoner.grows_tree
         own = []
-        for chunk in chunks(problems[: reasoner.problems], TREE_CHUNK if tree else CHUNK):
+        for chunk in chunks(problems[: reasoner.problems], TREE_CHUNK if trees else CHUNK):
             seed = seed_of(run.preset.seed, "search", k, chunk[0].id)
             own.append(Part(count, reasoner, tuple(chunk), seed))
             count += 1

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.core.progress import bar, say
+from ltf_lite.core.prompt import Prompt, chats
 from ltf_lite.engines import model_path
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.evaluation.retention import (
@@ -23,10 +25,11 @@ from ltf_lite.evaluation.retention import (
     unheld,
 )
 from ltf_lite.evaluation.types import Ability
-from ltf_lite.harvest import Example, Limits, Taken, examples, read, solved
+from ltf_lite.harvest import Example, Limits, Taken, examples, read, replayed, solved
 from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.common import (
     PLAIN,
+    asked_in,
     engine_of,
     learnt,
     plain,
@@ -85,6 +88,7 @@ def _tune(
         def progress(now: Progress) -> None:
             nonlocal shown
             note = f"learning {now.learning:.3f}, forgetting {now.forgetting:.3f}"
+            note += f", replay {now.replay:.3f}" if tuning.replay else ""
             advance(now.step - shown, note)
             shown = now.step
 
@@ -98,7 +102,21 @@ def _tune(
             load_in_4bit=run.preset.model.load_in_4bit,
             threads=threads_of(run),
             dialect=learnt(run),
+            replay=_replay(run) if tuning.replay else (),
         )
+
+
+def _replay(run: Run) -> list[Example]:
+    """What the base said while it searched; as text where it was not asked in a chat."""
+    said = replayed(run.at.harvest, seed_of(_seed(run), "replay"))
+    if chats(asked_in(run).name) or not chats(learnt(run).name):
+        return said
+    return [replace(each, prompt=_unframed(each.prompt)) for each in said]
+
+
+def _unframed(prompt: str) -> Prompt:
+    told = Prompt.of(prompt)
+    return Prompt(told.question, told.reply, False, told.turns)
 
 
 def tuning_of(run: Run) -> Tuning:

@@ -1,0 +1,123 @@
+"""What the base said while it searched, recorded to be learnt again, so that search is kept.
+
+Recorded are the answers to a search's own questions: proposals and judgements. Ways from a state to
+an answer are paths, which the harvest has, and which tuning is to change.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltf_lite.core.files import BrokenFile, check, whole
+from ltf_lite.engines import Completion, Engine, Prompt, Sampling
+from ltf_lite.harvest.example import Example
+from ltf_lite.tasks import Problem, Task
+
+TEXTS = 40_000  # that are learnt again at most, drawn from all that were said
+SCHEMA = pa.schema(
+    [
+        ("question", pa.string()),
+        ("reply", pa.string()),
+        ("framed", pa.bool_()),
+        ("turns", pa.string()),
+        ("text", pa.string()),
+        ("ended", pa.bool_()),
+    ]
+)
+
+
+class Said(NamedTuple):
+    """A prompt in its parts (`Prompt`; `turns` as JSON), and all that the model wrote.
+
+    `ended`: its end token came next; else the text ends with what stopped it.
+    """
+
+    question: str
+    reply: str
+    framed: bool
+    turns: str
+    text: str
+    ended: bool
+
+    @classmethod
+    def of(cls, asked: str, completion: Completion) -> Said:
+        prompt = Prompt.of(asked)
+        turns = json.dumps(prompt.turns) if prompt.turns else ""
+        text = completion.text + completion.beyond
+        ended = not completion.beyond
+        return cls(prompt.question, prompt.reply, prompt.framed, turns, text, ended)
+
+    def example(self) -> Example:
+        turns = json.loads(self.turns) if self.turns else ()
+        prompt = Prompt(self.question, self.reply, self.framed, turns)
+        return Example(prompt, self.text, True, 0, len(self.text), self.ended)
+
+
+class Recorder:
+    """An engine that also keeps what it said to questions other than the problems' own.
+
+    A text is kept once. One that was cut off is no answer.
+    """
+
+    def __init__(self, engine: Engine, task: Task, problems: Iterable[Problem], dialect: str):
+        self.engine = engine
+        self.problems = {Prompt.of(task.prompt(each, dialect)).question for each in problems}
+        self.said: dict[Said, None] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def generate(
+        self, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None = None
+    ) -> list[list[Completion]]:
+        found = self.engine.generate(prompts, sampling, seeds)
+        for prompt, completions in zip(prompts, found, strict=True):
+            if Prompt.of(prompt).question not in self.problems:
+                finished = (each for each in completions if each.finished)
+                self.said.update((Said.of(prompt, each), None) for each in finished)
+        return found
+
+
+def shard(folder: Path, part: int) -> Path:
+    return folder / f"replay-{part:05d}.parquet"
+
+
+def write_said(folder: Path, part: int, said: Iterable[Said]) -> None:
+    """Write `replay-NNNNN.parquet`, as `whole` writes, with a checksum of each page."""
+    table = pa.Table.from_pylist([each._asdict() for each in said], SCHEMA)
+    with whole(shard(folder, part)) as half:
+        pq.write_table(table, half, compression="zstd", write_page_checksum=True)
+
+
+def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
+    """What was said in all shards of a harvest, each text once, at most so many drawn by the seed.
+
+    Raises BrokenFile where a shard is not what was written.
+    """
+    said: dict[Said, None] = {}
+    for file in sorted(folder.glob("replay-*.parquet")):
+        said.update(dict.fromkeys(_read(file)))
+    taken = list(said)
+    if len(taken) > most:
+        taken = random.Random(f"replay:{seed}").sample(taken, most)
+    return [each.example() for each in taken]
+
+
+def _read(file: Path) -> list[Said]:
+    check(file)
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as one:
+            return [Said(**told) for told in one.read().cast(SCHEMA).to_pylist()]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
+        raise BrokenFile(file) from None
+    except OSError as error:
+        if error.errno is not None:  # not pyarrow's own
+            raise
+        raise BrokenFile(file) from None

@@ -1,0 +1,193 @@
+"""Replay: what the base said while it searched is recorded, read back, and learnt again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+import torch
+
+from ltf_lite import presets
+from ltf_lite.core.files import BrokenFile
+from ltf_lite.engines import Completion, Dialect, Prompt, model_path, open_engine
+from ltf_lite.engines.torch.engine import TorchEngine
+from ltf_lite.harvest import Example, read, replayed, write_said
+from ltf_lite.harvest.replay import Said, shard
+from ltf_lite.pipeline.executors.part import Part, Search, done
+from ltf_lite.reasoners import get_reasoner
+from ltf_lite.tasks import get_task
+from ltf_lite.tiny import tokenizer
+from ltf_lite.tuning import TuningError, load_for_tuning, tune
+from ltf_lite.tuning.data import Batches, replay_of
+from ltf_lite.tuning.trainer import UFTTrainer
+from ltf_lite.tuning.types import Validation, read_log
+from tests.settings import tuning
+from tests.test_packing import rows
+from tests.test_presets import changed
+
+COMPACT = Dialect("compact")
+TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with closing(open_engine("tiny-base")) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def harvest(engine, tmp_path_factory):
+    """Parts of a search by the embedded base: chains, a tree, and a tree on other problems."""
+    folder = tmp_path_factory.mktemp("harvest")
+    problems = tuple(TASK.problems("train", 12, 0))
+    search = Search(TASK, "compact", folder)
+    for number, (name, own) in enumerate(
+        [("cot", problems), ("tot", problems[:6]), ("rap", problems[6:])]
+    ):
+        few = {"iterations": 3} if name == "rap" else {"beam": 2} if name == "tot" else {}
+        part = Part(number, get_reasoner(name, **few), own, 7)
+        assert not search.is_done(part)
+        done(part, search, engine)
+        assert search.is_done(part)
+    return folder
+
+
+def test_a_searchs_questions_are_recorded_and_no_answer_to_a_problem(harvest):
+    said = replayed(harvest, 0)
+    assert len(said) == len({(each.prompt, each.completion) for each in said}) > 50
+    own = {TASK.prompt(row.problem, "compact") for row in read(harvest)}
+    assert not any(each.prompt.startswith(tuple(own)) for each in said)
+    proposals = [each for each in said if each.prompt.endswith("?\n")]
+    judgements = [each for each in said if each not in proposals]
+    assert proposals
+    assert judgements
+    assert all("=" in each.completion for each in proposals)
+    assert {each.completion.strip() for each in judgements} <= {"sure", "likely", "impossible"}
+    assert not shard(harvest, 0).exists()  # chains ask nothing else
+
+
+def test_what_is_learnt_again_is_what_the_model_wrote_token_for_token(harvest, engine):
+    said = replayed(harvest, 0)
+    tok = tokenizer.build()
+    for example, row in zip(said, replay_of(said, tok, 96, COMPACT), strict=True):
+        learnt = [i for i, marked in zip(row.ids, row.marked, strict=True) if marked]
+        assert learnt == row.ids[-len(learnt) :]
+        assert (learnt[-1] == tok.eos_token_id) == example.ends
+        assert tok.decode(learnt, skip_special_tokens=True) == example.completion
+    # A greedy judgement is asked again, and is the same.
+    again = [each for each in said if not each.prompt.endswith("?\n")][:8]
+    scores = engine.score([each.prompt for each in again], [each.completion for each in again])
+    assert max(score.logprob for score in scores) > -1
+
+
+def test_a_part_whose_record_is_missing_is_not_done(harvest, tmp_path, engine):
+    part = Part(1, get_reasoner("tot", beam=2), tuple(TASK.problems("train", 3, 0)), 7)
+    search = Search(TASK, "compact", tmp_path)
+    done(part, search, engine)
+    shard(tmp_path, 1).unlink()
+    assert not search.is_done(part)
+    shard(tmp_path, 1).write_bytes(b"PAR1")
+    with pytest.raises(BrokenFile, match="replay-00001"):
+        replayed(tmp_path, 0)
+
+
+def test_of_many_texts_some_are_drawn_by_the_seed(harvest):
+    every = replayed(harvest, 0)
+    few = replayed(harvest, 0, most=20)
+    assert len(few) == 20
+    assert set(map(repr, few)) < set(map(repr, every))
+    assert few == replayed(harvest, 0, most=20) != replayed(harvest, 1, most=20)
+
+
+def test_the_turns_of_a_chat_come_back(tmp_path):
+    prompt = Prompt("Is it right?", "I say ", turns=[("1?", "one"), ("2?", "two")])
+    said = Said.of(prompt, Completion("sure", 2, -0.1, True, "\n\n"))
+    write_said(tmp_path, 4, [said, Said.of("plain", Completion("yes", 2, None, True))])
+    first, second = replayed(tmp_path, 0)
+    assert (first.prompt, first.completion, first.ends) == (prompt, "sure\n\n", False)
+    assert Prompt.of(first.prompt).turns == prompt.turns
+    assert Prompt.of(first.prompt).reply == "I say "
+    assert (second.prompt, second.completion, second.ends) == ("plain", "yes", True)
+
+
+def test_replay_has_its_share_of_rows_and_of_the_loss(tmp_path):
+    told = tuning(steps=2, batch=9, ratio=1 / 3, replay=0.25, rank=4, max_length=64)
+    sides = rows(20, 5, 30), rows(20, 5, 30, good=False, seed=1), rows(20, 5, 30, seed=2)
+    data = Batches(*sides[:2], told, 0, False, sides[2])
+    assert [len(side) for side in data.step(0)] == [9, 3, 4]
+    model, _ = load_for_tuning(model_path("tiny-base"), told)
+
+    def loss(told, data):
+        with torch.no_grad():
+            (piece,) = data.pieces(0, 1)
+            return float(UFTTrainer(model, data, told, tmp_path).compute_loss(model, piece))
+
+    none = told.model_copy(update={"replay": 0.0})
+    plain = loss(none, Batches(*sides[:2], none, 0))
+    sft = tuning(method="sft", steps=2, batch=4, rank=4, max_length=64, seed=told.seed)
+    (piece,) = data.pieces(0, 1)
+    alone = Batches(data.step(0)[2], [], sft, 0)
+    assert piece.tokens.replay == sum(len(row.ids) for row in data.step(0)[2])
+    assert loss(told, data) == pytest.approx(0.75 * plain + 0.25 * loss(sft, alone), rel=1e-5)
+
+
+def test_replay_keeps_what_tuning_without_it_loses(harvest, tmp_path):
+    """Judged by texts of a search on other problems, which are not trained on."""
+    said = replayed(harvest, 0)
+    asked = sorted({each.prompt for each in said})
+    kept = set(asked[::2])
+    trained = [each for each in said if each.prompt in kept]
+    other = [each for each in said if each.prompt not in kept]
+    good = [
+        Example(TASK.prompt(row.problem, "compact"), row.text, True, 0, len(row.text))
+        for row in read(harvest)
+        if row.correct
+    ]
+
+    def nll(model, tok) -> float:
+        engine = TorchEngine(model, tok, COMPACT)
+        scores = engine.score([each.prompt for each in other], [each.completion for each in other])
+        return -sum(score.logprob for score in scores) / sum(score.tokens for score in scores)
+
+    def tuned(share: float) -> float:
+        found = []
+
+        def validate(model, tok):
+            found.append(nll(model, tok))
+            return Validation(0.5)
+
+        told = tuning(
+            method="sft", steps=40, eval_every=40, batch=8, learning_rate=3e-3, warmup=2,
+            rank=16, max_length=96, replay=share,
+        )  # fmt: skip
+        out = tmp_path / str(share)
+        result = tune(
+            model_path("tiny-base"), good, out, told, validate, dialect=COMPACT,
+            replay=trained if share else (),
+        )  # fmt: skip
+        assert bool(result.tokens.replay) == bool(share)
+        assert (read_log(out / "log.jsonl")[-1].replay > 0) == bool(share)
+        return found[-1]
+
+    with closing(open_engine("tiny-base")) as base:
+        before = nll(base.model, base.tokenizer)
+    without, with_replay = tuned(0.0), tuned(0.25)
+    assert without > before + 0.2
+    assert with_replay < before + 0.3 * (without - before)
+
+
+def test_replay_without_anything_said_is_refused(tmp_path):
+    told = tuning(steps=2, batch=4, replay=0.25, rank=4, max_length=64)
+    with pytest.raises(TuningError, match="nothing to replay"):
+        Batches(rows(8, 5, 30), rows(8, 5, 30, good=False), told, 0)
+    long = [Example("1,2?\n", "1+2=3\n" * 40, True, 0, 240, False)]
+    with pytest.raises(TuningError, match=r"longer than tuning\.max_length, 64 tokens"):
+        replay_of(long, tokenizer.build(), 64, COMPACT)
+
+
+def test_a_preset_that_replays_has_a_tree_search_with_the_model():
+    data = changed("tuning.replay", 0.25)
+    assert presets.parse(data, "here").tuning.replay == 0.25
+    data["search"] = [each for each in data["search"] if each["name"] != "tot"]
+    with pytest.raises(presets.PresetError, match=r"tuning\.replay.*add a tree search"):
+        presets.parse(data, "here")
