@@ -51,18 +51,22 @@ def step(model_dir, out, data, told):
     loss = float(trainer.training_step(trainer.model, {"micro_batch": 0}))
     grads = {n: p.grad for n, p in trainer.model.named_parameters() if p.requires_grad}
     tally = trainer.tally
-    return loss, grads, 1 - (tally.success_tokens + tally.failed_tokens) / tally.computed
+    used = tally.success_tokens + tally.failed_tokens + tally.replay_tokens
+    return loss, grads, 1 - used / tally.computed
 
 
-@pytest.mark.parametrize("method", ["uft", "simpo"])
-def test_packed_rows_give_the_loss_and_the_gradients_of_rows_alone(model_dir, tmp_path, method):
-    told = settings(method)
+@pytest.mark.parametrize(("method", "replay"), [("uft", 0.0), ("uft", 0.25), ("simpo", 0.25)])
+def test_packed_rows_give_the_loss_and_the_gradients_of_rows_alone(
+    model_dir, tmp_path, method, replay
+):
+    told = settings(method, replay=replay)
+    said = rows(8, 5, 20, seed=2) if replay else []
     good, bad = rows(8, 5, 40), rows(8, 5, 40, good=False, seed=1)
     if method == "simpo":  # a failure of the same prompt for each success
         bad = [Row([*g.ids[: len(g.ids) // 2], 9, 8], [*g.marked[: len(g.ids) // 2], True, True],
                    False) for g in good]  # fmt: skip
     alone, packed = (
-        step(model_dir, tmp_path / str(kind), Batches(good, bad, told, 0, kind), told)
+        step(model_dir, tmp_path / str(kind), Batches(good, bad, told, 0, kind, said), told)
         for kind in (False, True)
     )
     assert packed[0] == pytest.approx(alone[0], rel=1e-5)

@@ -108,9 +108,15 @@ def _made(facts: CardFacts) -> str:
     return (
         f"{tuning.sentence or tuning.method}{', ' + own if own else ''}; {bits} rank "
         f"{tuning.rank}, {tuning.steps} steps of {tuning.batch * tuning.accumulation} successes at "
-        f"learning rate {tuning.learning_rate}. Data: paths that search found on "
+        f"learning rate {tuning.learning_rate}{_replayed(tuning)}. Data: paths that search found on "
         f"{facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
     )
+
+
+def _replayed(tuning: Tuning) -> str:
+    if not tuning.replay:
+        return ""
+    return f", what the base said while it searched learnt again in {tuning.replay:.0%} of the rows"
 
 
 def _taught(exported: Exported) -> str:

@@ -18,6 +18,7 @@ PICTURES = {
     "figure.loss": "損失",
     "figure.learning": "学習",
     "figure.forgetting": "忘却",
+    "figure.replay": "再学習",
     "figure.validation": "検証、%",
     "figure.solved": "解けた問題",
     "figure.valid_steps": "正しい手順",

@@ -16,18 +16,23 @@ Points = list[tuple[int, float]]
 
 
 def curves_figure(lines: Sequence[LogLine], words: Mapping[str, str] = WORDS) -> Figure:
-    """Learning curves: both losses (nats a token), and below them success on validation problems.
+    """Learning curves: the losses (nats a token), and below them success on validation problems.
 
     Without any line the figure says so.
     """
     figure, (above, below) = panels(4.6, (1.1, 1))
     learning: Points = [(line.step, line.learning) for line in lines]
-    forgetting: Points = [(line.step, line.forgetting) for line in lines]
+    others: dict[str, Points] = {
+        "forgetting": [(line.step, line.forgetting) for line in lines],
+        "replay": [(line.step, line.replay) for line in lines],
+    }
     _curve(above, learning, words["learning"], "o-", "#2a6fb0")
     drawn = [loss for _, loss in learning]
-    if any(loss for _, loss in forgetting):  # zeros only: a method that forgets nothing
-        _curve(above, forgetting, words["forgetting"], "s--", "#c2571a")
-        drawn += [loss for _, loss in forgetting]
+    looks = {"forgetting": ("s--", "#c2571a"), "replay": ("d-.", "#0b6e4f")}
+    for name, points in others.items():
+        if any(loss for _, loss in points):  # zeros only: a run without it
+            _curve(above, points, words[name], *looks[name])
+            drawn += [loss for _, loss in points]
     if drawn and min(drawn) > 0:
         above.set_yscale("log")
         above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -26,6 +26,7 @@ WORDS: dict[str, str] = {
     "loss": "loss",
     "learning": "learning",
     "forgetting": "forgetting",
+    "replay": "replay",
     "validation": "validation, %",
     "solved": "problems solved",
     "valid_steps": "valid steps",
