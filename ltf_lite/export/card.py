@@ -108,8 +108,8 @@ def _made(facts: CardFacts) -> str:
     return (
         f"{tuning.sentence or tuning.method}{', ' + own if own else ''}; {bits} rank "
         f"{tuning.rank}, {tuning.steps} steps of {tuning.batch * tuning.accumulation} successes at "
-        f"learning rate {tuning.learning_rate}{_replayed(tuning)}. Data: paths that search found on "
-        f"{facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
+        f"learning rate {tuning.learning_rate}{_replayed(tuning)}. Data: paths that search found "
+        f"on {facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
     )
 
 
