@@ -55,15 +55,73 @@ def test_a_half_written_shard_is_not_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("credit", "forgotten"),
-    [("whole", DEAD), ("fatal_step", "30+5=35,33\n35+33=68\n"), ("decision", "30+5")],
+    [
+        ("whole", DEAD),
+        ("fatal_step", "30+5=35,33\n35+33=68\n"),
+        ("decision", "30+5"),
+        ("pivot", "+"),
+    ],
 )
 def test_credit_is_on_these_characters(credit, forgotten):
+    (bad,), report = examples(rows(DEAD), TASK, credit, Limits(4, 4), 0, "compact")
+    assert not bad.good
+    assert bad.completion[bad.start : bad.end] == forgotten
+    assert report.taken == {COT.label: {"dead_end": 1}}
+
+
+@pytest.mark.parametrize(
+    ("credit", "forgotten"),
+    [
+        ("whole", "+5=35,33\n35+33=68\n"),
+        ("fatal_step", "+5=35,33\n35+33=68\n"),
+        ("decision", "+5"),
+        ("pivot", "+"),
+    ],
+)
+def test_what_a_success_begins_with_is_not_forgotten(credit, forgotten):
     found, report = examples(rows(RIGHT, DEAD), TASK, credit, Limits(4, 4), 0, "compact")
     good, bad = found
     assert good.completion[good.start : good.end] == RIGHT
-    assert not bad.good
     assert bad.completion[bad.start : bad.end] == forgotten
     assert report.taken == {COT.label: {"success": 1, "dead_end": 1}}
+    short, _ = examples(rows(RIGHT, RIGHT[:13]), TASK, "whole", Limits(4, 4), 0, "compact")
+    assert [each.good for each in short] == [True]  # it only stopped too early
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "pivot"),
+    [
+        (WRONG, "25+5=30,33,5\n30/5=", "7"),  # a wrong result
+        ("25-5=20,33,5\n33-20=13,5\n13+5=18\n", "25", "-"),  # + would still do
+        ("5+33=38,25,5\n38-5=33,25\n33-25=8\n", "5+", "33"),  # + 25 would
+        ("25+5=30,33,5\n33-30=3,5\n3*5=15\n", "25+5=30,33,5\n3", "3"),  # 30/5 begins alike
+        ("7+5=12\n", "", "7"),
+    ],
+)
+def test_the_pivot_is_where_nothing_right_is_left(text, before, pivot):
+    """By the solver: no success of the problem is in the harvest."""
+    for credit in ("pivot", "fatal_step"):
+        (bad,), _ = examples(rows(text), TASK, credit, Limits(4, 4), 0, "compact")
+        if credit == "pivot":
+            assert bad.completion[: bad.start] == before
+            assert pivot.startswith(bad.completion[bad.start : bad.end])
+            assert bad.end == bad.start + 1
+        else:
+            assert bad.start <= len(before)
+
+
+def test_without_a_solver_the_pivot_is_where_a_success_is_left(tmp_path):
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "2 + 3 + 4?", "answer": "9"}\n')
+    task = get_task("reference", file=str(file))
+    (problem,) = task.up_to("train", 1, 0) or task.up_to("test", 1, 0)
+    texts = ["2 + 3 = 5\n5 + 4 = 9\nAnswer: 9", "2 + 3 = 5\n5 + 4 = 8\nAnswer: 8"]
+    attempts = [attempt_of(task, problem, text, tokens=20) for text in texts]
+    found = rows_of(Solution(problem, attempts, {}), task, "zero_shot", COT, "tiny", 7)
+    found = [row if row.correct else replace(row, fatal_step=1) for row in found]
+    _, bad = examples(found, task, "pivot", Limits(4, 4), 0, "zero_shot")[0]
+    assert bad.completion[: bad.start] == "2 + 3 = 5\n5 + 4 = "
+    assert bad.completion[bad.start : bad.end] == "8"
 
 
 def test_a_failure_with_nothing_to_forget_is_left_out():
@@ -73,7 +131,7 @@ def test_a_failure_with_nothing_to_forget_is_left_out():
     assert report.taken == {}
 
 
-@pytest.mark.parametrize("credit", ["whole", "fatal_step", "decision"])
+@pytest.mark.parametrize("credit", ["whole", "fatal_step", "decision", "pivot"])
 @pytest.mark.parametrize(
     "text",
     [

@@ -282,3 +282,18 @@ def test_no_room_for_one_example_is_one_sentence(base, tmp_path):
     trainer.decoder = SmallDevice(trainer.decoder, 0)
     with pytest.raises(TuningError, match=r"no room for a single example: lower max_length"):
         trainer.train()
+
+
+def test_a_forgotten_tokens_weight_is_that_of_the_loss():
+    """The slopes of J by the log p of a learnt and of a forgotten token that are likely alike."""
+    told = tuning("gradient_ascent", alpha=0.2)
+    nll = torch.full((10,), 0.5, requires_grad=True)
+    rows = torch.zeros(10, dtype=torch.long)
+    parts = Parts(Side(nll[:8], rows[:8], 1), Side(nll[8:], rows[8:], 1), Totals(8, 2, 1))
+    followed, forgotten = told.weights()
+    (followed * learning(parts) + forgotten * told.forgetting(parts)).backward()
+    assert -nll.grad[9] / nll.grad[0] == pytest.approx(told.token_weight(8, 2))
+    assert tuning("uft", alpha=0.2).token_weight(8, 2) == told.token_weight(8, 2)
+    assert tuning("uft", alpha=0.2).token_weight(8, 0) == 0
+    assert tuning("npo", alpha=0.2).token_weight(8, 2) == 0
+    assert tuning("sft").token_weight(8, 0) == 0

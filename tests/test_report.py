@@ -35,7 +35,7 @@ from ltf_lite.report.paths import EACH, failed_paths, side_by_side
 from ltf_lite.report.results import records
 from ltf_lite.report.sections import sections
 from ltf_lite.report.tables import base as tables
-from ltf_lite.report.tables.kept import checkpoints_table
+from ltf_lite.report.tables.kept import checkpoints_table, forgetting_sentence
 from ltf_lite.report.tables.kinds import kinds_change_table, kinds_table
 from ltf_lite.tasks import get_task
 from ltf_lite.tuning.types import LogLine, TuningResult, Validation
@@ -452,3 +452,13 @@ def test_a_table_says_the_same_everywhere():
         "high": "0.75",
         "shown": "50.0 % [25.0, 75.0]",
     } in found
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"), [([0.7, 2.3], True), ([0.7, 0.72], False), ([0, 0], 0)]
+)
+def test_a_forgetting_loss_that_rises_is_a_warning(losses, told):
+    lines = [LogLine(k, 1.0, loss, 1e-3, 1.0, Validation(0.5)) for k, loss in enumerate(losses)]
+    said = forgetting_sentence(lines)
+    assert said.startswith("WARNING: the forgetting loss rose from 0.70 to 2.30") == bool(told)
+    assert bool(said) == bool(told)

@@ -169,23 +169,23 @@ def test_a_batch_depends_on_seed_and_step_alone():
 
 
 def test_ratio_sets_the_failures_and_alpha_zero_draws_none():
-    assert [len(side) for side in batches(changed(SETTINGS, ratio=0.5)).step(0)] == [4, 2]
-    assert [len(side) for side in batches(changed(SETTINGS, alpha=0.0)).step(0)] == [4, 0]
-    assert [len(side) for side in batches(changed(SETTINGS, method="sft")).step(0)] == [4, 0]
+    assert [len(side) for side in batches(changed(SETTINGS, ratio=0.5)).step(0)] == [4, 2, 0]
+    assert [len(side) for side in batches(changed(SETTINGS, alpha=0.0)).step(0)] == [4, 0, 0]
+    assert [len(side) for side in batches(changed(SETTINGS, method="sft")).step(0)] == [4, 0, 0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 16])
 def test_pieces_hold_every_row_once_and_never_more_than_asked(count):
     told = changed(SETTINGS, batch=4, accumulation=2, ratio=0.5)
     data, again = batches(told), batches(told)
-    good, bad = again.step(1)
+    good, bad, _ = again.step(1)
     pieces = [piece for i in (2, 3) for piece in data.pieces(i, count)]
     assert len(pieces) <= 2 * count
     assert sum(p.successes for p in pieces) == 8
     assert sum(len(p.ids) for p in pieces) == 12
     assert max(p.successes for p in pieces) == -(-4 // min(count, 4))
     assert {p.totals for p in pieces} == {
-        (sum(sum(r.marked) for r in good), sum(sum(r.marked) for r in bad), 4)
+        (sum(sum(r.marked) for r in good), sum(sum(r.marked) for r in bad), 4, 0)
     }
     assert sum(p.tokens.success for p in pieces) == sum(len(r.ids) for r in good)
     assert data.finest(count) == (count >= 4)
@@ -449,17 +449,18 @@ def test_an_exploding_run_stops_and_keeps_its_last_checkpoint(base, tmp_path):
 @pytest.mark.parametrize(
     ("now", "word"),
     [
-        ((float("nan"), 1.0, 1.0), "not a number at step 7"),
-        ((1.0, 1.0, float("inf")), "not a number at step 7"),
-        ((1.0, 9.0, 1.0), "forgetting loss exploded"),
-        ((9.0, 1.0, 1.0), "learning loss exploded"),
-        ((1.0, -9.0, 1.0), "forgetting loss exploded"),  # as gradient ascent does
+        ((float("nan"), 1.0, 0.0, 1.0), "not a number at step 7"),
+        ((1.0, 1.0, 0.0, float("inf")), "not a number at step 7"),
+        ((1.0, 9.0, 0.0, 1.0), "forgetting loss exploded"),
+        ((9.0, 1.0, 0.0, 1.0), "learning loss exploded"),
+        ((1.0, 1.0, 9.0, 1.0), "replay loss exploded"),
+        ((1.0, -9.0, 0.0, 1.0), "forgetting loss exploded"),  # as gradient ascent does
     ],
 )
 def test_the_watchdog_names_what_went_wrong(now, word):
-    guard(7, Look(1.5, 2.5, 80.0), (1.0, 1.0))
+    guard(7, Look(1.5, 2.5, 1.0, 80.0), (1.0, 1.0, 1.0))
     with pytest.raises(TuningError, match=word):
-        guard(7, Look(*now), (1.0, 1.0))
+        guard(7, Look(*now), (1.0, 1.0, 1.0))
 
 
 def test_a_missing_model_is_said_in_one_sentence(tmp_path):

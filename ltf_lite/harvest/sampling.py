@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from ltf_lite.harvest.example import Example
+from ltf_lite.harvest.pivot import right_until, shared
 from ltf_lite.harvest.store import Row
 from ltf_lite.tasks import Task
 
@@ -54,11 +55,15 @@ class Taken:
 
 
 class Lesson(NamedTuple):
-    """What a row is made an example by: its task, the learnt dialect, how much is forgotten."""
+    """What a row is made an example by: its task, the learnt dialect, how much is forgotten.
+
+    What a failure begins with as one of its problem's `successes` does is never forgotten.
+    """
 
     task: Task
     dialect: str
     credit: str
+    successes: Mapping[str, Sequence[str]] = {}
 
     def example(self, row: Row) -> Example | None:
         """None for a failure that is spared, or in which the credit finds nothing to forget."""
@@ -71,7 +76,13 @@ class Lesson(NamedTuple):
         if row.kind in self.task.spared:
             return None
         span = (0, len(text)) if self.credit == "whole" else self._fatal_span(row, text)
-        return Example(prompt, text, False, *span) if span and span[1] > span[0] else None
+        if span is None:
+            return None
+        right = shared(text, self.successes.get(row.problem.id, ()))
+        start, end = max(span[0], right), span[1]
+        if self.credit == "pivot":
+            end = min(end, start + 1)
+        return Example(prompt, text, False, start, end) if end > start else None
 
     def text(self, row: Row) -> str | None:
         """The path as the learnt dialect writes it; None where it cannot.
@@ -83,7 +94,7 @@ class Lesson(NamedTuple):
         return self.task.rewritten(row.problem, row.text, self.dialect)
 
     def _fatal_span(self, row: Row, text: str) -> tuple[int, int] | None:
-        """The characters from the fatal step on, or those of its decision."""
+        """The characters from the fatal step or its pivot on, or those of its decision."""
         lines = self.task.parse(row.problem, text).all_lines()
         if row.fatal_step is None:  # nobody knows where it broke
             return 0, len(text)
@@ -92,6 +103,9 @@ class Lesson(NamedTuple):
         line = lines[row.fatal_step]
         if self.credit == "fatal_step":
             return line.start, len(text)
+        if self.credit == "pivot":
+            before = lines[: row.fatal_step]
+            return right_until(row.problem, text, line, before, self.task, self.dialect), len(text)
         return line.decision, line.decision_end
 
 
@@ -103,17 +117,22 @@ def examples(
     Successes are taken in the harvest's order; failures are drawn at random, so that no reasoner
     and no failure kind is preferred because it came first. All are told in the learnt `dialect`.
     """
-    lesson = Lesson(task, dialect, credit)
+    plainly = Lesson(task, dialect, credit)
     good: dict[str, list[Row]] = defaultdict(list)
     bad: dict[str, list[Row]] = defaultdict(list)
     found: dict[str, Counter[str]] = defaultdict(Counter)
+    right: dict[str, list[str]] = defaultdict(list)
     unwritable = 0
     for row in rows:
         found[row.label][row.kind or "success"] += 1
-        if lesson.text(row) is None:
+        text = plainly.text(row)
+        if text is None:
             unwritable += 1
             continue
         (good if row.correct else bad)[row.problem.id].append(row)
+        if row.correct:
+            right[row.problem.id].append(text)
+    lesson = plainly._replace(successes=right)
     rng = random.Random(f"examples:{seed}")
     successes = _successes(good, lesson, limits, rng)
     pools, doubles, nothing = _trimmed(bad, lesson)

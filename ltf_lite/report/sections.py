@@ -188,6 +188,7 @@ def _curves(told: Told) -> Iterator[Section]:
     figure = curves_figure(told.log, told.words)
     picture = Picture("curves", "Losses and validation over training steps", figure)
     text = kept_tables.choice_sentence(told.tuned, told.floors) if told.tuned else ""
+    text = f"{text} {kept_tables.forgetting_sentence(told.log)}".strip()
     table = kept_tables.curves_table(told.log, told.kept)
     yield Section("learning", "Learning", text, pictures=[picture], tables=[table])
 

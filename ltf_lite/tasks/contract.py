@@ -288,6 +288,9 @@ class Solver(Steps, Protocol):
     def line(self, move: Any, dialect: str) -> str:
         """A move as the dialect writes it."""
 
+    def hopeful(self, problem: Problem, state: State, dialect: str) -> Iterator[str]:
+        """Every line, in each of its spellings, of a move that can still lead to a solution."""
+
     def write(self, problem: Problem, path: Sequence[Any], dialect: str) -> str:
         """A path of moves as text."""
 

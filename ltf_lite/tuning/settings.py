@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 Decay = Annotated[float, Field(ge=0, lt=1)]  # of a running mean
-Credit = Literal["whole", "fatal_step", "decision"]
+Credit = Literal["whole", "fatal_step", "decision", "pivot"]
 LINEAR: tuple[str, ...] = get_args(Linear)
 WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
 
@@ -48,6 +48,7 @@ class Tuning(Plugin):
     sentence: ClassVar[str] = ""
     pairs: ClassVar[bool] = False
     reference: ClassVar[bool] = False
+    by_token: ClassVar[bool] = False  # forgetting is a mean over the tokens to forget
 
     method: str
     steps: int = Field(gt=0)
@@ -75,6 +76,11 @@ class Tuning(Plugin):
     def weights(self) -> tuple[float, float]:
         """The weights of learning and of forgetting in J."""
 
+    def token_weight(self, learn: int, forget: int) -> float:
+        """A forgotten token's weight in J beside a learnt one's, of so many; 0 if there is none."""
+        learning, forgetting = self.weights()
+        return forgetting * learn / (learning * forget) if self.by_token and forget else 0.0
+
     def failures(self, successes: int) -> int:
         """How many failures go with so many successes."""
         return 0
@@ -97,8 +103,9 @@ class Tuning(Plugin):
 class Weighted(Tuning):
     """A method of J = (1 - alpha) · learning + alpha · forgetting, over unpaired failures.
 
-    `credit` says how much of a failed path is forgotten: the `whole`, from the `fatal_step` on, or
-    only its `decision`; `ratio` is failures beside each success.
+    `credit` says how much of a failed path is forgotten: the `whole`, from the `fatal_step` on,
+    only its `decision`, or only its `pivot`, the token after which nothing right is left; `ratio`
+    is failures beside each success.
     """
 
     alpha: float = Field(1e-4, ge=0, lt=1)

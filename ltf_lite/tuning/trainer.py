@@ -173,6 +173,8 @@ class UFTTrainer(Trainer):
                 loss += share.detach()
         self.tally.success_tokens += sum(each.success for each in tokens)
         self.tally.failed_tokens += sum(each.failed for each in tokens)
+        self.tally.learn += piece.totals.learn
+        self.tally.forget += piece.totals.forget
         self.tally.replay_tokens += sum(each.replay for each in tokens)
         return loss
 

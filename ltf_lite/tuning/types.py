@@ -44,7 +44,8 @@ class LogLine:
     """One validation and the steps since the one before.
 
     `learning`, `forgetting` and `replay` are mean losses of those steps (nats a token), `rate` is
-    the learning rate, `seconds` are of training alone since its start.
+    the learning rate, `seconds` are of training alone since its start. `weight` is that of a
+    forgotten token in J beside a learnt one's, 0 where tokens are not weighed.
     """
 
     step: int
@@ -54,6 +55,7 @@ class LogLine:
     seconds: float
     validation: Validation
     replay: float = 0.0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,15 @@ class Tally:
     forgetting: float = 0.0
     replay: float = 0.0
     summed: int = 0
+    learn: int = 0  # both: marked tokens since the last validation
+    forget: int = 0
     first: tuple[float, ...] | None = None  # the losses of the first look
     pieces: int = 1  # that a micro-batch is cut into, as many as the device needs
+
+    def begin(self) -> None:
+        """Count anew what is counted between two validations."""
+        self.learning = self.forgetting = self.replay = 0.0
+        self.summed = self.learn = self.forget = 0
 
 
 BEGINS = b'{"step"'  # a line of the log

@@ -70,9 +70,7 @@ class Watch(TrainerCallback):
         if state.global_step > (log[-1].step if log else 0):
             self.evaluate(state.global_step)  # it was killed between checkpoint and validation
         ready(self.trainer.model)
-        tally = self.trainer.tally
-        tally.learning = tally.forgetting = tally.replay = 0.0
-        tally.summed = 0
+        self.trainer.tally.begin()
         self.trainer.mark = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -106,10 +104,10 @@ class Watch(TrainerCallback):
             seconds=round(tally.seconds, 3),
             validation=found,
             replay=tally.replay / max(1, tally.summed),
+            weight=tuning.token_weight(tally.learn, tally.forget),
         )
         append_log(trainer.folder.log, line)
-        tally.learning = tally.forgetting = tally.replay = 0.0
-        tally.summed = 0
+        tally.begin()
         trainer.mark = time.perf_counter()
 
 

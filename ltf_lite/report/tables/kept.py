@@ -9,6 +9,8 @@ from ltf_lite.evaluation.types import Abilities, Ability, Rate, Record
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share, without_empty
 from ltf_lite.tuning.types import LogLine, TuningResult, Validation
 
+RISEN = 1.05  # times the first loss; less is noise
+
 
 def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
     """Losses and validation at every checkpoint; `kept` is the step that was kept."""
@@ -16,6 +18,7 @@ def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
         "step",
         "learning, nats a token",
         "forgetting",
+        "forgotten token / learnt token",
         "replay",
         "learning rate",
         "validation [95 %]",
@@ -28,6 +31,7 @@ def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
             _step(line.step, kept),
             cell(line.learning, "{:.4f}"),
             cell(line.forgetting, "{:.4f}"),
+            cell(line.weight or None, "{:.2g}"),
             cell(line.replay or None, "{:.4f}"),
             cell(line.rate, "{:.2g}"),
             _validated(line.validation),
@@ -99,6 +103,18 @@ def _value(kind: str, value: float | None, ratio: float | None = None) -> Cell:
 
 def _bound(kind: str) -> str:
     return "at most ×{:.2f}" if kind == HELDOUT_NLL else "at least ×{:.2f}"
+
+
+def forgetting_sentence(lines: Sequence[LogLine]) -> str:
+    """A warning where the forgetting loss rises while it is trained; else nothing."""
+    losses = [line.forgetting for line in lines if line.forgetting]
+    if len(losses) < 2 or losses[-1] <= RISEN * losses[0]:
+        return ""
+    return (
+        f"WARNING: the forgetting loss rose from {losses[0]:.2f} to {losses[-1]:.2f} nats a token "
+        "while it was trained: following outweighs forgetting here, and the failures became "
+        "likelier."
+    )
 
 
 def choice_sentence(result: TuningResult, floors: Mapping[str, float]) -> str:

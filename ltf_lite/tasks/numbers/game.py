@@ -233,6 +233,14 @@ class NumbersGame(Task):
     def line(self, move: Move, dialect: str) -> str:
         return styles.write_line(styles.Step(*move), dialect)
 
+    def hopeful(self, problem: Problem, state: State, dialect: str) -> Iterator[str]:
+        """Sums and products in either order."""
+        for move in self.moves(problem, state):
+            if self.solvable(problem, move.left):
+                yield self.line(move, dialect)
+                if move.op in "+*" and move.a != move.b:
+                    yield self.line(move._replace(a=move.b, b=move.a), dialect)
+
     def write(self, problem: Problem, path: Sequence[Move], dialect: str) -> str:
         compact = styles.form_of(dialect) == styles.COMPACT
         return styles.write_compact(path) if compact else styles.write_standard(path)

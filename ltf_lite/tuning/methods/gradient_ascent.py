@@ -23,6 +23,7 @@ class GradientAscent(Weighted):
         "Gradient ascent on failures, descent on successes (Maini et al., arXiv 2401.06121): "
         f"{WEIGHED}"
     )
+    by_token: ClassVar[bool] = True
 
     method: Literal["gradient_ascent"] = "gradient_ascent"
 

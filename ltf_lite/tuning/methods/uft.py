@@ -17,6 +17,7 @@ class UFT(Weighted):
 
     title: ClassVar[str] = "unlikelihood fine-tuning"
     sentence: ClassVar[str] = f"Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364): {WEIGHED}"
+    by_token: ClassVar[bool] = True
 
     method: Literal["uft"] = "uft"
 
