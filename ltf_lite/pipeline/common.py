@@ -11,6 +11,7 @@ from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import COMPACT, chats, searches
 from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.presets import Preset
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
 from ltf_lite.tuning.methods import METHODS
@@ -74,6 +75,11 @@ def _spoken(run: Run, name: str) -> Dialect:
     return Dialect(name, system=run.preset.system) if chats(name) else Dialect(name)
 
 
+def start_of(preset: Preset) -> str:
+    """The model folder that tuning begins with: the base's, or a tuned copy's; EngineError."""
+    return model_path(preset.tuning.start or preset.model.base)
+
+
 def search_engine(run: Run) -> Engine:
     """The engine that the preset searches with; raises EngineError."""
     model = run.preset.model
@@ -90,10 +96,11 @@ def engine_of(run: Run, model: str) -> Engine:
     quantized = run.preset.model.load_in_4bit
     if model == "tuned" and not quantized:
         return open_engine(run.at.model)
-    base = loadable(base_ref(run.preset.model.base))  # of a GGUF file what was tuned is asked
-    if model == "base":
+    if model == "base":  # of a GGUF file what was tuned is asked
+        base = loadable(base_ref(run.preset.model.base))
         return open_engine(base, asked_in(run), load_in_4bit=quantized)
-    return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
+    start = loadable(base_ref(start_of(run.preset)))
+    return open_engine(start, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
 
 
 def seed_of(*parts: Any) -> int:

@@ -15,6 +15,7 @@ from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration, forget, say
 from ltf_lite.core.seals import HASHES
 from ltf_lite.pipeline import abilities
+from ltf_lite.pipeline.common import start_of
 from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.process import in_process
 from ltf_lite.pipeline.run import spending
@@ -91,13 +92,15 @@ def _preflight(run: Run) -> None:
 def check(preset: Preset) -> None:
     """What can be known to be impossible before anything is written.
 
-    Raises TaskError, ReasonerError, PresetError.
+    Raises TaskError, ReasonerError, PresetError, and EngineError for a model to go on from.
     """
     for split in SPLITS:
         preset.task.problems(split, 1, preset.seed)
     for reasoner in (*preset.search, *preset.evaluation):
         able(reasoner, preset.task)
     abilities.check(preset)
+    if preset.tuning.start:
+        start_of(preset)
 
 
 def run_stage(run: Run, stage: Stage, wanted: str) -> None:

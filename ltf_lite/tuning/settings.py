@@ -41,6 +41,7 @@ class Tuning(Plugin):
     `seed` draws the adapter's first weights and the order (the preset's where it is None);
     `targets` are the linear layers that get an adapter. `replay` is the share of a step's rows that
     are what the base said while it searched, and the weight of their NLL: r · replay + (1 - r) · J.
+    `start` is a tuned copy of the base, a model folder, to go on from instead of the base.
     """
 
     # A sentence for the model card, and what a method asks for: pairs of a success and a failure
@@ -65,6 +66,7 @@ class Tuning(Plugin):
     targets: tuple[Linear, ...] = Field(get_args(Linear), min_length=1)
     max_length: int = Field(512, gt=8)
     replay: float = Field(0.0, ge=0, le=0.9)
+    start: str | None = None
     eval_every: int = Field(gt=0)
     seed: int | None = Field(None, ge=0)
 

@@ -1,4 +1,4 @@
-"""The commands of runs: train, sweep, report, monitor."""
+"""The commands of runs: train, sweep, repair, report, monitor."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def add(verbs: Any) -> None:
     """Give the parser these commands."""
     _add_train(verbs)
     _add_sweep(verbs)
+    _add_repair(verbs)
     _add_report(verbs)
     _add_monitor(verbs)
 
@@ -77,9 +78,27 @@ def _add_sweep(verbs: Any) -> None:
         type=whole("the count of seeds", 1, 1000),
         help="seeds of each (default: the preset's sweep.seeds, else 1)",
     )
+    verb.add_argument(
+        "--from",
+        dest="source",
+        type=path,
+        metavar="RUN",
+        help="go on from that run's tuned model, on its harvest",
+    )
     verb.add_argument("--out", type=path, help="the sweep's folder (default: runs/<preset>.sweep)")
     add_json(verb)
     verb.set_defaults(run=sweep)
+
+
+def _add_repair(verbs: Any) -> None:
+    verb = verbs.add_parser("repair", help="give a run's tuned model back the search that it lost")
+    verb.add_argument("folder", type=path, metavar="RUN", help="the run's folder")
+    verb.add_argument(
+        "--steps", type=whole("the count of steps", 1, 10**6), help="of tuning (default 300)"
+    )
+    verb.add_argument("--out", type=path, help="the new run's folder (default: RUN-repaired)")
+    add_json(verb)
+    verb.set_defaults(run=repair)
 
 
 def _add_report(verbs: Any) -> None:
@@ -154,15 +173,20 @@ def dry_run(preset: Preset, args: argparse.Namespace) -> int:
 
 
 def sweep(args: argparse.Namespace) -> int:
+    from ltf_lite.pipeline import Run
+    from ltf_lite.pipeline.repair import continued
     from ltf_lite.pipeline.sweep.grid import grid, grids
     from ltf_lite.pipeline.sweep.sweep import sweep as run_sweep
     from ltf_lite.report.sweep import as_markdown
 
-    preset = _preset(args.preset)
+    preset, source = _preset(args.preset), None
+    if args.source:
+        source = Run.load(args.source)
+        preset = continued(preset, source)
     folder = args.out or Path("runs") / f"{preset.name}.sweep"
     named = {} if args.set else grids(preset)
     seeds = args.seeds or (preset.sweep.seeds if preset.sweep else 1)
-    found = run_sweep(preset, named or {"": grid(preset, args.set)}, seeds, folder)
+    found = run_sweep(preset, named or {"": grid(preset, args.set)}, seeds, folder, source)
     if args.json:
         print_json({"sweep": str(folder), **asdict(found)})
     else:
@@ -171,6 +195,19 @@ def sweep(args: argparse.Namespace) -> int:
     if failed:
         return complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
     return DONE
+
+
+def repair(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline
+    from ltf_lite.pipeline.repair import STEPS
+    from ltf_lite.pipeline.repair import repair as repair_run
+
+    run = repair_run(args.folder, args.out, args.steps or STEPS)
+    if args.json:
+        print_json(asdict(pipeline.summary(run)))
+    else:
+        tell(pipeline.closing(run))
+    return BELOW if pipeline.below(run) else DONE
 
 
 def report(args: argparse.Namespace) -> int:

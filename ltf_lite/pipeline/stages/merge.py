@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ltf_lite.engines import model_path
 from ltf_lite.export.merge.merge import merge
-from ltf_lite.pipeline.common import learnt, set_threads
+from ltf_lite.pipeline.common import learnt, set_threads, start_of
 from ltf_lite.pipeline.run.folder import Run
 
 
@@ -15,7 +14,7 @@ def main(run: Run) -> dict[str, Any]:
     set_threads(run)
     model, dialect = run.preset.model, learnt(run)
     moved = merge(
-        model_path(model.base),
+        start_of(run.preset),
         run.at.adapter,
         run.at.model,
         learn=dialect.name,

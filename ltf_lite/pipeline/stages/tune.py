@@ -13,7 +13,6 @@ from typing import Any
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.core.progress import bar, say
 from ltf_lite.core.prompt import Prompt, chats
-from ltf_lite.engines import model_path
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.evaluation.retention import (
     SINGLE_PASS,
@@ -35,6 +34,7 @@ from ltf_lite.pipeline.common import (
     plain,
     seed_of,
     set_threads,
+    start_of,
     threads_of,
 )
 from ltf_lite.pipeline.hearing import Advance
@@ -93,7 +93,7 @@ def _tune(
             shown = now.step
 
         return tune(
-            model_path(run.preset.model.base),
+            start_of(run.preset),
             chosen,
             run.at.tuning,
             tuning,

@@ -6,8 +6,6 @@ seed (tune, merge, evaluate), which begins with hard links to what is shared.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ltf_lite.core.files import BROKEN, BrokenFile, read_as, set_aside, write_as, write_text
+from ltf_lite.core.files import BrokenFile, read_as, set_aside, write_as, write_text
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest
 from ltf_lite.core.progress import duration, say
-from ltf_lite.core.seals import HASHES
 from ltf_lite.evaluation.sweep import CellResult, Group, SweepTable, sweep_table
 from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run.adopt import SHARED, adopt
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked
 from ltf_lite.pipeline.run.mend import remove
@@ -33,7 +31,6 @@ from ltf_lite.report.results import results
 from ltf_lite.report.sweep import as_csv, as_markdown
 from ltf_lite.tuning.types import TuningResult
 
-SHARED = tuple(s for s in STAGES if s.name in ("problems", "baseline", "search"))
 OWN = tuple(s for s in STAGES if s.name in ("tune", "merge", "evaluate"))
 PARTS = tuple(sorted({part for stage in (*SHARED, *OWN) for part in stage.parts}))
 
@@ -81,13 +78,18 @@ class Asked:
 
 
 def sweep(
-    preset: Preset, grids: Mapping[str, Sequence[Cell]], seeds: int, folder: Path
+    preset: Preset,
+    grids: Mapping[str, Sequence[Cell]],
+    seeds: int,
+    folder: Path,
+    source: Run | None = None,
 ) -> SweepTable:
     """Run what is not done of the grids' cells × seeds; returns the table, which is on disk then.
 
-    A cell of several grids is run once. The table also has the cells of earlier grids in this
-    folder, where their results still hold. A cell that fails says so in its row and stops no other.
-    Raises RunError if the sweep cannot start or go on, or TaskError before anything is written.
+    A `source` lends what it shares with the preset. A cell of several grids is run once. The table
+    also has the cells of earlier grids in this folder, where their results still hold. A cell that
+    fails says so in its row and stops no other. Raises RunError if the sweep cannot start or go on,
+    or TaskError before anything is written.
     """
     check(preset)
     at = SweepFolder(folder)
@@ -97,6 +99,8 @@ def sweep(
         _claim(at, preset)
         say("Shared by all cells:")
         shared = _run(at.shared, preset)
+        if source is not None:
+            adopt(shared, source)
         finish(shared, SHARED)
         settings = {cell.id: cell.settings for cell in cells}
         write_as(at.asked, Asked(shared.manifest.preset, seeds, settings))
@@ -195,7 +199,7 @@ def _run_cell(folder: Path, shared: Run, cell: Cell, seed: int) -> None:
     """Tune and evaluate one cell; its result is written last, then what it needs no more goes."""
     _result_of(folder).unlink(missing_ok=True)
     run = _run(folder, cell.seeded(seed))
-    _adopt(run, shared)
+    adopt(run, shared)
     finish(run, OWN)
     result = CellResult(
         input=_input(shared, cell, seed),
@@ -214,34 +218,6 @@ def _drop(folder: Path) -> None:
     run = RunFolder(folder)
     remove(run.model)
     remove(run.checkpoints)
-
-
-def _adopt(run: Run, shared: Run) -> None:
-    """Take over what the shared stages wrote, with their entries, unless it is there already."""
-    for stage in SHARED:
-        entry = shared.stages[stage.name]
-        if run.stages.get(stage.name) == entry and run.finished(stage, entry.input):
-            continue
-        target = run.folder / stage.folder
-        remove(target)
-        shutil.copytree(
-            shared.folder / stage.folder,
-            target,
-            ignore=shutil.ignore_patterns(f"*{BROKEN}"),
-            copy_function=_link,
-        )
-        run.stages[stage.name] = replace(entry)
-        run.save()
-
-
-def _link(source: str, target: str) -> None:
-    if Path(source).name == HASHES:  # it grows with what each of the runs writes
-        shutil.copy2(source, target)
-        return
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)
 
 
 def _write_table(

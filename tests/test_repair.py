@@ -1,0 +1,94 @@
+"""A tuned model goes on from where a run left it: `ltf repair`, `ltf sweep --from`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import read_manifest
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.repair import continued, repaired
+from tests.conftest import SMALL, ltf, one_sentence
+
+
+@pytest.fixture(scope="module")
+def repaired_run(small_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repair") / "own"
+    done = ltf("repair", small_run, "--steps", 4, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert "[3/8] search and harvest: done before" in done.stderr
+    assert "replay" in done.stderr
+    return folder
+
+
+def weights(folder):
+    return load_file(RunFolder(folder).model / "model.safetensors")
+
+
+def test_a_repaired_model_is_the_tuned_one_tuned_on(small_run, repaired_run):
+    told = Run.load(repaired_run).preset
+    assert told.name == "small-repaired"
+    assert (told.tuning.method, told.tuning.steps) == ("sft", 4)
+    assert told.tuning.start == str(small_run / "model")
+    old, new = weights(small_run), weights(repaired_run)
+    moved = {name: (new[name].float() - old[name].float()).abs().max() for name in old}
+    assert max(moved.values()) > 0
+    rank = json.loads((repaired_run / "tuning" / "adapter" / "adapter_config.json").read_text())
+    assert rank["r"] == told.tuning.rank
+    # Four small steps go less far from where they began than the whole run went from the base.
+    assert max(moved.values()) < 0.05
+    result = json.loads((repaired_run / "tuning" / "result.json").read_text())
+    assert result["tokens"]["replay"] > 0
+    assert list((repaired_run / "gguf").glob("small-repaired.*.gguf"))
+
+
+def test_it_is_compared_with_the_same_base_on_the_same_problems(small_run, repaired_run):
+    old, new = (read_manifest(RunFolder(each)) for each in (small_run, repaired_run))
+    for stage in ("problems", "baseline", "search"):
+        assert new.stages[stage].output == old.stages[stage].output
+        assert new.stages[stage].input == old.stages[stage].input
+
+
+def test_a_sweep_goes_on_from_a_run(small_run, tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    out = tmp_path / "s"
+    told = ("--from", small_run, "--set", "steps=2", "--set", "eval_every=2", "--set", "replay=0.5")
+    done = ltf("sweep", file, *told, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "[3/3] search and harvest: done before" in done.stderr
+    (result,) = out.glob("cells/*/seed-0/result.json")
+    manifest = read_manifest(RunFolder(result.parent))
+    assert manifest.preset["tuning"]["start"] == str(small_run / "model")
+
+
+def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_run, tmp_path):
+    run = Run.load(small_run)
+    assert repaired(run).tuning.replay > 0
+    copy = tmp_path / "copy"
+    shutil.copytree(small_run, copy)
+    for file in copy.glob("harvest/replay-*"):
+        file.unlink()
+    done = ltf("repair", copy, "--out", tmp_path / "x")
+    assert done.returncode == 1
+    assert "nothing to repair its model by" in one_sentence(done)
+    assert not (tmp_path / "x").exists()
+    shutil.rmtree(copy / "model")
+    with pytest.raises(RunError, match="no tuned model yet: finish it"):
+        continued(run.preset, Run.load(copy))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, "tuning": {**SMALL["tuning"], "start": str(copy)}}))
+    done = ltf("train", file, "--out", tmp_path / "y")
+    assert done.returncode == 1
+    assert one_sentence(done)
+    assert not (tmp_path / "y").exists()
+
+
+def test_weights_are_numbers(repaired_run):
+    assert all(torch.isfinite(each.float()).all() for each in weights(repaired_run).values())
