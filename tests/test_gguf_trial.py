@@ -41,7 +41,7 @@ REFUSED = {
 @pytest.fixture
 def anew(tmp_path, monkeypatch):
     """No file was ever opened."""
-    monkeypatch.setattr(trial, "survived", set())
+    monkeypatch.setattr(trial, "survived", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -88,6 +88,29 @@ def test_a_file_is_tried_once_and_again_where_it_changed(tmp_path, monkeypatch, 
     os.utime(file, (1, 1))
     LlamaCppEngine(file).close()
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize("code", trial.ILLEGAL)
+def test_a_file_that_only_opens_plainly_is_opened_so(code, tmp_path, monkeypatch, anew):
+    """As on a processor with AMX whose tiles llama.cpp was compiled to set wrongly."""
+    ran: list[bool] = []
+    whole = subprocess.run
+
+    def refusing(command, **options):
+        ran.append(trial.PLAINLY in command)
+        if not ran[-1]:
+            return subprocess.CompletedProcess(command, code, b"", b"")
+        return whole(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", refusing)
+    file = tiny_gguf.tiny(tmp_path, "llama")
+    for _ in range(2):  # as in this process, and in another
+        engine = LlamaCppEngine(file)
+        assert engine.generate(["1 + 2"], Sampling(max_tokens=2))[0][0].tokens == 2
+        engine.close()
+        assert trial.survive(file)
+        trial.survived.clear()
+    assert ran == [False, True]
 
 
 def test_what_was_refused_is_not_remembered(tmp_path, anew):

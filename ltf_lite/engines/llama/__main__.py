@@ -1,4 +1,4 @@
-"""`python -m ltf_lite.engines.llama FILE SECONDS`: use a GGUF file once, and die of it if need be.
+"""`python -m ltf_lite.engines.llama FILE SECONDS [plainly]`: use a GGUF file, and die of it maybe.
 
 Everything is done that an engine does: text becomes tokens, prompts go through the model together,
 share a beginning, and are continued.
@@ -10,7 +10,7 @@ import faulthandler
 import sys
 
 from ltf_lite.engines.llama.context import LlamaContext
-from ltf_lite.engines.llama.trial import mark, survived
+from ltf_lite.engines.llama.trial import PLAINLY, mark, survived
 
 SEQUENCES = 32  # as an engine has them
 # Characters that begin with every byte that UTF-8 knows.
@@ -19,9 +19,9 @@ TEXT = "".join(
 )
 
 
-def main(path: str, seconds: str) -> None:
+def main(path: str, seconds: str, *how: str) -> None:
     faulthandler.dump_traceback_later(float(seconds), exit=True)  # nobody may be left to end it
-    survived.add(mark(path))
+    survived[mark(path)] = PLAINLY in how
     llama = LlamaContext(path, None, None, False, SEQUENCES)
     llama.encode(TEXT, True)
     first = llama.encode("1 + 2", True) or [0]

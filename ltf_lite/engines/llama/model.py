@@ -40,10 +40,11 @@ def silence() -> None:
 def load(path: str | Path) -> Any:
     """llama.cpp's model of a GGUF file; raises EngineError with one sentence that names it."""
     check_gguf(path)
-    survive(path)
+    wanted = lc.llama_model_default_params()
+    wanted.use_extra_bufts = not survive(path)
     silence()
     lc.llama_backend_init()
-    model = lc.llama_model_load_from_file(os.fsencode(path), lc.llama_model_default_params())
+    model = lc.llama_model_load_from_file(os.fsencode(path), wanted)
     if not model:
         raise EngineError(f"llama.cpp cannot load the GGUF file {str(path)!r}{_reason()}")
     if why := _unfit(model):
