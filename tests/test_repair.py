@@ -6,7 +6,6 @@ import json
 import shutil
 
 import pytest
-import torch
 import yaml
 from safetensors.torch import load_file
 
@@ -76,8 +75,7 @@ def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_ru
     for file in copy.glob("harvest/replay-*"):
         file.unlink()
     done = ltf("repair", copy, "--out", tmp_path / "x")
-    assert done.returncode == 1
-    assert "nothing to repair its model by" in one_sentence(done)
+    one_sentence(done, 1, "nothing to repair its model by", "{name: tot}")
     assert not (tmp_path / "x").exists()
     shutil.rmtree(copy / "model")
     with pytest.raises(RunError, match="no tuned model yet: finish it"):
@@ -85,10 +83,5 @@ def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_ru
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump({**SMALL, "tuning": {**SMALL["tuning"], "start": str(copy)}}))
     done = ltf("train", file, "--out", tmp_path / "y")
-    assert done.returncode == 1
-    assert one_sentence(done)
+    one_sentence(done, 1, str(copy))
     assert not (tmp_path / "y").exists()
-
-
-def test_weights_are_numbers(repaired_run):
-    assert all(torch.isfinite(each.float()).all() for each in weights(repaired_run).values())
