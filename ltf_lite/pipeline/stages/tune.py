@@ -46,6 +46,9 @@ from ltf_lite.tuning.types import TuningResult, Validation
 from ltf_lite.tuning.watch import Progress
 
 
+BOLD = 0.1  # alpha of a method that weighs tokens; 0.2 and 0.3 were measured
+
+
 def main(run: Run) -> dict[str, Any]:
     set_threads(run)
     chosen, taken = _examples(run)
@@ -143,6 +146,12 @@ def fitting(tuning: Tuning, examples: list[Example], run: Run) -> Tuning:
             f"problems, {ways}"
         )
     if tuning.method == PLAIN or not all(example.good for example in examples):
+        told = tuning.own()
+        if tuning.by_token and told["alpha"] > BOLD:
+            say(
+                f"  WARNING: alpha {told['alpha']:g} is bold: on the embedded base more than "
+                f"{BOLD:g} cost 5 to 15 points, whatever the credit"
+            )
         return tuning
     say(f"  no failed path to forget among the examples: this is {PLAIN}, not {tuning.method}")
     return plain(tuning)
