@@ -45,7 +45,6 @@ from ltf_lite.tuning.settings import Tuning
 from ltf_lite.tuning.types import TuningResult, Validation
 from ltf_lite.tuning.watch import Progress
 
-
 BOLD = 0.1  # alpha of a method that weighs tokens; 0.2 and 0.3 were measured
 
 
