@@ -26,8 +26,9 @@ from transformers.models.qwen2.modeling_qwen2 import (
 
 from ltf_lite.engines import Dialect, EngineError, Sampling, model_path, open_engine
 from ltf_lite.engines.torch import engine as torch_engine
+from ltf_lite.engines.torch import header
 from ltf_lite.engines.torch.engine import TorchEngine
-from ltf_lite.engines.torch.header import MIN_SHARED, Header
+from ltf_lite.engines.torch.header import MIN_SHARED, Headers, grouped
 from ltf_lite.engines.torch.sampling import Ending, choose, least_likely
 from ltf_lite.tasks import get_task
 from tests import tiny_models
@@ -201,8 +202,8 @@ def headed(request, tmp_path_factory):
         long = " ".join(tiny_models.TEXTS[:20]) * 9
         size = 500
     encode = engine.tokenizer
-    header = encode.decode(encode(long, add_special_tokens=False)["input_ids"][:size])
-    prompts = [f"{header}{k},{k * k}:{'7' * k}=" for k in (12, 3, 4, 9)]
+    common = encode.decode(encode(long, add_special_tokens=False)["input_ids"][:size])
+    prompts = [f"{common}{k},{k * k}:{'7' * k}=" for k in (12, 3, 4, 9)]
     shared = [encode(prompt)["input_ids"] for prompt in prompts]
     assert all(row[: size - 10] == shared[0][: size - 10] for row in shared)
     assert engine._ordinary
@@ -264,7 +265,7 @@ def test_greedy_behind_a_header_equals_transformers_generate(headed):
 
 def test_a_header_goes_through_the_model_once_and_is_remembered(headed):
     engine, prompts = headed
-    engine._header = Header()
+    engine._headers = Headers()
     how = Sampling(n=3, temperature=1.0, max_tokens=4)
     ids = [engine.tokenizer(prompt)["input_ids"] for prompt in prompts]
     longest = max(map(len, ids))
@@ -297,6 +298,44 @@ def test_a_header_that_grows_shrinks_and_changes_stays_right(headed):
         expected = [engine.generate(call, how) for call in calls]
     for call, right in zip(calls, expected, strict=True):
         same(engine.generate(call, how), right)
+
+
+def test_one_prompt_that_differs_early_leaves_the_others_their_header():
+    alike = [[7] * 600 + [k, 1] for k in range(20)]
+    other = [[7] * 100 + [9] * 500 + [k, 2] for k in range(18)]
+    lone, short = [7] * 40 + [5] * 560, [3, 3, 3]
+    rows = [lone, *alike, short, *other]
+    found = grouped(rows)
+    assert sorted(k for places, _ in found for k in places) == list(range(len(rows)))
+    assert [(sorted(places), length) for places, length in found] == [
+        (list(range(1, 21)), 600),
+        (list(range(22, 40)), 600),
+        ([0, 21], 0),
+    ]
+    # A few rows more are not worth passes of their own; equal ones are computed once anyway.
+    ((places, length),) = grouped([lone, *alike[:3]])
+    assert (sorted(places), length) == ([0, 1, 2, 3], 40)
+    assert grouped([alike[0]] * 30) == [(list(range(30)), 601)]
+    assert grouped([]) == []
+
+
+def test_prompts_of_several_headers_are_answered_as_each_alone(headed, monkeypatch):
+    monkeypatch.setattr(header, "SAVED", 10)
+    engine, prompts = headed
+    cut = len(prompts[0]) // 2
+    mixed = [prompts[0][5:], *prompts, *(p[: cut // 2] + p[cut:] for p in prompts)]
+    for how in (Sampling(max_tokens=12), Sampling(n=3, temperature=0.8, max_tokens=12)):
+        with nothing_shared(engine):
+            expected = engine.generate(mixed, how)
+        for _ in range(2):
+            with counted(engine) as shapes:
+                same(engine.generate(mixed, how), expected)
+    assert max(width for _, width in shapes) < 30  # every kind's header was remembered
+    tails = ["12-3=9\n"] * len(mixed)
+    with nothing_shared(engine):
+        right = engine.score(mixed, tails)
+    for score, other in zip(engine.score(mixed, tails), right, strict=True):
+        assert score.logprob == pytest.approx(other.logprob, abs=1e-4)
 
 
 def test_scores_behind_a_header_equal_a_float64_reference(headed):
@@ -332,9 +371,9 @@ def test_equal_prompts_are_computed_once(engine):
 def test_a_closed_engine_has_forgotten_the_header():
     engine = open_engine("tiny-base")
     engine.generate(["1," * 30 + "2:", "1," * 30 + "3:"], Sampling(max_tokens=2))
-    assert engine._header.tokens
+    assert engine._headers.kept
     engine.close()
-    assert engine._header.cache is None
+    assert not engine._headers.kept
 
 
 def test_attention_that_is_not_the_ordinary_one_shares_nothing(tmp_path, monkeypatch):

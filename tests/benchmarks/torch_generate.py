@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ltf_lite.engines import Sampling, model_path, open_engine
 from ltf_lite.engines.torch.engine import TorchEngine
-from ltf_lite.engines.torch.header import Header
+from ltf_lite.engines.torch.header import Headers
 from ltf_lite.tasks import get_task
 
 TASK = get_task("countdown", numbers=(1, 50), max_intermediate=999)
@@ -98,7 +98,7 @@ def cases() -> dict[str, dict[str, Callable[[], int]]]:
     many = Sampling(n=8, temperature=1.0, top_p=TOP_P, max_tokens=NEW)
 
     def forgetful() -> int:
-        long._header = Header()
+        long._headers = Headers()
         return engine(long, prompts, many)()
 
     return {

@@ -43,7 +43,7 @@ def test_a_shared_header_equals_generate(name, tmp_path):
     engine = TorchEngine(model, tokenizer, Dialect("compact"))
     assert engine._ordinary
     found = engine.generate(PROMPTS, Sampling(max_tokens=24))
-    assert len(engine._header.tokens) > 100
+    assert len(engine._headers.kept[-1].tokens) > 100
     for prompt, (completion,) in zip(PROMPTS, found, strict=True):
         inputs = tokenizer(prompt, return_tensors="pt").to("cuda")
         out = model.generate(**inputs, do_sample=False, max_new_tokens=24)

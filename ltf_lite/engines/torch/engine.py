@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -25,11 +27,10 @@ from ltf_lite.engines.dialect import Dialect, asked_in
 from ltf_lite.engines.torch.apart import Apart, whole_score
 from ltf_lite.engines.torch.grammar import Grammars, masked
 from ltf_lite.engines.torch.header import (
-    MIN_SHARED,
-    Header,
+    Headers,
     KeysAndValues,
     can_share,
-    shared_length,
+    grouped,
 )
 from ltf_lite.engines.torch.loading import load
 from ltf_lite.engines.torch.precision import precision_of
@@ -71,7 +72,7 @@ class TorchEngine:
         self._grammars = Grammars(tokenizer, self._config.vocab_size, ends)
         pads = [p for p in (tokenizer.pad_token_id, tokenizer.eos_token_id) if p is not None]
         self._pad: int = (pads or [0])[0]
-        self._header = Header()
+        self._headers = Headers()
         self._ordinary, self._patched = can_share(model), is_patched(model)
         known = self._ordinary or self._patched
         self._ways = Ways(True, True) if known else ways(model, name)
@@ -94,10 +95,10 @@ class TorchEngine:
 
     def clear(self) -> None:
         """Drop what was computed of the last prompts."""
-        self._header = Header()
+        self._headers = Headers()
 
     def close(self) -> None:
-        self.model, self._header = None, Header()
+        self.model, self._headers = None, Headers()
 
     @torch.inference_mode()
     def generate(
@@ -108,23 +109,31 @@ class TorchEngine:
         with self._call():
             ids = self._encode(prompts)
             self._check_room(ids, "a prompt", sampling.max_tokens)
-            header, own = self._split(ids)
             wanted = prompt_seeds(prompts, sampling, seeds)
             # long prompts first, so that a small device shows it early; equal ones side by side
-            order = sorted(range(len(own)), key=lambda k: (-len(own[k]), own[k]))
-            order = [k for k in order for _ in range(sampling.n)]
-            jobs = [Sample(own[k], wanted[k], at % sampling.n, []) for at, k in enumerate(order)]
-
-            written = 0
+            parts = [
+                (head, [k for k in places for _ in range(sampling.n)])
+                for head, places in self._groups(ids, lambda k: (-len(ids[k]), ids[k]))
+            ]
+            order = [k for _, places in parts for k in places]
+            jobs = [
+                Sample(ids[k][len(head) :], wanted[k], at % sampling.n, [])
+                for head, places in parts
+                for at, k in enumerate(places)
+            ]
+            left, written = iter(jobs), 0
 
             def tell(more: int) -> None:
                 nonlocal written
                 written += more  # to count all samples at every step takes long
                 self._tell(written, order, jobs, sampling)
 
-            done = self._in_batches(jobs, lambda part: self._generate(part, header, sampling, tell))
-            for k, completion in zip(order, done, strict=True):
-                results[k].append(completion)
+            for head, places in parts:
+                own, header = list(islice(left, len(places))), self._computed(head)
+                work = partial(self._generate, header=header, sampling=sampling, tell=tell)
+                done = self._in_batches(own, work)
+                for k, completion in zip(places, done, strict=True):
+                    results[k].append(completion)
         self.usage.tokens_in += sum(map(len, ids))
         self.usage.tokens_out += sum(c.tokens for row in results for c in row)
         return results
@@ -145,14 +154,14 @@ class TorchEngine:
             )
             whole = [h + t for h, t in zip(heads, tails, strict=True)]
             self._check_room(whole, "a prompt and continuation")
-            header, own = self._split(heads)
-            order = sorted(range(len(own)), key=lambda k: (-len(tails[k]), -len(own[k]), own[k]))
-            jobs = [(own[k], tails[k]) for k in order]
             values = max(map(len, tails), default=0) * self._config.vocab_size
-            done = self._in_batches(
-                jobs, lambda part: self._score(part, header), max(LOGITS // max(values, 1), 1)
-            )
-            scores = dict(zip(order, done, strict=True))
+            limit, scores = max(LOGITS // max(values, 1), 1), dict[int, float]()
+            parts = self._groups(heads, lambda k: (-len(tails[k]), -len(heads[k]), heads[k]))
+            for head, places in parts:
+                jobs = [(heads[k][len(head) :], tails[k]) for k in places]
+                header = self._computed(head)
+                done = self._in_batches(jobs, partial(self._score, header=header), limit)
+                scores |= zip(places, done, strict=True)
         self.usage.tokens_in += sum(map(len, heads)) + sum(map(len, tails))
         return [Score(scores[k], len(tail)) for k, tail in enumerate(tails)]
 
@@ -192,13 +201,17 @@ class TorchEngine:
                 f"{self.context} tokens{way}"
             )
 
-    def _split(self, ids: list[list[int]]) -> tuple[KeysAndValues | None, list[list[int]]]:
-        """The header that all prompts share, computed, and what is left of each prompt."""
-        length = shared_length(ids)
-        if not self._ordinary or length < MIN_SHARED:
-            return None, ids
-        header = self._header.compute(self.model, ids[0][:length])
-        return header, [row[length:] for row in ids]
+    def _groups(
+        self, ids: list[list[int]], order: Callable[[int], Any]
+    ) -> list[tuple[list[int], list[int]]]:
+        """(a header's tokens, the prompts that begin with it, in that order) of each group."""
+        found = grouped(ids) if self._ordinary else [([*range(len(ids))], 0)]
+        return [
+            (ids[places[0]][:length], sorted(places, key=order)) for places, length in found if ids
+        ]
+
+    def _computed(self, head: list[int]) -> KeysAndValues | None:
+        return self._headers.compute(self.model, head) if head else None
 
     def _in_batches(
         self, jobs: Sequence[Job], work: Callable[[Sequence[Job]], list[Answer]], limit: int = BATCH

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from transformers.cache_utils import DynamicLayer
 
 from ltf_lite.engines.base import common
 
+KEPT = 4  # headers
+SAVED = 8192  # tokens that a group need not compute: a pass of its own for each step costs less
 MIN_SHARED = 32  # tokens; sharing fewer saves less than the second forward pass costs
 NAME = "ltf_attend"  # among transformers' attention functions
 PLAIN = {"llama", "mistral", "qwen2", "qwen3"}  # model types whose attention is the textbook's
@@ -106,32 +109,88 @@ def attending(model) -> Iterator[None]:
         model.config._attn_implementation = before
 
 
-def shared_length(rows: Sequence[list[int]]) -> int:
-    """How many tokens all rows begin with, so that each keeps one token of its own at least."""
-    if not rows:
-        return 0
-    # in sorted order the first and the last differ earliest
-    return min(common(min(rows), max(rows)), min(map(len, rows)) - 1)
+def grouped(rows: Sequence[list[int]]) -> list[tuple[list[int], int]]:
+    """Which rows share a header, and its length: (places of rows, tokens), every row in one group.
+
+    One row that differs early, among hundreds that are alike, is not to cost them their header. A
+    group goes apart where it saves so much; 0 tokens are shared by rows with too little in common.
+    """
+    places: dict[tuple[int, ...], list[int]] = {}
+    for k, row in enumerate(rows):
+        places.setdefault(tuple(row), []).append(k)
+    left, found = sorted(places), list[tuple[list[int], int]]()
+    while left:
+        # each row keeps one token of its own at least
+        alike = [min(common(a, b), len(a) - 1, len(b) - 1) for a, b in pairwise(left)]
+        every = min(alike, default=len(left[0]) - 1)
+        first, last, length = _widest(alike, every)
+        if (last - first) * (length - every) < SAVED:
+            first, last, length = 0, len(left) - 1, every
+        taken = left[first : last + 1]
+        del left[first : last + 1]
+        members = [k for row in taken for k in places[row]]
+        found.append((members, length if length >= MIN_SHARED else 0))
+    return found
+
+
+def _widest(alike: Sequence[int], every: int) -> tuple[int, int, int]:
+    """The (first row, last row, tokens shared) by which most tokens need no second computing.
+
+    `alike[k]` is what rows k and k + 1 of a sorted list share, `every` what all of them do: the
+    largest rectangle below a line of heights.
+    """
+    best, most = (0, 0, every), 0
+    open_: list[tuple[int, int]] = []  # (first row, shared) of what may still go on
+    for k, height in enumerate([*alike, -1]):
+        start = k
+        while open_ and open_[-1][1] >= height:
+            start, length = open_.pop()
+            if (k - start) * (length - every) > most:
+                best, most = (start, k, length), (k - start) * (length - every)
+        open_.append((start, height))
+    return best
+
+
+class Headers:
+    """The last few headers that were computed, so that prompts of several kinds find theirs."""
+
+    def __init__(self) -> None:
+        self.kept: list[Header] = []  # the last used one last
+
+    def compute(self, model: Any, tokens: list[int]) -> KeysAndValues:
+        """Keys and values of `tokens` in each layer."""
+        nearest = max(self.kept, key=lambda own: common(own.tokens, tokens), default=Header())
+        same = common(nearest.tokens, tokens)
+        if nearest in self.kept and same == min(len(nearest.tokens), len(tokens)):
+            self.kept.remove(nearest)  # one of both goes on from the other
+        else:
+            nearest = nearest.branch(model, same if same >= MIN_SHARED else 0)
+        found = nearest.compute(model, tokens)
+        self.kept = [*self.kept[1 - KEPT :], nearest]
+        return found
 
 
 class Header:
-    """The last header that was computed; the next one starts from what both have in common."""
+    """Tokens that were computed, with their keys and values."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.cache: Any = None
 
-    def compute(self, model, tokens: list[int]) -> KeysAndValues:
-        """Keys and values of `tokens` in each layer."""
-        same = common(tokens, self.tokens)
-        if same == 0:
-            self.cache = DynamicCache(config=model.config)
-        elif same < len(self.tokens):
-            self.cache.crop(same - len(self.tokens))
-        self.tokens = []  # whatever fails below, a half filled cache is not taken for a header
-        if same < len(tokens):
+    def branch(self, model: Any, same: int) -> Header:
+        """Another header, which begins with so many of these tokens."""
+        new = Header()
+        new.tokens, new.cache = self.tokens[:same], DynamicCache(config=model.config)
+        for k, layer in enumerate(self.cache.layers if same else ()):
+            new.cache.update(layer.keys[:, :, :same].clone(), layer.values[:, :, :same].clone(), k)
+        return new
+
+    def compute(self, model: Any, tokens: list[int]) -> KeysAndValues:
+        """Keys and values of `tokens`, which go on from these or end among them."""
+        count, same = len(tokens), len(self.tokens)
+        if same < count:
             rest = torch.tensor([tokens[same:]], device=model.device)
-            places = torch.arange(same, len(tokens), device=model.device)[None]
+            places = torch.arange(same, count, device=model.device)[None]
             model(
                 rest,
                 position_ids=places,
@@ -139,5 +198,7 @@ class Header:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        self.tokens = tokens
-        return [(layer.keys[0], layer.values[0]) for layer in self.cache.layers]
+            self.tokens = tokens
+        return [
+            (layer.keys[0][:, :count], layer.values[0][:, :count]) for layer in self.cache.layers
+        ]
