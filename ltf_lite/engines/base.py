@@ -166,6 +166,19 @@ def check_numbers(values: Iterable[float], model: str) -> None:
         )
 
 
+def check_room(ids: Sequence[Sequence[int]], context: int | None, what: str, room: int = 0) -> None:
+    """Refuse token ids that leave no room for so many new ones in a context; raises EngineError."""
+    longest = max(map(len, ids), default=0)
+    if context is not None and longest + room > context:
+        more = f" and {room} tokens to generate" if room else ""
+        free = context - longest
+        way = f"; set a smaller max_tokens, such as {free}" if 0 < free < room else ""
+        raise EngineError(
+            f"{what} of {longest} tokens{more} does not fit the model's context of {context} "
+            f"tokens{way}"
+        )
+
+
 def prompt_seeds(
     prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int] | None
 ) -> list[int]:

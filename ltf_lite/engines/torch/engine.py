@@ -20,6 +20,7 @@ from ltf_lite.engines.base import (
     Score,
     check,
     check_numbers,
+    check_room,
     counted,
     prompt_seeds,
 )
@@ -108,7 +109,7 @@ class TorchEngine:
         results: list[list[Completion]] = [[] for _ in prompts]
         with self._call():
             ids = self._encode(prompts)
-            self._check_room(ids, "a prompt", sampling.max_tokens)
+            check_room(ids, self.context, "a prompt", sampling.max_tokens)
             wanted = prompt_seeds(prompts, sampling, seeds)
             # long prompts first, so that a small device shows it early; equal ones side by side
             parts = [
@@ -153,7 +154,7 @@ class TorchEngine:
                 else []
             )
             whole = [h + t for h, t in zip(heads, tails, strict=True)]
-            self._check_room(whole, "a prompt and continuation")
+            check_room(whole, self.context, "a prompt and continuation")
             values = max(map(len, tails), default=0) * self._config.vocab_size
             limit, scores = max(LOGITS // max(values, 1), 1), dict[int, float]()
             parts = self._groups(heads, lambda k: (-len(tails[k]), -len(heads[k]), heads[k]))
@@ -189,17 +190,6 @@ class TorchEngine:
                 "there is nothing to continue"
             )
         return ids
-
-    def _check_room(self, ids: list[list[int]], what: str, room: int = 0) -> None:
-        longest = max(map(len, ids), default=0)
-        if self.context is not None and longest + room > self.context:
-            more = f" and {room} tokens to generate" if room else ""
-            free = self.context - longest
-            way = f"; set a smaller max_tokens, such as {free}" if 0 < free < room else ""
-            raise EngineError(
-                f"{what} of {longest} tokens{more} does not fit the model's context of "
-                f"{self.context} tokens{way}"
-            )
 
     def _groups(
         self, ids: list[list[int]], order: Callable[[int], Any]
