@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import closing
 
 import pytest
@@ -12,7 +13,9 @@ from ltf_lite.core.files import BrokenFile
 from ltf_lite.engines import Completion, Dialect, Prompt, model_path, open_engine
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.harvest import Example, read, replayed, write_said
-from ltf_lite.harvest.replay import Said, shard
+from ltf_lite.harvest.replay import Said, prompts_in, shard
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.checks import check
 from ltf_lite.pipeline.executors.part import Part, Search, done
 from ltf_lite.reasoners import get_reasoner
 from ltf_lite.tasks import get_task
@@ -191,3 +194,34 @@ def test_a_preset_that_replays_has_a_tree_search_with_the_model():
     data["search"] = [each for each in data["search"] if each["name"] != "tot"]
     with pytest.raises(presets.PresetError, match=r"tuning\.replay.*add a tree search"):
         presets.parse(data, "here")
+
+
+def test_a_text_files_prompts_are_answered_once_and_learnt_again(tmp_path):
+    """The search stage of a run whose reasoners ask no questions of their own."""
+    file = tmp_path / "prompts.txt"
+    asked = [TASK.prompt(problem, "compact").strip() for problem in TASK.problems("test", 30, 3)]
+    file.write_text("\n\n".join([*asked, asked[0]]))
+    assert prompts_in(file) == asked
+    data = changed("tuning.replay", 0.25)
+    data["search"] = [{"name": "cot", "n": 1, "problems": 30, "max_tokens": 40}]
+    data["harvest"] = {"replay": str(file)}
+    (tmp_path / "run").mkdir()
+    run = Run.prepare(tmp_path / "run", presets.parse(data, "here"), False)
+    for stage in ("problems", "search"):
+        importlib.import_module(f"ltf_lite.pipeline.stages.{stage}").main(run)
+    (record,) = run.at.harvest.glob("replay-*")
+    said = replayed(run.at.harvest, 0)
+    assert len(said) > 20
+    assert {each.prompt for each in said} <= set(asked)
+    told = record.stat().st_mtime_ns
+    importlib.import_module("ltf_lite.pipeline.stages.search").main(run)
+    assert record.stat().st_mtime_ns == told
+
+
+def test_a_text_without_prompts_is_refused_before_anything_is_written(tmp_path):
+    data = changed("harvest", {"replay": str(tmp_path / "none.txt")})
+    with pytest.raises(presets.PresetError, match=r"harvest\.replay: .*none\.txt can't be read"):
+        check(presets.parse(data, "here"))
+    (tmp_path / "none.txt").write_text(" \n\n")
+    with pytest.raises(presets.PresetError, match=r"has no prompts: it holds one a line"):
+        check(presets.parse(data, "here"))

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltf_lite.core.errors import LtfError
 from ltf_lite.core.files import BrokenFile, check, whole
 from ltf_lite.engines import Completion, Engine, Prompt, Sampling
 from ltf_lite.harvest.example import Example
 from ltf_lite.tasks import Problem, Task
 
+PROMPTS = 10_000  # of a person's text file
 TEXTS = 40_000  # that are learnt again at most, drawn from all that were said
 SCHEMA = pa.schema(
     [
@@ -31,6 +33,10 @@ SCHEMA = pa.schema(
         ("ended", pa.bool_()),
     ]
 )
+
+
+class ReplayError(LtfError, ValueError):
+    """A text file that holds no prompts."""
 
 
 class Said(NamedTuple):
@@ -83,6 +89,31 @@ class Recorder:
                 finished = (each for each in completions if each.finished)
                 self.said.update((Said.of(prompt, each), None) for each in finished)
         return found
+
+
+def prompts_in(file: Path) -> list[str]:
+    """The prompts of a text file, one a line, each once; raises ReplayError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReplayError(f"{file} can't be read as text: {error}") from error
+    found = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if not found:
+        raise ReplayError(f"{file} has no prompts: it holds one a line")
+    return found[:PROMPTS]
+
+
+def answers(prompts: Sequence[str], engine: Engine, most: int, seed: int) -> list[Said]:
+    """What the model answers to prompts, as likely as it is; an answer that is cut off is none.
+
+    One has at most so many tokens, and what the model's context leaves.
+    """
+    context, lengths = getattr(engine, "context", None), getattr(engine, "lengths", None)
+    if context is not None and lengths is not None:
+        most = max(1, min(most, context - max(lengths(prompts))))
+    found = engine.generate(prompts, Sampling(1, 1.0, 1.0, most, seed=seed))
+    pairs = zip(prompts, found, strict=True)
+    return [Said.of(prompt, own) for prompt, (own,) in pairs if own.finished]
 
 
 def shard(folder: Path, part: int) -> Path:

@@ -12,7 +12,7 @@ from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.core.places import place
 from ltf_lite.engines import Engine, base_ref
 from ltf_lite.engines.dialect import chats
-from ltf_lite.evaluation.heldout import ENGLISH, NAME, HeldoutError, nll, paragraphs
+from ltf_lite.evaluation.heldout import ENGLISH, NAME, nll, paragraphs
 from ltf_lite.evaluation.retention import (
     HELDOUT_NLL,
     OTHER,
@@ -28,10 +28,10 @@ from ltf_lite.evaluation.types import Abilities, Ability, Scored, read_abilities
 from ltf_lite.pipeline.common import asked_in, problems_of, seed_of, single_pass_of
 from ltf_lite.pipeline.hearing import Advance, hearing, quiet
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.presets import Preset, PresetError
+from ltf_lite.presets import Preset
 from ltf_lite.reasoners import Reasoner, Solution, solve
 from ltf_lite.reasoners.cot import CoT
-from ltf_lite.tasks import Problem, Split, Task, TaskError
+from ltf_lite.tasks import Problem, Split, Task
 from ltf_lite.tasks.steps import valid_steps
 from ltf_lite.tuning.types import TuningResult
 
@@ -201,24 +201,6 @@ def heldout_file(preset: Preset) -> Path:
         return place(preset.retention.heldout)
     own = Path(base_ref(preset.model.base).place) / NAME
     return own if own.is_file() else ENGLISH
-
-
-def check(preset: Preset) -> None:
-    """Refuse a floor without anything to measure it on; raises PresetError."""
-    floors = preset.retention.floors()
-    try:
-        paragraphs(heldout_file(preset))
-    except HeldoutError as error:
-        raise PresetError(f"retention.heldout: {error}") from error
-    if (other := preset.retention.other) is not None:
-        try:
-            other.up_to("test", 1, preset.seed)
-        except TaskError as error:
-            raise PresetError(f"retention.other: {error}") from error
-    elif OTHER in floors:
-        raise PresetError("retention.other_task needs a task: name one as retention.other")
-    if SIBLING in floors and preset.task.sibling() is None:
-        raise PresetError(f"retention.sibling: the task {preset.task.name} has no sibling task")
 
 
 def values(abilities: Iterable[Ability]) -> dict[str, float]:

@@ -47,7 +47,7 @@ STAGES = (
     Stage(
         name="search",
         title="search and harvest",
-        parts=("task", "model", "engine", "search", "harvest.fatal_step"),
+        parts=("task", "model", "engine", "search", "harvest.fatal_step", "harvest.replay"),
         upstream=("problems",),
         folder=_AT.harvest,
         outputs=(_AT.harvest,),

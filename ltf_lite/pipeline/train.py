@@ -14,8 +14,7 @@ from typing import Any
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration, forget, say
 from ltf_lite.core.seals import HASHES
-from ltf_lite.pipeline import abilities
-from ltf_lite.pipeline.common import start_of
+from ltf_lite.pipeline.checks import check
 from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.process import in_process
 from ltf_lite.pipeline.run import spending
@@ -23,8 +22,6 @@ from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked, signed
 from ltf_lite.pipeline.run.mend import clear, mend
 from ltf_lite.presets import Preset
-from ltf_lite.reasoners import able
-from ltf_lite.tasks import SPLITS
 
 
 def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
@@ -87,20 +84,6 @@ def _preflight(run: Run) -> None:
             run.at.manifest.unlink()
             (run.folder / HASHES).unlink(missing_ok=True)
         raise
-
-
-def check(preset: Preset) -> None:
-    """What can be known to be impossible before anything is written.
-
-    Raises TaskError, ReasonerError, PresetError, and EngineError for a model to go on from.
-    """
-    for split in SPLITS:
-        preset.task.problems(split, 1, preset.seed)
-    for reasoner in (*preset.search, *preset.evaluation):
-        able(reasoner, preset.task)
-    abilities.check(preset)
-    if preset.tuning.start:
-        start_of(preset)
 
 
 def run_stage(run: Run, stage: Stage, wanted: str) -> None:

@@ -88,7 +88,8 @@ class HarvestSection(Settings):
     `reasoners` names those whose paths are taken at all (None: every one's), `successes` the most
     successes over all problems. `fatal_step` is how the fatal step of a failure is found where
     the task has no solver: by a `brother`, by `rollouts`, not at all (`whole`); `auto` tries
-    them in this order.
+    them in this order. `replay` is a text file of prompts, one a line, whose answers by the base
+    `tuning.replay` learns again, beside what a tree search asked it.
     """
 
     reasoners: tuple[str, ...] | None = Field(None, min_length=1)
@@ -97,6 +98,7 @@ class HarvestSection(Settings):
     failures_per_problem: int = Field(4, ge=0)
     negatives: NegativesSection = NegativesSection()
     fatal_step: Literal["auto", "brother", "rollouts", "whole"] = "auto"
+    replay: str | None = None
 
 
 class ExportSection(Settings):
@@ -233,10 +235,12 @@ class Preset(Settings):
 
     @model_validator(mode="after")
     def _replays_what_was_said(self) -> Preset:
-        if self.tuning.replay and not any(r.asks_model and r.grows_tree for r in self.search):
+        searched = any(each.asks_model and each.grows_tree for each in self.search)
+        if self.tuning.replay and not searched and self.harvest.replay is None:
             raise ValueError(
                 "tuning.replay learns again what the base said while it searched: add a tree "
-                "search with the model, such as {name: tot}, to the search"
+                "search with the model, such as {name: tot}, to the search, or name a text file "
+                "of prompts as harvest.replay"
             )
         return self
 

@@ -7,8 +7,11 @@ killed search loses at most the part it was at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
+from ltf_lite.core.places import place
 from ltf_lite.core.progress import bar
+from ltf_lite.harvest import replay
 from ltf_lite.pipeline.common import (
     asked_in,
     chunks,
@@ -20,9 +23,11 @@ from ltf_lite.pipeline.common import (
 )
 from ltf_lite.pipeline.executors.local import Local
 from ltf_lite.pipeline.executors.part import Brought, Part, Search
+from ltf_lite.pipeline.hearing import hearing
 from ltf_lite.pipeline.run.folder import Run
 
 CHUNK = 500  # problems a shard
+ASKED, ROOM = 200, 128  # prompts at once of a text to replay, and tokens of an answer
 TREE_CHUNK = 100  # for a model's tree, which asks for many prompts a problem
 
 
@@ -38,6 +43,22 @@ def main(run: Run) -> None:
             with bar(title, _size(parts), _size(parts) - _size(todo)) as advance:
                 for part, found in executor.run(todo, advance):
                     advance(len(part.problems), _note(part, found))
+    _replay(run)
+
+
+def _replay(run: Run) -> None:
+    """Record what the base answers to the prompts that the preset names."""
+    file, part = run.preset.harvest.replay, sum(map(len, parts_of(run)))
+    if file is None or replay.shard(run.at.harvest, part).is_file():
+        return
+    prompts, said = replay.prompts_in(place(file)), list[replay.Said]()
+    with closing(search_engine(run)) as engine, bar("answers to replay", len(prompts)) as advance:
+        for few in chunks(prompts, ASKED):
+            seed = seed_of(run.preset.seed, "replay", few[0])
+            with hearing(engine, advance, "prompts"):
+                said += replay.answers(few, engine, ROOM, seed)
+            advance(len(few), f"{len(said)} answers")
+    replay.write_said(run.at.harvest, part, said)
 
 
 def parts_of(run: Run) -> list[list[Part]]:

@@ -1,0 +1,54 @@
+"""What can be known to be impossible before anything of a run is written."""
+
+from __future__ import annotations
+
+from ltf_lite.core.places import place
+from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
+from ltf_lite.evaluation.retention import OTHER, SIBLING
+from ltf_lite.harvest.replay import ReplayError, prompts_in
+from ltf_lite.pipeline.abilities import heldout_file
+from ltf_lite.pipeline.common import start_of
+from ltf_lite.presets import Preset, PresetError
+from ltf_lite.reasoners import able
+from ltf_lite.tasks import SPLITS, TaskError
+
+
+def check(preset: Preset) -> None:
+    """Refuse what a run could not do.
+
+    Raises TaskError, ReasonerError, PresetError, and EngineError for a model to go on from.
+    """
+    for split in SPLITS:
+        preset.task.problems(split, 1, preset.seed)
+    for reasoner in (*preset.search, *preset.evaluation):
+        able(reasoner, preset.task)
+    _texts(preset)
+    _floors(preset)
+    if preset.tuning.start:
+        start_of(preset)
+
+
+def _texts(preset: Preset) -> None:
+    """Refuse a text that can't be read."""
+    try:
+        paragraphs(heldout_file(preset))
+        if preset.harvest.replay is not None:
+            prompts_in(place(preset.harvest.replay))
+    except HeldoutError as error:
+        raise PresetError(f"retention.heldout: {error}") from error
+    except ReplayError as error:
+        raise PresetError(f"harvest.replay: {error}") from error
+
+
+def _floors(preset: Preset) -> None:
+    """Refuse a floor without anything to measure it on."""
+    floors = preset.retention.floors()
+    if (other := preset.retention.other) is not None:
+        try:
+            other.up_to("test", 1, preset.seed)
+        except TaskError as error:
+            raise PresetError(f"retention.other: {error}") from error
+    elif OTHER in floors:
+        raise PresetError("retention.other_task needs a task: name one as retention.other")
+    if SIBLING in floors and preset.task.sibling() is None:
+        raise PresetError(f"retention.sibling: the task {preset.task.name} has no sibling task")
