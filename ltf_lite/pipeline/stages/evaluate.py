@@ -22,6 +22,7 @@ from ltf_lite.reasoners.base import Budget
 from ltf_lite.tasks import Problem, Task
 
 ALONE = 8  # problems asked one by one: enough for a median, few enough to keep evaluation short
+FEW, ENOUGH = 3, 30.0  # of them, once so many seconds went by
 FIRST = 8  # problems asked once more before the clock runs
 NO_MODEL = "none"  # whose record it is where no model was asked
 
@@ -160,9 +161,14 @@ def one_by_one(
     seed: int,
     advance: Advance = quiet,
 ) -> Alone:
-    """How long a problem takes that is asked by itself, none profiting from another's prompt."""
+    """How long a problem takes that is asked by itself, none profiting from another's prompt.
+
+    Where that is long a few problems are enough.
+    """
     took: list[float] = []
     for problem in problems:
+        if len(took) >= FEW and sum(took) > ENOUGH:
+            break
         advance(0, f"{reasoner.label}: {len(took)} of {len(problems)} asked alone")
         engine.clear()
         began = time.perf_counter()
