@@ -127,6 +127,8 @@ def test_the_losses_hold_as_many_logits_as_the_estimate_thinks():
         {"method": "simpo"},
         {"method": "cpo_simpo"},
         {"method": "gradient_ascent"},
+        {"replay": 0.25},
+        {"method": "sft", "replay": 0.5, "accumulation": 2},
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 2, 4])
@@ -136,14 +138,14 @@ def test_the_rows_are_those_that_training_feeds(changes, pieces):
     settings = tuning(batch=6, **{"steps": 3, **changes})
     pairs = [Example("1,2>", f"1+2={n}", good, 0, 5) for n in range(9) for good in (True, False)]
     good, bad, _ = rows_of(pairs, tokenizer.build(), 64, Dialect("compact"))
-    batches = Batches(good, bad, settings, 0)
+    batches = Batches(good, bad, settings, 0, replay=good)
     fed = [
-        (piece.successes, len(piece.ids) - piece.successes)
+        (piece.successes, len(piece.ids) - piece.successes - piece.again, piece.again)
         for i in range(len(batches))
         for piece in batches.pieces(i, pieces)
     ]
     expected = memory.rows(settings, pieces)
-    assert (max(g for g, _ in fed), max(b for _, b in fed)) == expected
+    assert tuple(map(max, zip(*fed, strict=True))) == expected
 
 
 # ---- how it grows
