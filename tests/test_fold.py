@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from ltf_lite.tiny import pretrain
 from ltf_lite.tuning import load_for_tuning
-from ltf_lite.tuning.fold import folded, pays
+from ltf_lite.tuning.fold import folded, pays, summed
 from tests.settings import tuning
 
 IDS = torch.randint(200, (3, 24), generator=torch.Generator().manual_seed(0))
@@ -195,3 +195,34 @@ def test_the_rank_from_which_it_pays():
 def adapted_square(rank):
     base = torch.nn.Sequential(torch.nn.Linear(160, 160))
     return get_peft_model(base, LoraConfig(r=rank, target_modules=["0"]))
+
+
+@pytest.mark.parametrize("qwen", [False, True])
+def test_a_validation_multiplies_by_the_sum_and_leaves_the_weights(qwen):
+    model = adapted(qwen=qwen).eval()
+    before = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        expected = model(input_ids=IDS).logits
+        with summed(model):
+            assert replaced(model) == len(layers(model))
+            torch.testing.assert_close(model(input_ids=IDS).logits, expected, rtol=1e-4, atol=1e-4)
+    assert replaced(model) == 0
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_the_sum_is_rounded_to_the_weights_as_a_merge_does_it():
+    model = adapted().eval()
+    for layer in layers(model):
+        layer.base_layer.to(torch.bfloat16)
+    layer = layers(model)[0]
+    up, down = layer.lora_B["default"].weight, layer.lora_A["default"].weight
+    merged = (layer.base_layer.weight.float() + layer.scaling["default"] * up @ down).bfloat16()
+    x = torch.randn(3, merged.shape[1]).bfloat16()
+    with torch.no_grad(), summed(model):
+        torch.testing.assert_close(layer(x), torch.nn.functional.linear(x, merged))
+
+
+def test_a_layer_with_dropout_or_another_adapter_is_left_alone():
+    with summed(model := adapted(lora_dropout=0.1)):
+        assert replaced(model) == 0

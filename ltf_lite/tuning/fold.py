@@ -37,6 +37,28 @@ def folded(model: nn.Module) -> Iterator[None]:
             each.backward(leaf.grad)
 
 
+@contextmanager
+def summed(model: nn.Module) -> Iterator[None]:
+    """Inside, where nothing is trained, LoRA layers on a CPU multiply once, by W + s B A.
+
+    The sum is rounded to W's precision, as merging does it; W itself stays as it is.
+    """
+    layers: list[Any] = [layer for layer in model.modules() if alone(layer)]
+    layers = [layer for layer in layers if layer.base_layer.weight.device.type == "cpu"]
+    with torch.no_grad():
+        for layer in layers:
+            (name,) = layer.active_adapters
+            weight = layer.base_layer.weight
+            up, down = layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float()
+            added = torch.addmm(weight.float(), up, down, alpha=layer.scaling[name])
+            layer.forward = partial(multiply, layer, added.to(weight.dtype))
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # uncovers the class's own
+
+
 def whole(layer: Any) -> Tensor:
     """W + s B A of the layer's only adapter."""
     (name,) = layer.active_adapters

@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.tuning import checkpoints
+from ltf_lite.tuning.fold import summed
 from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Best, LogLine, Validation, append_log, read_log
 
@@ -92,7 +93,7 @@ class Watch(TrainerCallback):
     def evaluate(self, step: int) -> None:
         """Validate, keep the adapter if none did better, and only then write the log's line."""
         trainer, tally, model = self.trainer, self.trainer.tally, self.trainer.model
-        with undisturbed(model):
+        with undisturbed(model), summed(model):
             found = self.validate(model, self.tokenizer)
         keep_if_best(trainer.folder.adapter, model, Best(step, found))
         tuning: Tuning = trainer.tuning
