@@ -5,7 +5,6 @@ from __future__ import annotations
 from ltf_lite.core.places import place
 from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
 from ltf_lite.evaluation.retention import OTHER, SIBLING
-from ltf_lite.harvest.replay import ReplayError, prompts_in
 from ltf_lite.pipeline.abilities import heldout_file
 from ltf_lite.pipeline.common import start_of
 from ltf_lite.presets import Preset, PresetError
@@ -32,10 +31,15 @@ def _texts(preset: Preset) -> None:
     """Refuse a text that can't be read."""
     try:
         paragraphs(heldout_file(preset))
-        if preset.harvest.replay is not None:
-            prompts_in(place(preset.harvest.replay))
     except HeldoutError as error:
         raise PresetError(f"retention.heldout: {error}") from error
+    if preset.harvest.replay is None:
+        return
+    # pyarrow comes with it, which the app starts without
+    from ltf_lite.harvest.replay import ReplayError, prompts_in
+
+    try:
+        prompts_in(place(preset.harvest.replay))
     except ReplayError as error:
         raise PresetError(f"harvest.replay: {error}") from error
 
