@@ -154,7 +154,8 @@ def untold(folder: Path) -> dict[str, tuple[int, int]]:
 def tokens_of(at: RunFolder, stage: str) -> int:
     """The tokens that the files of a stage say were generated for them."""
     if stage == "search":
-        tables = [read_shard(file, ("tokens", "reasoner")) for file in at.harvest.glob("part-*.parquet")]
+        files = at.harvest.glob("part-*.parquet")
+        tables = [read_shard(file, ("tokens", "reasoner")) for file in files]
         rows = [row for table in tables for row in table.to_pylist()]
         return sum(row["tokens"] for row in rows if row["reasoner"] == "cot")
     model = {"baseline": "base", "evaluate": "tuned"}.get(stage)

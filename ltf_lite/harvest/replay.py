@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltf_lite.core.errors import LtfError
-from ltf_lite.core.files import BrokenFile, check, whole
+from ltf_lite.core.files import whole
 from ltf_lite.engines import Completion, Engine, Prompt, Sampling
 from ltf_lite.harvest.example import Example
+from ltf_lite.harvest.store import reading
 from ltf_lite.tasks import Problem, Task
 
 PROMPTS = 10_000  # of a person's text file
@@ -142,13 +143,5 @@ def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
 
 
 def _read(file: Path) -> list[Said]:
-    check(file)
-    try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as one:
-            return [Said(**told) for told in one.read().cast(SCHEMA).to_pylist()]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
-        raise BrokenFile(file) from None
-    except OSError as error:
-        if error.errno is not None:  # not pyarrow's own
-            raise
-        raise BrokenFile(file) from None
+    with reading(file) as one:
+        return [Said(**told) for told in one.read().cast(SCHEMA).to_pylist()]

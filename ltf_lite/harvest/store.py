@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,12 +176,19 @@ def read(
 
 def read_shard(file: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """A shard, or some of its columns; raises BrokenFile where it is not what was written."""
-    check(file)
     wanted = pa.schema([SCHEMA.field(name) for name in columns])
+    with reading(file) as one:
+        there = [c for c in columns if c not in ADDED or c in one.schema_arrow.names]
+        return _with_added(one.read(there), columns).select(list(columns)).cast(wanted)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[pq.ParquetFile]:
+    """A shard of any kind; raises BrokenFile where it, or what is made of it, is not as written."""
+    check(file)
     try:
         with pq.ParquetFile(file, page_checksum_verification=True) as one:
-            there = [c for c in columns if c not in ADDED or c in one.schema_arrow.names]
-            return _with_added(one.read(there), columns).select(list(columns)).cast(wanted)
+            yield one
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, KeyError, TypeError):
         raise BrokenFile(file) from None
     except OSError as error:
