@@ -130,32 +130,37 @@ def large(tmp_path_factory):
     )  # fmt: skip
 
 
+def questions(count: int) -> list[str]:
+    """Prompts of 60 numbers that share no beginning."""
+    return [" ".join(str(k * n + k) for n in range(60)) for k in range(1, count + 1)]
+
+
 @pytest.mark.parametrize("kind", ["torch", "llamacpp"])
 def test_a_long_forward_pass_is_stopped_within_a_second(large, kind):
     torch.set_num_threads(1)
     file = write_gguf(large, large / "m.f32.gguf", "f32") if kind == "llamacpp" else large
     engine = open_engine(str(file))
-    long = [" ".join(str(k * n) for n in range(60)) for k in range(1, 6)]
     for ask in (
-        lambda: engine.generate(long, Sampling(max_tokens=2)),
-        lambda: engine.score(long, ["1"] * len(long)),
+        lambda n: engine.generate(questions(n), Sampling(max_tokens=2)),
+        lambda n: engine.score(questions(n), ["1"] * n),
     ):
-        engine.clear()
-        began = time.perf_counter()
-        expected = ask()
-        whole = time.perf_counter() - began
+        size, whole = 5, 0.0
+        while whole < 2:  # a fast machine is given more, so that there is a middle to stop in
+            engine.clear()
+            began = time.perf_counter()
+            expected = ask(size := size * 2)
+            whole = time.perf_counter() - began
         engine.clear()
         engine.listener = ear = Ear()
         threading.Timer(0.2, ear.told.set).start()
         began = time.perf_counter()
         with pytest.raises(Stopped):
-            ask()
-        took = time.perf_counter() - began
-        assert took < min(1.2, whole - 0.3)
+            ask(size)
+        assert time.perf_counter() - began < 0.2 + whole / 2  # a second, or what a busy one takes
         assert not ear.heards  # it was within the first pass
         engine.listener = None
         engine.clear()
-        assert ask() == expected
+        assert ask(size) == expected
     engine.close()
 
 
@@ -166,7 +171,7 @@ def test_a_server_that_is_slow_is_left_within_a_second():
 
     def slow(body, count):
         if body["prompt"] == "slow":
-            time.sleep(3)
+            time.sleep(8)
             return DROP
         return 200, {}, completion(text=body["prompt"])
 
@@ -176,7 +181,7 @@ def test_a_server_that_is_slow_is_left_within_a_second():
     began = time.perf_counter()
     with pytest.raises(Stopped):
         engine.generate(["quick", "slow"], Sampling())
-    assert time.perf_counter() - began < 1.5
+    assert time.perf_counter() - began < 4  # long before the server answers
     assert ear.heards[-1] == (2, ["quick", ""])
     engine.listener = ear = Ear()
     assert [row[0].text for row in engine.generate(["a", "b"], Sampling())] == ["a", "b"]

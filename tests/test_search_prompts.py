@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from ltf_lite.tasks.numbers.solver import solvable, state
 from ltf_lite.tasks.numbers.text import Step, read_step, write_line
 from ltf_lite.tasks.steps import VALUES, prompts_of
 from ltf_lite.tiny import corpus
+from tests.clock import own_seconds
 
 COUNTDOWN, GAME24 = get_task("countdown"), get_task("game24")
 
@@ -185,9 +185,7 @@ def test_a_judgement_is_a_word_of_its_own_that_is_meant(text, value):
 
 @pytest.mark.parametrize("text", ["not " * 10**5 + "sure", "sure, " * 10**5, "judgement " * 10**5])
 def test_no_judgement_takes_long(text):
-    began = time.process_time()
-    COUNTDOWN.read_value(text)
-    assert time.process_time() - began < 1
+    assert own_seconds(lambda: COUNTDOWN.read_value(text), 1) < 1
 
 
 def test_a_searched_path_is_written_so_that_it_verifies():

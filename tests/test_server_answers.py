@@ -246,7 +246,7 @@ def test_a_server_that_hangs_costs_one_time_out(server, hang):
     with opened(server.url, timeout=0.5) as engine:
         said = refusal(lambda: engine.generate(["a"] * 100, FORTY))
     assert "within 0.5 seconds" in said
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # not one time-out a question
     assert len(server.seen) <= 32  # none was asked twice
 
 
@@ -255,7 +255,7 @@ def test_a_failing_server_is_asked_again_within_the_time_out_only(server):
     began = time.monotonic()
     with opened(server.url, timeout=1) as engine:
         assert "HTTP 503: busy" in refusal(lambda: engine.generate(["a"], FORTY))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_one_that_takes_connections_and_says_nothing():
@@ -264,7 +264,7 @@ def test_one_that_takes_connections_and_says_nothing():
         began = time.monotonic()
         with pytest.raises(EngineError, match=r"within 0\.3 seconds"):
             ServerEngine(url, timeout=0.3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 # -- elsewhere ---------------------------------------------------------------------------------
