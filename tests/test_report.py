@@ -17,6 +17,7 @@ import pytest
 from ltf_lite.core.files import ForeignFile, read_as, write_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Manifest, read_manifest, write_manifest
+from ltf_lite.evaluation.retention import SINGLE_PASS
 from ltf_lite.evaluation.success import wilson
 from ltf_lite.evaluation.types import (
     Abilities,
@@ -35,7 +36,7 @@ from ltf_lite.report.paths import EACH, failed_paths, side_by_side
 from ltf_lite.report.results import records
 from ltf_lite.report.sections import sections
 from ltf_lite.report.tables import base as tables
-from ltf_lite.report.tables.kept import checkpoints_table, forgetting_sentence
+from ltf_lite.report.tables.kept import checkpoints_table, forgetting_sentence, splits_table
 from ltf_lite.report.tables.kinds import kinds_change_table, kinds_table
 from ltf_lite.tasks import get_task
 from ltf_lite.tuning.types import LogLine, TuningResult, Validation
@@ -178,6 +179,26 @@ def test_every_split_has_its_interval(small_run):
         right = round(20 * float(line["value"]))
         assert (float(line["low"]), float(line["high"])) == pytest.approx(wilson(right, 20))
     assert len(rows["curves"]) == 3
+
+
+def test_new_problems_and_new_targets_are_told_apart(small_run):
+    lines = [line for line in lines_of(small_run) if line["table"] == "splits"]
+    rates = {(line["row"], line["column"]): line for line in lines if line["low"]}
+    folder = RunFolder(small_run)
+    (base,) = (
+        a for a in read_as(folder.base_abilities, Abilities).abilities if a.name == SINGLE_PASS
+    )
+    tuned = read_as(folder.tuning_result, TuningResult).validation
+    assert float(rates["1", "base"]["value"]) == base.value
+    assert float(rates["1", "tuned"]["value"]) == tuned.success
+    for name in ("base", "tuned"):
+        found = read_record(single_file(small_run, name)).single_pass.rate
+        assert [float(rates["2", name][key]) for key in ("value", "low")] == [found.rate, found.low]
+    told = next(
+        line["value"] for line in lines if (line["row"], line["column"]) == ("2", "problems")
+    )
+    assert TASK.test_apart in told
+    assert splits_table(read_as(folder.base_abilities, Abilities), tuned, {}, "") is None
 
 
 def test_the_page_needs_nothing_else(small_run):

@@ -28,7 +28,7 @@ from ltf_lite.report.figures.headline import headline_figure
 from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
 from ltf_lite.report.kinds import kinds_of
-from ltf_lite.report.results import headline, headline_sentence, records, rows_of
+from ltf_lite.report.results import headline, headline_sentence, records, rows_of, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
 from ltf_lite.report.tables import kept as kept_tables
@@ -156,8 +156,17 @@ def _headline(told: Told) -> Iterator[Section]:
 
 def _success(told: Told) -> Iterator[Section]:
     if told.results:
-        table = success_tables.success_table(told.results)
-        yield Section("answers", "Success and its cost", tables=[table])
+        tables = [success_tables.success_table(told.results), _splits(told)]
+        yield Section("answers", "Success and its cost", tables=[each for each in tables if each])
+
+
+def _splits(told: Told) -> Table | None:
+    if not told.base or not told.tuned:
+        return None
+    found = {name: single_pass(told.results, name) for name in ("base", "tuned")}
+    test = {name: row.rate for name, row in found.items() if row}
+    apart = told.preset.task.test_apart
+    return kept_tables.splits_table(told.base, told.tuned.validation, test, apart)
 
 
 def _differences(told: Told) -> Iterator[Section]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ltf_lite.evaluation.retention import HELDOUT_NLL, floors_of, retention
+from ltf_lite.evaluation.retention import HELDOUT_NLL, SINGLE_PASS, floors_of, retention
 from ltf_lite.evaluation.types import Abilities, Ability, Rate, Record
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share, without_empty
 from ltf_lite.tuning.types import LogLine, TuningResult, Validation
@@ -42,6 +42,26 @@ def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
         for line in lines
     ]
     return without_empty(Table("curves", "Learning curves", head, rows))
+
+
+def splits_table(
+    base: Abilities, tuned: Validation, test: Mapping[str, Rate], apart: str
+) -> Table | None:
+    """The single pass on validation and test problems, which differ by what `apart` says.
+
+    `test` has the rates of `base` and `tuned`; None where they do not differ.
+    """
+    before = next((each for each in base.abilities if each.name == SINGLE_PASS), None)
+    if not apart or before is None or before.low is None or before.high is None or len(test) < 2:
+        return None
+    known = Rate(before.value, before.low, before.high, before.n)
+    rows = [
+        (cell("new, of the kind trained on (validation)"), rate(known), _validated(tuned)),
+        (cell(f"new, with {apart} (test)"), rate(test["base"]), rate(test["tuned"])),
+    ]
+    note = "The kept checkpoint was chosen on the validation problems, which favours it there."
+    head = ("problems", "base", "tuned")
+    return Table("splits", "The single pass on either kind of new problems", head, rows, note)
 
 
 def _validated(found: Validation) -> Cell:

@@ -39,6 +39,7 @@ class Countdown(NumbersGame):
     """
 
     title: ClassVar[str] = "Countdown"
+    test_apart: ClassVar[str] = "targets that no other problem has"
     name: Literal["countdown"] = "countdown"
     count: int = 4
     numbers: tuple[int, int] = (1, 100)
