@@ -216,6 +216,11 @@ def test_a_text_files_prompts_are_answered_once_and_learnt_again(tmp_path):
     told = record.stat().st_mtime_ns
     importlib.import_module("ltf_lite.pipeline.stages.search").main(run)
     assert record.stat().st_mtime_ns == told
+    parts = ("search", "harvest.replay")
+    before = run.input_hash(parts, ())
+    assert run.input_hash(("search",), ()) != before
+    file.write_text("another prompt")
+    assert run.input_hash(parts, ()) != before  # what the file holds counts, not its name
 
 
 def test_a_text_without_prompts_is_refused_before_anything_is_written(tmp_path):

@@ -24,12 +24,15 @@ from ltf_lite.core.files import (
 )
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Manifest, StageEntry, read_manifest, write_manifest
+from ltf_lite.core.places import place
 from ltf_lite.core.progress import say
 from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.pipeline.graph import Stage
 from ltf_lite.presets import Preset, parse
+from ltf_lite.tasks import MISSING
 
 READ = (".json", ".jsonl", ".parquet")  # suffixes of what is read to show a run
+TEXTS = ("harvest.replay", "retention.heldout")  # files that a preset names: what they hold counts
 NO_RUN = "is no run: it has no manifest.json"
 
 
@@ -80,6 +83,10 @@ class Run:
         told = {part: _part(self.manifest.preset, part) for part in ("seed", *parts)}
         if "task" in parts and (content := self.preset.task.content):
             told |= {"content": content}
+        for name in TEXTS:
+            file = _part(self.manifest.preset, name)
+            if file is not None and {name, name.partition(".")[0]} & set(parts):
+                told |= {f"content of {name}": _content(file)}
         if "evaluation" in parts:  # it makes records: those of another schema it makes again
             from ltf_lite.evaluation import types
 
@@ -196,6 +203,12 @@ def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, StageEntr
             "another folder with --out, or give --force-new to set the old run aside and start anew"
         )
     return old.stages
+
+
+def _content(file: str) -> str:
+    """A hash of what a file holds that a preset names."""
+    path = place(file)
+    return hash_file(path) if path.is_file() else MISSING
 
 
 def _part(preset: dict[str, Any], name: str) -> Any:
