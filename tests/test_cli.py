@@ -75,7 +75,7 @@ def test_solve_answers_with_a_verdict_and_the_time(small_run, kind):
 
 
 @pytest.mark.parametrize("typed", [["25 5 5 33", "--target", "27"], ["25 5 5 33 -> 27"]])
-def test_a_run_answers_as_its_smallest_file_does(small_run, typed):
+def test_a_run_answers_as_its_8_bit_file_does(small_run, typed):
     found = [
         json.loads(ltf("solve", "countdown", *typed, "--model", model, "--json").stdout)
         for model in (small_run, gguf(small_run))

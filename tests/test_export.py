@@ -367,8 +367,10 @@ def test_the_card_shows_what_really_happened(tmp_path):
 # -- exporters and records ---------------------------------------------------------------------
 
 
-def test_the_modelfile_asks_the_smallest_file_as_it_was_tuned(tmp_path):
-    (file,) = EXPORTERS.get("ollama")().write(exported(tmp_path))
+def test_the_modelfile_asks_the_8_bit_file_as_it_was_tuned(tmp_path):
+    told = exported(tmp_path)
+    told.files["q4_k_m"] = tmp_path / "m.q4_k_m.gguf"  # coarser
+    (file,) = EXPORTERS.get("ollama")().write(told)
     assert file == tmp_path / "Modelfile"
     assert file.read_text().splitlines() == [
         "FROM ./m.q8_0.gguf",

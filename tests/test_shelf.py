@@ -10,7 +10,8 @@ from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
-from ltf_lite.engines import TINY_BASE, bases
+from ltf_lite.engines import TINY_BASE, bases, resolve
+from ltf_lite.engines.refs import MAGIC
 from tests.conftest import SMALL
 
 
@@ -40,6 +41,14 @@ def test_the_smallest_file_of_a_run_comes_first_and_the_bases_last(runs):
     assert found["older/a.gguf"].task.max_intermediate == 999
     assert found[TINY_BASE].task is None
     assert found["older/a.gguf"].tuned
+
+
+def test_the_8_bit_file_of_a_run_is_asked_first(runs):
+    gguf = runs / "older" / "gguf"
+    (gguf / "m.q8_0.gguf").write_bytes(MAGIC + b"123")
+    (gguf / "m.q4_k_m.gguf").write_bytes(MAGIC + b"1")
+    assert next(iter(Shelf(runs).models())) == "older/m.q8_0.gguf"
+    assert resolve(str(runs / "older")).place == str(gguf / "m.q8_0.gguf")
 
 
 def test_links_that_lead_out_are_not_there(runs):

@@ -25,6 +25,7 @@ from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
 from ltf_lite.engines.refs import (
     TINY_BASE,
     ModelRef,
+    asked_first,
     base_ref,
     bases,
     gguf_files,
@@ -79,6 +80,7 @@ __all__ = [
     "Score",
     "Stopped",
     "Usage",
+    "asked_first",
     "base_ref",
     "bases",
     "cut",

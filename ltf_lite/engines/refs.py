@@ -211,6 +211,14 @@ def gguf_files(folder: Path) -> list[Path]:
     return found
 
 
+def asked_first(file: Path) -> tuple[bool, int, str]:
+    """Sorts the GGUF files of a run: q8_0, then the smaller before the larger.
+
+    Of a small model, what is coarser than q8_0 can solve much less (docs/smollm2.md).
+    """
+    return not file.name.endswith(".q8_0.gguf"), file.stat().st_size, file.name
+
+
 def _folder(given: str, path: Path) -> ModelRef:
     if (path / "config.json").is_file():
         return ModelRef(given, "folder", str(path))
@@ -242,11 +250,10 @@ def _of_another(given: str, path: Path) -> ModelRef:
 
 
 def _tuned(given: str, run: RunFolder) -> ModelRef:
-    """The tuned model of a run: its smallest GGUF file, else its merged weights."""
+    """The tuned model of a run: the first of its GGUF files, else its merged weights."""
     found = gguf_files(run.gguf) if run.gguf.is_dir() else []
     if found:
-        smallest = min(found, key=lambda file: (file.stat().st_size, file.name))
-        return ModelRef(given, "gguf", str(smallest), run)
+        return ModelRef(given, "gguf", str(min(found, key=asked_first)), run)
     if (run.model / "config.json").is_file():
         return ModelRef(given, "folder", str(run.model), run)
     raise EngineError(f"the run {given!r} has no tuned model yet: `ltf train` goes on with it")

@@ -16,7 +16,7 @@ from typing import TypeVar
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.places import place
-from ltf_lite.engines import EngineError, bases, gguf_files, resolve
+from ltf_lite.engines import EngineError, asked_first, bases, gguf_files, resolve
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.tasks import Task
@@ -122,11 +122,11 @@ class Shelf:
         return _choose(self.reports(run), name, "report")
 
     def _of_run(self, folder: Path) -> Iterator[Model]:
-        """The GGUF files of a run, the smallest first, then its merged model."""
+        """The GGUF files of a run, the one to ask first, then its merged model."""
         run, task = RunFolder(folder), _task_of(folder)
         if task is None:
             return
-        files = sorted(_inside(folder, run.gguf, "*.gguf"), key=lambda f: f.stat().st_size)
+        files = sorted(_inside(folder, run.gguf, "*.gguf"), key=asked_first)
         for file in files:
             yield Model(f"{folder.name}/{file.name}", str(file), True, task)
         for config in _inside(folder, run.model, "config.json"):

@@ -1,4 +1,4 @@
-"""Ollama: a Modelfile that asks the last GGUF file as it was tuned."""
+"""Ollama: a Modelfile that asks a GGUF file, q8_0 where there is one, as it was tuned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ollama(Exporter):
 
     def write(self, exported: Exported) -> list[Path]:
         path = exported.folder / "Modelfile"
-        file = list(exported.files.values())[-1].name
+        file = exported.files.get("q8_0", [*exported.files.values()][-1]).name
         ends = [exported.end] if exported.end else []
         text = modelfile(file, [*ends, *exported.stop], exported.room, exported.frame)
         write_text(path, text)
