@@ -1,4 +1,4 @@
-"""The README's table of measured presets: python -m tests.gpu.table [--models FOLDER]
+"""The table of measured presets for docs/cards.md: python -m tests.gpu.table [--models FOLDER]
 
 Each preset for a card, under a cap of that card's size, by both loaders; one line each.
 """
