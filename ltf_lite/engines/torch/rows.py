@@ -119,11 +119,14 @@ class Rows:
             return self._forward(ids, positions, keep, attention_mask=seen, header=self.header)
 
     def _forward(self, ids, positions, keep: int, **seen) -> torch.Tensor:
+        # By index, which copies: of a slice, which is not contiguous, a CPU in 16 bits multiplies
+        # every row by a copy of the head's weights, gigabytes at once.
+        last = torch.arange(ids.shape[1] - keep, ids.shape[1], device=ids.device)
         return self.model(
             ids,
             position_ids=positions,
             use_cache=True,
-            logits_to_keep=keep,
+            logits_to_keep=last if 0 < keep < ids.shape[1] else keep,
             **{self.cache_name: self.cache},
             **seen,
         ).logits
