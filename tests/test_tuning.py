@@ -375,7 +375,9 @@ def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
             text=True,
         )
         assert end.returncode == -9, end.stderr
+    left = checkpoints.newest_step(killed / "checkpoints")
     (killed / "checkpoints" / "checkpoint-99").mkdir()  # not complete, so not resumed from
+    assert checkpoints.newest_step(killed / "checkpoints") == left > 0
     with (killed / "log.jsonl").open("a") as log:
         log.write('{"step": 12, "lear')
     again = tune(base, [*GOOD, *BAD], killed, SETTINGS, choosy(killed))

@@ -124,6 +124,12 @@ def named(folder: Path) -> list[Path]:
     return [found[step] for step in sorted(filter(str.isdigit, found), key=int)]
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest complete checkpoint, from which tuning goes on; 0 without one."""
+    steps = [path.name.partition("-")[2] for path in named(folder) if (path / TALLY).exists()]
+    return int(steps[-1]) if steps else 0
+
+
 def save_adapter(model: Any, folder: Path) -> None:
     """Write a model's adapter as peft does, its settings always in the same order."""
     # The embeddings are the base's; asked to decide, peft looks the base up on the Hub.

@@ -1,1 +1,1 @@
-"""What only a CUDA device can show; `python -m tests.gpu.table` prints the table of docs/cards.md."""
+"""What only a CUDA device can show; `python -m tests.gpu.table` prints a table for docs/cards.md."""

@@ -41,6 +41,7 @@ from ltf_lite.pipeline.hearing import Advance
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tasks import Solver
 from ltf_lite.tuning import TuningError, tune
+from ltf_lite.tuning.checkpoints import newest_step
 from ltf_lite.tuning.settings import Tuning
 from ltf_lite.tuning.types import TuningResult, Validation
 from ltf_lite.tuning.watch import Progress
@@ -84,8 +85,9 @@ def _examples(run: Run) -> tuple[list[Example], Taken]:
 def _tune(
     run: Run, chosen: list[Example], tuning: Tuning, base: Mapping[str, float]
 ) -> TuningResult:
-    with bar("tune: steps", tuning.steps) as advance:
-        shown = 0
+    begun = newest_step(run.at.checkpoints)
+    with bar("tune: steps", tuning.steps, begun) as advance:
+        shown = begun
 
         def progress(now: Progress) -> None:
             nonlocal shown
