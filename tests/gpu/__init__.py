@@ -1,1 +1,1 @@
-"""What only a CUDA device can show; `python -m tests.gpu.table` prints a table for docs/cards.md."""
+"""What only a CUDA device can show; `python -m tests.gpu.table` prints docs/cards.md's table."""
