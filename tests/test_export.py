@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from typing import Literal
 
 import gguf
