@@ -13,7 +13,7 @@ from ltf_lite.pipeline.run.lock import locked, signed
 from ltf_lite.pipeline.train import check, finish
 from ltf_lite.presets import Preset, parse
 
-STEPS = 300
+STEPS = 600
 REPLAY = 0.36  # of the rows
 SLOWER = 0.5  # times the run's learning rate
 
