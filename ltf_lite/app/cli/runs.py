@@ -94,7 +94,7 @@ def _add_repair(verbs: Any) -> None:
     verb = verbs.add_parser("repair", help="give a run's tuned model back the search that it lost")
     verb.add_argument("folder", type=path, metavar="RUN", help="the run's folder")
     verb.add_argument(
-        "--steps", type=whole("the count of steps", 1, 10**6), help="of tuning (default 300)"
+        "--steps", type=whole("the count of steps", 1, 10**6), help="of tuning (default 600)"
     )
     verb.add_argument("--out", type=path, help="the new run's folder (default: RUN-repaired)")
     add_json(verb)
