@@ -74,6 +74,15 @@ def test_solve_answers_with_a_verdict_and_the_time(small_run, kind):
     assert " ms)" in result.stdout
 
 
+def test_a_task_that_the_embedded_base_does_not_know_wants_a_model(tmp_path):
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"question": "What is 2 + 3?", "answer": "5"}\n')
+    for command in (["solve", file, "What is 2 + 3?"], ["search", file, "What is 2 + 3?"]):
+        one_sentence(ltf(*command), 2, "--model", "countdown and game24 alone")
+    told = ltf("init", tmp_path / "new").stdout.splitlines()
+    assert told[told.index("to go on:") + 1] == f"  cd {tmp_path / 'new'}"
+
+
 @pytest.mark.parametrize("typed", [["25 5 5 33", "--target", "27"], ["25 5 5 33 -> 27"]])
 def test_a_run_answers_as_its_8_bit_file_does(small_run, typed):
     found = [

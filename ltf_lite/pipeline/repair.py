@@ -45,13 +45,13 @@ def continued(preset: Preset, run: Run) -> Preset:
 
 def repaired(run: Run, steps: int = STEPS) -> Preset:
     """The preset that repairs a run; raises RunError where there is nothing to repair it by."""
+    old = continued(run.preset, run).tuning
     if not any(run.at.harvest.glob("replay-*.parquet")):
         raise RunError(
             f"{run.folder} has nothing to repair its model by: no tree search asked the base "
             "anything, or an earlier ltf searched; add {name: tot} to the preset's search and "
             "train it anew"
         )
-    old = continued(run.preset, run).tuning
     changes = {
         "steps": steps,
         "eval_every": max(1, steps // 3),

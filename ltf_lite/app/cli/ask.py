@@ -25,6 +25,7 @@ from ltf_lite.app.cli.common import (
 )
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.json_text import BLANK, Line, json_lines
+from ltf_lite.core.progress import duration
 
 if TYPE_CHECKING:
     from ltf_lite.app.answer.ask import Answer
@@ -53,7 +54,7 @@ def add(verbs: Any) -> None:
         help="a file of problems, - for stdin: a line is "
         '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
     )
-    verb.add_argument("--model", default="tiny-base", help=f"{MODEL} (default: tiny-base)")
+    verb.add_argument("--model", help=f"{MODEL} (default: tiny-base, of number games)")
     add_dialect(verb)
     verb.add_argument(
         "--reasoner",
@@ -74,7 +75,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("problem", nargs="+", help='the problem: "25 5 5 33 -> 27"')
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
-    verb.add_argument("--model", default="tiny-base", help=f"{MODEL} (default: tiny-base)")
+    verb.add_argument("--model", help=f"{MODEL} (default: tiny-base, of number games)")
     add_dialect(verb)
     _add_set(verb)
     add_json(verb)
@@ -154,6 +155,19 @@ def _problem(args: argparse.Namespace, task: Task) -> Problem:
     return posed(task, text if args.target is None else f"{text} -> {args.target}")
 
 
+def _model(args: argparse.Namespace, task: Task) -> str:
+    """The model of the command line; raises UsageError where the embedded base is no choice."""
+    from ltf_lite.engines import TINY_BASE
+    from ltf_lite.tiny import KNOWS
+
+    if args.model is None and task.name not in KNOWS:
+        raise UsageError(
+            f"name a model with --model: {TINY_BASE}, which is asked where none is named, knows "
+            f"{' and '.join(KNOWS)} alone"
+        )
+    return args.model or TINY_BASE
+
+
 def solve(args: argparse.Namespace) -> int:
     from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, ask, way_of
 
@@ -169,7 +183,7 @@ def solve(args: argparse.Namespace) -> int:
     many = args.problems is not None
     lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
     asked = 0
-    for answer in ask(lines, task, args.model, way, args.seed, args.dialect):
+    for answer in ask(lines, task, _model(args, task), way, args.seed, args.dialect):
         print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
     if lines and not asked:
@@ -194,13 +208,14 @@ def search(args: argparse.Namespace) -> int:
     way = asking.way_of(args.reasoner, settings(args.set))
     task = task_of(args)
     problem = _problem(args, task)
-    asked = problem, task, args.model, way, args.seed, args.dialect
+    name = _model(args, task)
+    asked = problem, task, name, way, args.seed, args.dialect
     if args.json:
         print_json(asking.search(*asked).as_dict())
     else:
         from ltf_lite.report.tree.text import show
 
-        model = f", {args.model}" if way.reasoner.asks_model else ""
+        model = f", {name}" if way.reasoner.asks_model else ""
         title = f"{problem.text}: {way.reasoner.label}{model}"
         show(lambda watch: asking.search(*asked, watch), way.reasoner, title)
     return DONE
@@ -244,7 +259,9 @@ def _in_words(answer: Answer) -> str:
     state = word if verdict.kind in OPEN else f"not solved ({word})"
     state = "solved" if verdict.correct else state
     body = "".join(f"  {line}\n" for line in answer.text.strip().split("\n"))
-    cost = f"{_how(answer)}; {answer.tokens} tokens, {1000 * answer.seconds:.1f} ms"
+    took = answer.seconds
+    time = f"{1000 * took:.1f} ms" if took < 1 else duration(took)
+    cost = f"{_how(answer)}; {answer.tokens} tokens, {time}"
     return f"{answer.problem.text}: {state}\n{body}  {verdict.message}\n  ({cost})"
 
 

@@ -102,12 +102,12 @@ def init(args: argparse.Namespace) -> int:
     from ltf_lite.tasks.example import write_example
 
     written = write_example(args.folder)
-    tell("\n".join([*(f"wrote {file}" for file in written), NEXT]))
+    there = [] if args.folder.resolve() == Path.cwd() else [f"  cd {args.folder}"]
+    tell("\n".join([*(f"wrote {file}" for file in written), "to go on:", *there, NEXT]))
     return DONE
 
 
 NEXT = """\
-to go on:
   ltf task check my_task/questions.jsonl
   ltf task check my_task/my_task.py
   ltf pilot my_task/questions.jsonl --model MODEL

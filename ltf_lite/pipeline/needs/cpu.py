@@ -34,7 +34,7 @@ def tunable(found: Machine) -> list[str]:
         )
     return [
         *lines,
-        f"SmolLM2-135M takes about an hour of two cores: {how}.",
+        f"SmolLM2-135M takes an hour or two of two cores: {how}.",
         f"Larger ones are slow, days with more than {ON_CPU / 1e9} G weights, {room}.",
     ]
 

@@ -83,4 +83,7 @@ def _note(part: Part, found: Brought) -> str:
     """What the last shard brought."""
     share = 100 * found.solved / len(part.problems)
     speed = "" if found.speed is None else f", {found.speed:,.0f} tokens/s"
-    return f"{found.paths} paths, {share:.0f} % of problems solved{speed}"
+    return (
+        f"of the last {len(part.problems)}: {found.paths} paths, {share:.0f} % of problems "
+        f"solved{speed}"
+    )
