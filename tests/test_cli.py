@@ -275,7 +275,8 @@ def questions(tmp_path):
 
 
 def test_a_task_of_free_text_is_solved_searched_and_verified(questions):
-    asked = ["reference", "What is 3 and 3?", "--task-set", f"file={questions}", "--json"]
+    asked = ["reference", "What is 3 and 3?", "--task-set", f"file={questions}", "--json",
+             "--model", "tiny-base"]  # fmt: skip
     answer = json.loads(ltf("solve", *asked, "--set", "max_tokens=8").stdout)
     assert list(answer) == KEYS
     assert answer["problem"]["text"].startswith("What is 3 and 3?")
@@ -309,7 +310,8 @@ def test_wrong_settings_of_a_task_are_one_sentence(questions, setting, words):
 def test_what_is_missing_and_what_does_not_fit_is_told_with_the_way_out(questions):
     one_sentence(ltf("solve", "reference", "2+2?"), 2, "reference", "'file' is missing",
                  "--task-set NAME=VALUE")  # fmt: skip
-    long = ltf("solve", "reference", "What is 3 and 3?", "--task-set", f"file={questions}")
+    long = ltf("solve", "reference", "What is 3 and 3?", "--task-set", f"file={questions}",
+               "--model", "tiny-base")  # fmt: skip
     one_sentence(long, 1, "does not fit", "set a smaller max_tokens")
     one_sentence(ltf("solve", "countdown", "5 6 -> 11", "--model", "tiny-bse"), 1, "tiny-base?")
 

