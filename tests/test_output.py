@@ -37,7 +37,8 @@ ENCODINGS = {
     "utf-8": {"PYTHONIOENCODING": "utf-8"},
 }
 QUESTION = "日本 é \u202e\x1b[31m [/red] \ud800?"
-ASKED = ("reference", "--reasoner", "cot", "--set", "max_tokens=4", "--task-set")
+ASKED = ("reference", "--model", "tiny-base", "--reasoner", "cot", "--set", "max_tokens=4",
+         "--task-set")  # fmt: skip
 
 
 @pytest.fixture
