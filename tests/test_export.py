@@ -6,7 +6,6 @@ import importlib
 import json
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from typing import Literal
 
 import gguf
@@ -419,8 +418,6 @@ def test_a_parity_passes_where_nothing_differs_by_too_much():
     assert (good.passed, good.failures) == (True, [])
     bad = judged(PARITY.tokens, PARITY.greedy, PARITY.success, *told, points=1.9)
     assert not bad.passed
-    chance = {"q4_k_m": replace(PARITY.success["q4_k_m"], points=-30.0, p=0.06)}
-    assert judged(same, equal, chance, *told, points=2.0).passed
     assert bad.failures == [
         "1 of 20 texts get other tokens",
         "2 of 10 greedy answers differ",

@@ -64,13 +64,12 @@ class GreedyParity:
 class SuccessParity:
     """The single pass of a GGUF file; `torch` is the torch model's rate, `points` the difference.
 
-    `points` are percentage points, positive where the file solves more. `p` is McNemar's.
+    `points` are percentage points, positive where the file solves more.
     """
 
     rate: Rate
     torch: float
     points: float
-    p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,6 @@ class Parity:
     failures: list[str]
 
 
-CHANCE = 0.05  # of a difference that is taken for real
-
-
 def judged(
     tokens: TokenParity,
     greedy: GreedyParity,
@@ -122,16 +118,13 @@ def judged(
     files: dict[str, FileFacts],
     points: float,
 ) -> Parity:
-    """The verdict on these figures; a file's rate may be `points` percentage points off.
-
-    It may be further off where that can be chance: of few problems each is some points.
-    """
+    """The verdict on these figures; a file's rate may be `points` percentage points off."""
     failures = []
     if tokens.mismatches:
         failures.append(f"{tokens.mismatches} of {tokens.n} texts get other tokens")
     if greedy.differing:
         failures.append(f"{greedy.differing} of {greedy.n} greedy answers differ")
     for kind, found in success.items():
-        if abs(found.points) > points and found.p < CHANCE:
+        if abs(found.points) > points:
             failures.append(f"{kind} solves {found.points:+.1f} points beside the torch model")
     return Parity(tokens, greedy, success, divergence, files, not failures, failures)
