@@ -162,6 +162,12 @@ def test_a_tensor_type_that_the_package_does_not_know_is_llama_cpp_s_to_judge(tm
         LlamaCppEngine(file)
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "empty.gguf").touch()
+    with pytest.raises(EngineError, match="is not a GGUF file: it is empty"):
+        LlamaCppEngine(tmp_path / "empty.gguf")
+
+
 @pytest.mark.parametrize(("version", "words"), [(1, "no longer supported"), (9, "version 9")])
 def test_a_version_of_the_format_is_llama_cpp_s_to_judge(version, words, tmp_path):
     file = tiny_gguf.tiny(tmp_path, "llama")

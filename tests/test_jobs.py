@@ -322,7 +322,7 @@ def test_what_cannot_start_is_one_sentence():
         jobs.start("qick", Path("runs"))
     assert not Path("runs").exists()
     Path("file").write_text("")
-    with pytest.raises(RunError, match="cannot write to file/quick"):
+    with pytest.raises(RunError, match="cannot write to file/quick: a file is where a folder"):
         jobs.start("quick", Path("file"))
     write_preset(name="never", task={"name": "countdown", "numbers": [1, 1], "targets": [50, 60]})
     with pytest.raises(RunError, match="never did not start: countdown: found only 0") as caught:

@@ -50,10 +50,17 @@ def sentence(error: BaseException, place: object = None) -> str:
         return f"the disk is full: make room for {where}" if where else "the disk is full"
     if of_system(error):
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}"
+        return f"{why(error)}{where}"
     text = " ".join(str(error).split())[:LONGEST]
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return f"{named} (LTF_DEBUG=1 shows the whole traceback)"
+
+
+def why(error: OSError) -> str:
+    """Why the system does not let write, in words."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "a file is where a folder should be"
+    return "the disk is full" if disk_full(error) else error.strerror or str(error)
 
 
 def of_system(error: BaseException) -> TypeGuard[OSError]:

@@ -49,7 +49,8 @@ def check_gguf(path: str | Path) -> None:
         with open(path, "rb") as file:
             magic = file.read(4)
             if magic != b"GGUF":
-                raise EngineError(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}")
+                what = f"begins with {magic!r}" if magic else "is empty"
+                raise EngineError(f"{str(path)!r} is not a GGUF file: it {what}")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 whole = _Walk(data).end() <= len(data)
     except _Newer:

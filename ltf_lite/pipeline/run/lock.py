@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ltf_lite.core.errors import disk_full
+from ltf_lite.core.errors import why
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.hold import hold, is_held
 from ltf_lite.core.seals import HASHES
@@ -34,13 +34,8 @@ def make_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UnwritableError(f"cannot write to {folder}: {reason(error)}") from error
+        raise UnwritableError(f"cannot write to {folder}: {why(error)}") from error
     refuse_links(folder)
-
-
-def reason(error: OSError) -> str:
-    """Why the system does not let write."""
-    return "the disk is full" if disk_full(error) else error.strerror or str(error)
 
 
 def refuse_links(folder: Path) -> None:
