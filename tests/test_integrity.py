@@ -232,7 +232,7 @@ def looks(folder: Path) -> list[Callable[[], object]]:
         "gguf/parity.json",
         "problems/test.jsonl",
         "tuning/adapter/best.json",
-        "tuning/base.json",
+        "evaluation/base/validation.json",
         "tuning/examples.json",
         "tuning/log.jsonl",
         "tuning/result.json",

@@ -214,3 +214,31 @@ def test_only_marked_tokens_reach_the_head():
     marked[0, 3:] = marked[1, 4] = True
     losses.marked_nll(hidden, ids, marked, head)
     assert seen == [3]
+
+
+@pytest.mark.parametrize("logits", [11, 100, 10**9])
+def test_the_divergence_from_a_model_that_is_kept_and_its_gradient(logits):
+    torch.manual_seed(0)
+    states = torch.randn(37, 8, dtype=torch.float64, requires_grad=True)
+    before = torch.randn(37, 8, dtype=torch.float64)
+    head = torch.nn.Linear(8, 11, bias=False, dtype=torch.float64).requires_grad_(False)
+    usual = torch.nn.functional.kl_div(
+        head(states).log_softmax(-1), head(before).log_softmax(-1), reduction="none",
+        log_target=True,
+    ).sum(-1)  # fmt: skip
+    found = losses.token_kl(states, before, head, logits)
+    torch.testing.assert_close(found, usual)
+    upstream = torch.rand(37, dtype=torch.float64)
+    mine, other = (torch.autograd.grad((x * upstream).sum(), states)[0] for x in (found, usual))
+    torch.testing.assert_close(mine, other)
+    same = losses.token_kl(states, states.detach(), head, logits)
+    assert same.abs().max() < 1e-12
+    assert torch.autograd.grad(same.sum(), states)[0].abs().max() < 1e-12
+
+
+def test_the_divergence_by_hand_is_of_the_states_that_predict_marked_tokens():
+    now, kept = states((1 / 2, 1 / 4, 1 / 4), (1, 1, 1)), states((1 / 4, 1 / 4, 1 / 2), (1, 1, 1))
+    marked = torch.tensor([[False, True]])
+    (kl,), (row,) = losses.marked_kl(now[None].requires_grad_(), kept[None], marked, HEAD)
+    assert row == 0
+    assert kl.item() == pytest.approx(1 / 4 * math.log(1 / 2) + 1 / 2 * math.log(2))

@@ -11,8 +11,11 @@ from safetensors.torch import load_file
 
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest
+from ltf_lite.engines import model_path
 from ltf_lite.pipeline import Run, RunError
 from ltf_lite.pipeline.repair import continued, repaired
+from ltf_lite.tuning import TuningError, load_for_tuning
+from tests import tiny_models
 from tests.conftest import SMALL, ltf, one_sentence
 
 
@@ -30,11 +33,17 @@ def weights(folder):
     return load_file(RunFolder(folder).model / "model.safetensors")
 
 
+def distance(model, run):
+    """The farthest that a weight is from the run's tuned model."""
+    own = model.state_dict()
+    return max(float((own[n] - w.float()).abs().max()) for n, w in weights(run).items())
+
+
 def test_a_repaired_model_is_the_tuned_one_tuned_on(small_run, repaired_run):
     told = Run.load(repaired_run).preset
     assert told.name == "small-repaired"
     assert (told.tuning.method, told.tuning.steps) == ("sft", 4)
-    assert told.tuning.start == str(small_run / "model")
+    assert told.tuning.start == str(small_run / "tuning" / "adapter")
     old, new = weights(small_run), weights(repaired_run)
     moved = {name: (new[name].float() - old[name].float()).abs().max() for name in old}
     assert max(moved.values()) > 0
@@ -64,7 +73,7 @@ def test_a_sweep_goes_on_from_a_run(small_run, tmp_path):
     assert "[3/3] search and harvest: done before" in done.stderr
     (result,) = out.glob("cells/*/seed-0/result.json")
     manifest = read_manifest(RunFolder(result.parent))
-    assert manifest.preset["tuning"]["start"] == str(small_run / "model")
+    assert manifest.preset["tuning"]["start"] == str(small_run / "tuning" / "adapter")
 
 
 def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_run, tmp_path):
@@ -83,5 +92,26 @@ def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_ru
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump({**SMALL, "tuning": {**SMALL["tuning"], "start": str(copy)}}))
     done = ltf("train", file, "--out", tmp_path / "y")
-    one_sentence(done, 1, str(copy))
+    one_sentence(done, 2, str(copy), "is no adapter")
     assert not (tmp_path / "y").exists()
+
+
+def test_tuning_goes_on_from_an_adapter_of_the_same_base_and_settings(small_run, tmp_path):
+    told = Run.load(small_run).preset.tuning
+    adapter = RunFolder(small_run).adapter
+    start = told.model_copy(update={"start": str(adapter)})
+    model, _ = load_for_tuning(model_path("tiny-base"), start)
+    assert all(weight.requires_grad for name, weight in model.named_parameters() if "lora" in name)
+    fresh, _ = load_for_tuning(model_path("tiny-base"), told)
+    apart = [distance(each.merge_and_unload(), small_run) for each in (model, fresh)]
+    assert apart[0] < 1e-3 < 0.1 * apart[1]  # what 16 bits round off
+    wrong = start.model_copy(update={"rank": told.rank + 1})
+    with pytest.raises(TuningError, match=rf"has rank {told.rank}, .* must be the same"):
+        load_for_tuning(model_path("tiny-base"), wrong)
+    other = tmp_path / "llama"
+    tiny_models.llama(other)
+    with pytest.raises(TuningError, match="is of another base"):
+        load_for_tuning(other, start)
+    nowhere = start.model_copy(update={"start": str(tmp_path / "none")})
+    with pytest.raises(TuningError, match=r"no adapter to go on from in .*none"):
+        load_for_tuning(model_path("tiny-base"), nowhere)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from contextlib import closing
+from statistics import fmean
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from ltf_lite.core.files import BrokenFile
 from ltf_lite.engines import Completion, Dialect, Prompt, model_path, open_engine
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.harvest import Example, read, replayed, write_said
-from ltf_lite.harvest.replay import Said, prompts_in, shard
+from ltf_lite.harvest.replay import Said, prompts_in, recorded, shard
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.checks import check
 from ltf_lite.pipeline.executors.part import Part, Search, done
@@ -56,17 +57,31 @@ def harvest(engine, tmp_path_factory):
 
 
 def test_a_searchs_questions_are_recorded_and_no_answer_to_a_problem(harvest):
-    said = replayed(harvest, 0)
-    assert len(said) == len({(each.prompt, each.completion) for each in said}) > 50
+    said = recorded(harvest)
+    assert len(said) == len(set(said)) > 50
     own = {TASK.prompt(row.problem, "compact") for row in read(harvest)}
-    assert not any(each.prompt.startswith(tuple(own)) for each in said)
-    proposals = [each for each in said if each.prompt.endswith("?\n")]
-    judgements = [each for each in said if each not in proposals]
-    assert proposals
-    assert judgements
-    assert all("=" in each.completion for each in proposals)
-    assert {each.completion.strip() for each in judgements} <= {"sure", "likely", "impossible"}
+    assert not any(each.question.startswith(tuple(own)) for each in said)
+    proposals = [each for each in said if each.kind == "proposal"]
+    judgements = [each for each in said if each.kind == "judgement"]
+    assert len(proposals) + len(judgements) == len(said)
+    assert all(each.question.endswith("?\n") and "=" in each.text for each in proposals)
+    assert not any(each.question.endswith("?\n") for each in judgements)
+    assert {each.text.strip() for each in judgements} == {"sure", "likely", "impossible"}
     assert not shard(harvest, 0).exists()  # chains ask nothing else
+
+
+def test_proposals_are_learnt_again_only_where_nothing_was_judged(harvest, tmp_path):
+    said = recorded(harvest)
+    judged = [each.example() for each in said if each.kind == "judgement"]
+    assert sorted(replayed(harvest, 0), key=repr) == sorted(judged, key=repr)
+    own = Said("Who are you?", "", True, "", "A model.", True, "answer")
+    write_said(tmp_path, 0, [each for each in said if each.kind == "proposal"])
+    write_said(tmp_path, 1, [own])
+    left = replayed(tmp_path, 0)
+    assert len(left) == len(said) - len(judged) + 1
+    write_said(tmp_path, 2, [each for each in said if each.kind == "judgement"])
+    assert len(replayed(tmp_path, 0)) == len(judged) + 1
+    assert own.example() in replayed(tmp_path, 0)
 
 
 def test_what_is_learnt_again_is_what_the_model_wrote_token_for_token(harvest, engine):
@@ -104,8 +119,9 @@ def test_of_many_texts_some_are_drawn_by_the_seed(harvest):
 
 def test_the_turns_of_a_chat_come_back(tmp_path):
     prompt = Prompt("Is it right?", "I say ", turns=[("1?", "one"), ("2?", "two")])
-    said = Said.of(prompt, Completion("sure", 2, -0.1, True, "\n\n"))
-    write_said(tmp_path, 4, [said, Said.of("plain", Completion("yes", 2, None, True))])
+    said = Said.of(prompt, Completion("sure", 2, -0.1, True, "\n\n"), "judgement")
+    other = Said.of("plain", Completion("yes", 2, None, True), "answer")
+    write_said(tmp_path, 4, [said, other])
     first, second = replayed(tmp_path, 0)
     assert (first.prompt, first.completion, first.ends) == (prompt, "sure\n\n", False)
     assert Prompt.of(first.prompt).turns == prompt.turns
@@ -117,6 +133,7 @@ def test_replay_has_its_share_of_rows_and_of_the_loss(tmp_path):
     told = tuning(steps=2, batch=9, ratio=1 / 3, replay=0.25, rank=4, max_length=64)
     sides = rows(20, 5, 30), rows(20, 5, 30, good=False, seed=1), rows(20, 5, 30, seed=2)
     data = Batches(*sides[:2], told, 0, False, sides[2])
+    again = data.step(0)[2]
     assert [len(side) for side in data.step(0)] == [9, 3, 4]
     model, _ = load_for_tuning(model_path("tiny-base"), told)
 
@@ -126,17 +143,33 @@ def test_replay_has_its_share_of_rows_and_of_the_loss(tmp_path):
             return float(UFTTrainer(model, data, told, tmp_path).compute_loss(model, piece))
 
     none = told.model_copy(update={"replay": 0.0})
-    plain = loss(none, Batches(*sides[:2], none, 0))
-    sft = tuning(method="sft", steps=2, batch=4, rank=4, max_length=64, seed=told.seed)
+    plain = Batches(*sides[:2], none, 0)
+    # A fresh adapter changes nothing: the model is the base.
+    assert loss(told, data) == pytest.approx(0.75 * loss(none, plain), rel=1e-5)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05, generator=torch.Generator().manual_seed(1))
     (piece,) = data.pieces(0, 1)
-    alone = Batches(data.step(0)[2], [], sft, 0)
-    assert piece.tokens.replay == sum(len(row.ids) for row in data.step(0)[2])
-    assert loss(told, data) == pytest.approx(0.75 * plain + 0.25 * loss(sft, alone), rel=1e-5)
+    assert piece.tokens.replay == sum(len(row.ids) for row in again)
+    mean = fmean(fmean(divergences(model, row)) for row in again)
+    assert mean > 0.01
+    assert loss(told, data) == pytest.approx(0.75 * loss(none, plain) + 0.25 * mean, rel=1e-4)
+
+
+@torch.no_grad()
+def divergences(model, row):
+    """KL from the base before each marked token of a row, from whole logits."""
+    ids = torch.tensor([row.ids])
+    now = model(ids).logits[0].double().log_softmax(-1)
+    with model.disable_adapter():
+        base = model(ids).logits[0].double().log_softmax(-1)
+    kl = (base.exp() * (base - now)).sum(-1)
+    return [float(kl[at - 1]) for at, marked in enumerate(row.marked) if marked and at]
 
 
 def test_replay_keeps_what_tuning_without_it_loses(harvest, tmp_path):
     """Judged by texts of a search on other problems, which are not trained on."""
-    said = replayed(harvest, 0)
+    said = [each.example() for each in recorded(harvest)]
     asked = sorted({each.prompt for each in said})
     kept = set(asked[::2])
     trained = [each for each in said if each.prompt in kept]

@@ -53,10 +53,6 @@ class RunFolder:
         return self.tuning / "run.json"
 
     @property
-    def base_abilities(self) -> Path:
-        return self.tuning / "base.json"
-
-    @property
     def examples(self) -> Path:
         return self.tuning / "examples.json"
 
@@ -83,6 +79,11 @@ class RunFolder:
     def elsewhere(self, model: str) -> Path:
         """What a model can do that the run does not tune on."""
         return self.evaluation(model) / "retention.json"
+
+    @property
+    def base_abilities(self) -> Path:
+        """What the base can do on the validation problems, by which checkpoints are judged."""
+        return self.evaluation("base") / "validation.json"
 
     @property
     def report(self) -> Path:

@@ -1,7 +1,9 @@
 """What the base said while it searched, recorded to be learnt again, so that search is kept.
 
 Recorded are the answers to a search's own questions: proposals and judgements. Ways from a state to
-an answer are paths, which the harvest has, and which tuning is to change.
+an answer are paths, which the harvest has, and which tuning is to change. Where there are
+judgements, proposals are not learnt again: tuning makes those better, and holding them where they
+were costs more than it keeps (docs/method.md).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +23,7 @@ from ltf_lite.engines import Completion, Engine, Prompt, Sampling
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.store import reading
 from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks.steps import prompts_of
 
 PROMPTS = 10_000  # of a person's text file
 TEXTS = 40_000  # that are learnt again at most, drawn from all that were said
@@ -32,8 +35,10 @@ SCHEMA = pa.schema(
         ("turns", pa.string()),
         ("text", pa.string()),
         ("ended", pa.bool_()),
+        ("kind", pa.string()),
     ]
 )
+Kind = Literal["judgement", "proposal", "answer"]
 
 
 class ReplayError(LtfError, ValueError):
@@ -43,7 +48,8 @@ class ReplayError(LtfError, ValueError):
 class Said(NamedTuple):
     """A prompt in its parts (`Prompt`; `turns` as JSON), and all that the model wrote.
 
-    `ended`: its end token came next; else the text ends with what stopped it.
+    `ended`: its end token came next; else the text ends with what stopped it. An `answer` is one to
+    a prompt of a person's own.
     """
 
     question: str
@@ -52,14 +58,15 @@ class Said(NamedTuple):
     turns: str
     text: str
     ended: bool
+    kind: Kind
 
     @classmethod
-    def of(cls, asked: str, completion: Completion) -> Said:
+    def of(cls, asked: str, completion: Completion, kind: Kind) -> Said:
         prompt = Prompt.of(asked)
         turns = json.dumps(prompt.turns) if prompt.turns else ""
         text = completion.text + completion.beyond
         ended = not completion.beyond
-        return cls(prompt.question, prompt.reply, prompt.framed, turns, text, ended)
+        return cls(prompt.question, prompt.reply, prompt.framed, turns, text, ended, kind)
 
     def example(self) -> Example:
         turns = json.loads(self.turns) if self.turns else ()
@@ -76,6 +83,7 @@ class Recorder:
     def __init__(self, engine: Engine, task: Task, problems: Iterable[Problem], dialect: str):
         self.engine = engine
         self.problems = {Prompt.of(task.prompt(each, dialect)).question for each in problems}
+        self.value = prompts_of(task).read_value
         self.said: dict[Said, None] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -88,8 +96,13 @@ class Recorder:
         for prompt, completions in zip(prompts, found, strict=True):
             if Prompt.of(prompt).question not in self.problems:
                 finished = (each for each in completions if each.finished)
-                self.said.update((Said.of(prompt, each), None) for each in finished)
+                self.said.update(
+                    (Said.of(prompt, each, self.kind(each)), None) for each in finished
+                )
         return found
+
+    def kind(self, completion: Completion) -> Kind:
+        return "proposal" if self.value(completion.text) is None else "judgement"
 
 
 def prompts_in(file: Path) -> list[str]:
@@ -114,7 +127,7 @@ def answers(prompts: Sequence[str], engine: Engine, most: int, seed: int) -> lis
         most = max(1, min(most, context - max(lengths(prompts))))
     found = engine.generate(prompts, Sampling(1, 1.0, 1.0, most, seed=seed))
     pairs = zip(prompts, found, strict=True)
-    return [Said.of(prompt, own) for prompt, (own,) in pairs if own.finished]
+    return [Said.of(prompt, own, "answer") for prompt, (own,) in pairs if own.finished]
 
 
 def shard(folder: Path, part: int) -> Path:
@@ -129,19 +142,24 @@ def write_said(folder: Path, part: int, said: Iterable[Said]) -> None:
 
 
 def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
-    """What was said in all shards of a harvest, each text once, at most so many drawn by the seed.
+    """What is learnt again of a harvest, each text once, at most so many drawn by the seed.
 
-    Raises BrokenFile where a shard is not what was written.
+    Its proposals only where it has no judgement. Raises BrokenFile where a shard is not what was
+    written.
     """
-    said: dict[Said, None] = {}
-    for file in sorted(folder.glob("replay-*.parquet")):
-        said.update(dict.fromkeys(_read(file)))
-    taken = list(said)
+    said = recorded(folder)
+    judged = any(each.kind == "judgement" for each in said)
+    taken = [each for each in said if each.kind != "proposal" or not judged]
     if len(taken) > most:
         taken = random.Random(f"replay:{seed}").sample(taken, most)
     return [each.example() for each in taken]
 
 
-def _read(file: Path) -> list[Said]:
-    with reading(file) as one:
-        return [Said(**told) for told in one.read().cast(SCHEMA).to_pylist()]
+def recorded(folder: Path) -> list[Said]:
+    """All that was said in the shards of a harvest, each text once; raises BrokenFile."""
+    said: dict[Said, None] = {}
+    for file in sorted(folder.glob("replay-*.parquet")):
+        with reading(file) as one:
+            rows = one.read().cast(SCHEMA).to_pylist()
+        said.update((Said(**told), None) for told in rows)
+    return list(said)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from ltf_lite.core.files import hash_of, read_as
 from ltf_lite.core.places import place
@@ -36,13 +35,6 @@ from ltf_lite.tasks.steps import valid_steps
 from ltf_lite.tuning.types import TuningResult
 
 OWN = (SINGLE_PASS, SAMPLE, "search")  # the way of choosing that is a reasoner's ability
-
-
-@dataclass(frozen=True)
-class Measured(Abilities):
-    """Abilities, and the reasoners that were asked, as the preset has them."""
-
-    asked: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def below(run: Run) -> list[Missed]:
     if not run.at.tuning_result.is_file():
         return []
     kept = read_as(run.at.tuning_result, TuningResult).validation.kept
-    base = read_as(run.at.base_abilities, Measured).abilities
+    base = read_abilities(run.at.base_abilities, run.preset.task.name).abilities
     return missed(kept, floors_of(base, run.preset.retention.floors()))
 
 

@@ -6,16 +6,16 @@ from ltf_lite.core.places import place
 from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
 from ltf_lite.evaluation.retention import OTHER, SIBLING
 from ltf_lite.pipeline.abilities import heldout_file
-from ltf_lite.pipeline.common import start_of
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.reasoners import able
 from ltf_lite.tasks import SPLITS, TaskError
+from ltf_lite.tuning.checkpoints import SETTINGS
 
 
 def check(preset: Preset) -> None:
     """Refuse what a run could not do.
 
-    Raises TaskError, ReasonerError, PresetError, and EngineError for a model to go on from.
+    Raises TaskError, ReasonerError and PresetError.
     """
     for split in SPLITS:
         preset.task.problems(split, 1, preset.seed)
@@ -23,8 +23,11 @@ def check(preset: Preset) -> None:
         able(reasoner, preset.task)
     _texts(preset)
     _floors(preset)
-    if preset.tuning.start:
-        start_of(preset)
+    if (start := preset.tuning.start) and not (place(start) / SETTINGS).is_file():
+        raise PresetError(
+            f"tuning.start: {start} is no adapter: there is no {SETTINGS} in it; a run's lies in "
+            "its tuning/adapter"
+        )
 
 
 def _texts(preset: Preset) -> None:

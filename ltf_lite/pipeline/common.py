@@ -11,7 +11,6 @@ from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import COMPACT, chats, searches
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.presets import Preset
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
 from ltf_lite.tuning.methods import METHODS
@@ -75,9 +74,9 @@ def _spoken(run: Run, name: str) -> Dialect:
     return Dialect(name, system=run.preset.system) if chats(name) else Dialect(name)
 
 
-def start_of(preset: Preset) -> str:
-    """The model folder that tuning begins with: the base's, or a tuned copy's; EngineError."""
-    return model_path(preset.tuning.start or preset.model.base)
+def base_of(run: Run) -> str:
+    """The model folder or hub name of the run's base; raises EngineError."""
+    return model_path(run.preset.model.base)
 
 
 def search_engine(run: Run) -> Engine:
@@ -99,8 +98,8 @@ def engine_of(run: Run, model: str) -> Engine:
     if model == "base":  # of a GGUF file what was tuned is asked
         base = loadable(base_ref(run.preset.model.base))
         return open_engine(base, asked_in(run), load_in_4bit=quantized)
-    start = loadable(base_ref(start_of(run.preset)))
-    return open_engine(start, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
+    base = loadable(base_ref(run.preset.model.base))
+    return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
 
 
 def seed_of(*parts: Any) -> int:

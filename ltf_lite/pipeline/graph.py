@@ -8,6 +8,7 @@ from pathlib import Path
 from ltf_lite.core.folder import RunFolder
 
 _AT = RunFolder(Path())  # the paths below are within the run's folder
+EVALUATED = ("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ STAGES = (
     Stage(
         name="baseline",
         title="evaluate the base",
-        parts=("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other"),
+        parts=(*EVALUATED, "retention.problems"),
         upstream=("problems",),
         folder=_AT.evaluation("base"),
         outputs=(_AT.evaluation("base"),),
@@ -56,7 +57,7 @@ STAGES = (
         name="tune",
         title="tune",
         parts=("task", "model", "harvest", "tuning", "retention"),
-        upstream=("problems", "search"),
+        upstream=("problems", "baseline", "search"),
         folder=_AT.tuning,
         outputs=(_AT.adapter, _AT.tuning_result),
     ),
@@ -71,7 +72,7 @@ STAGES = (
     Stage(
         name="evaluate",
         title="evaluate the tuned model",
-        parts=("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other"),
+        parts=EVALUATED,
         upstream=("problems", "merge"),
         folder=_AT.evaluation("tuned"),
         outputs=(_AT.evaluation("tuned"),),

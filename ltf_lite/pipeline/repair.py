@@ -36,10 +36,10 @@ def repair(source: Path, folder: Path | None = None, steps: int = STEPS) -> Run:
 
 
 def continued(preset: Preset, run: Run) -> Preset:
-    """The preset with a run's tuned model to go on from; raises RunError where it has none."""
+    """The preset with a run's adapter to go on from; raises RunError where it has none."""
     if not (run.at.model / "config.json").is_file():
         raise RunError(f"{run.folder} has no tuned model yet: finish it with `ltf train` first")
-    tuning = preset.tuning.model_copy(update={"start": str(run.at.model)})
+    tuning = preset.tuning.model_copy(update={"start": str(run.at.adapter)})
     return preset.model_copy(update={"tuning": tuning})
 
 

@@ -208,8 +208,8 @@ class Batches(Dataset):
         """Micro-batch i in `count` pieces or fewer, cut as evenly as they go."""
         k, part = divmod(i, self.tuning.accumulation)
         sides, parts = self.step(k), self.tuning.accumulation * count
-        learn, forget, again = (sum(sum(row.marked) for row in rows) for rows in sides)
-        totals = Totals(learn, forget, len(sides[1]), again)
+        learn, forget = (sum(sum(row.marked) for row in rows) for rows in sides[:2])
+        totals = Totals(learn, forget, len(sides[1]), len(sides[2]))
         for piece in range(part * count, (part + 1) * count):
             own = [part_of(rows, piece, parts) for rows in sides]
             if any(own):

@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
-from ltf_lite.core.places import cache
+from ltf_lite.core import places
+from ltf_lite.core.files import read_json
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
 from ltf_lite.engines.torch.precision import fastest
+from ltf_lite.tuning.checkpoints import SETTINGS
 from ltf_lite.tuning.settings import Tuning, TuningError
 
 
@@ -26,10 +29,11 @@ def load_for_tuning(
 ) -> tuple[Any, Any]:
     """(model, tokenizer): the base frozen, its adapter trainable in fp32.
 
-    Of `tuning` the adapter's settings, `max_length` and `seed` count. `name` is a model directory
-    or a name on the Hub; `load_in_4bit` keeps the base in NF4 with double quantization (QLoRA,
-    arXiv 2305.14314). Raises TuningError if there is no such model, its tokenizer knows more tokens
-    than it has embeddings, or its output head is one the losses do not know.
+    Of `tuning` the adapter's settings, `start`, `max_length` and `seed` count. `name` is a model
+    directory or a name on the Hub; `load_in_4bit` keeps the base in NF4 with double quantization
+    (QLoRA, arXiv 2305.14314). Raises TuningError if there is no such model, its tokenizer knows
+    more tokens than it has embeddings, its output head is one the losses do not know, or `start`
+    is no adapter of the same settings.
     """
     torch.manual_seed(tuning.seed or 0)  # the adapter's first weights come from here
     cuda = torch.cuda.is_available()
@@ -45,7 +49,33 @@ def load_for_tuning(
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise TuningError(unloadable(str(name), error)) from error
     check(model, tokenizer, str(name))
+    if tuning.start:
+        go_on(model, places.place(tuning.start), tuning)
     return model, tokenizer
+
+
+def go_on(model: Any, folder: Path, tuning: Tuning) -> None:
+    """Give the model's fresh adapter the weights of an earlier one's folder."""
+    from peft import set_peft_model_state_dict
+
+    try:
+        told = read_json(folder / SETTINGS)
+        weights = load_file(folder / "adapter_model.safetensors")
+        was = (told["r"], told["lora_alpha"], *sorted(told["target_modules"]))
+    except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        raise TuningError(f"no adapter to go on from in {folder}: {first_line(error)}") from error
+    if was != (tuning.rank, tuning.lora_alpha, *sorted(tuning.targets)):
+        raise TuningError(
+            f"the adapter in {folder} has rank {was[0]}, lora_alpha {was[1]} and targets "
+            f"{', '.join(was[2:])}: tuning.rank, lora_alpha and targets must be the same to go on "
+            "from it"
+        )
+    try:
+        left: Any = set_peft_model_state_dict(model, weights)
+    except RuntimeError as error:
+        left = error
+    if getattr(left, "unexpected_keys", True):
+        raise TuningError(f"the adapter in {folder} is of another base than this one")
 
 
 def unsloth_serves() -> bool:
@@ -156,7 +186,7 @@ def quiet_unsloth() -> Iterator[None]:
     transformers is there before it: what it replaces afterwards it replaces in the classes, where
     our trainer, a subclass, finds it too.
     """
-    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache() / "unsloth"))
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(places.cache() / "unsloth"))
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.filterwarnings("ignore", message=".*Unsloth should be imported before")

@@ -5,6 +5,9 @@ Unlikelihood fine-tuning (Ni et al., arXiv 2504.11364) is
 learning    mean over the tokens of successes of  NLL = -log p
 forgetting  mean over the tokens of failures  of  -log(1 - p)
 J           (1 - alpha) · learning + alpha · forgetting
+
+Replay is KL(base || tuned), mean over what the base said while it searched, each answer being the
+mean over its tokens.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ def token_nll(
     rows = max(1, logits // vocabulary(head, hidden))
     count = max(1, math.ceil(len(hidden) / rows))
     if not may_train(head) and torch.is_grad_enabled() and hidden.requires_grad:
-        return FrozenHead.apply(hidden, targets, head, count)
+        return FrozenHead.apply(hidden, targets, head, count, nll_and_slope)
     if count == 1:
         return chunk_nll(hidden, targets, head)
     found = [
@@ -72,30 +75,35 @@ def chunk_nll(hidden: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor])
 
 
 class FrozenHead(torch.autograd.Function):
-    """`token_nll` under a head without gradient, whose logits are computed only once.
+    """`token_nll` or `token_kl` under a head without gradient, whose logits are computed only once.
 
-    A token's NLL depends on its own hidden state alone, so the forward pass can keep d NLL / d
+    A token's loss depends on its own hidden state alone, so the forward pass can keep d loss / d
     hidden, (n, width), in place of the logits, and the backward pass only scales its rows.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor], count: int
+        ctx: Any,
+        hidden: Tensor,
+        wanted: Tensor,
+        head: Callable[[Tensor], Tensor],
+        count: int,
+        loss_and_slope: Callable[..., tuple[Tensor, Tensor]],
     ) -> Tensor:
         found, slopes = [], torch.empty_like(hidden)
-        parts = zip(chunks(hidden, targets, count), slopes.tensor_split(count), strict=True)
-        for (states, wanted), slope in parts:
-            nll, gradient = nll_and_slope(states, wanted, head)
-            found.append(nll)
+        parts = zip(chunks(hidden, wanted, count), slopes.tensor_split(count), strict=True)
+        for (states, own), slope in parts:
+            loss, gradient = loss_and_slope(states, own, head)
+            found.append(loss)
             slope.copy_(gradient)
         ctx.save_for_backward(slopes)
         return torch.cat(found)
 
     @staticmethod
     @once_differentiable  # the slopes are constants: nobody needs a second derivative
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         (slopes,) = ctx.saved_tensors
-        return (upstream[:, None] * slopes).to(slopes.dtype), None, None, None
+        return (upstream[:, None] * slopes).to(slopes.dtype), None, None, None, None
 
 
 def nll_and_slope(
@@ -112,8 +120,36 @@ def nll_and_slope(
     return -picked[:, 0], torch.autograd.grad(scores, hidden, slope.to(scores.dtype))[0]
 
 
+def token_kl(
+    hidden: Tensor, before: Tensor, head: Callable[[Tensor], Tensor], logits: int = LOGITS
+) -> Tensor:
+    """KL(before || now) of the next token's distribution at each state, nats, (n,) in fp32.
+
+    `hidden` are the states of the model that trains, `before` those of the one that it is to stay
+    like, both (n, width); `head` takes either to logits, and gets no gradient. Chunks as in
+    `token_nll`.
+    """
+    rows = max(1, logits // (2 * vocabulary(head, hidden)))
+    count = max(1, math.ceil(len(hidden) / rows))
+    return FrozenHead.apply(hidden, before, head, count, kl_and_slope)
+
+
+def kl_and_slope(
+    hidden: Tensor, before: Tensor, head: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """KL at each state, (n,), and d KL / d hidden, (n, width), of each state's own."""
+    with torch.enable_grad():
+        hidden = hidden.detach().requires_grad_()
+        scores = head(hidden)
+    now, then = (widened(each).log_softmax(-1) for each in (scores.detach(), head(before)))
+    kept = then.exp()
+    kl = (kept * (then - now)).sum(-1)
+    slope = now.exp_().sub_(kept)  # d KL / d logits is p now, less p before
+    return kl, torch.autograd.grad(scores, hidden, slope.to(scores.dtype))[0]
+
+
 def chunks(hidden: Tensor, targets: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Hidden states and targets in `count` parts as even as they go."""
+    """Hidden states and what belongs to each in `count` parts as even as they go."""
     return zip(hidden.tensor_split(count), targets.tensor_split(count), strict=True)
 
 
@@ -154,3 +190,19 @@ def marked_nll(
     marked = marked[:, 1:]  # the state before a token predicts it
     nll = token_nll(hidden[:, :-1][marked], ids[:, 1:][marked], head)
     return nll, marked.nonzero()[:, 0] if rows is None else rows[:, 1:][marked]
+
+
+def marked_kl(
+    hidden: Tensor,
+    before: Tensor,
+    marked: Tensor,
+    head: Callable[[Tensor], Tensor],
+    rows: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(`token_kl` of the states that predict the marked tokens, the row of each), both (tokens,).
+
+    `hidden` and `before` are (lines, length, width), `marked` and `rows` as in `marked_nll`.
+    """
+    marked = marked[:, 1:]
+    kl = token_kl(hidden[:, :-1][marked], before[:, :-1][marked], head)
+    return kl, marked.nonzero()[:, 0] if rows is None else rows[:, 1:][marked]

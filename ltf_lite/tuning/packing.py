@@ -38,9 +38,9 @@ class Piece:
     """A part of a step that goes through one forward pass.
 
     `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good,
-    the last `again` are replay.
-    Where rows are packed they are (lines, width), several rows a line, and `places` tells them.
-    `tokens` counts the rows' tokens without padding, `totals` is of the whole step.
+    the last `again` are replay. Where rows are packed they are (lines, width), several rows a line,
+    and `places` tells them. Replay has lines of its own, behind the first `lines`. `tokens` counts
+    the rows' tokens without padding, `totals` is of the whole step.
     """
 
     ids: torch.Tensor
@@ -49,6 +49,7 @@ class Piece:
     tokens: Sides
     totals: Totals
     rows: int
+    lines: int
     again: int = 0
     places: Places | None = None
 
@@ -60,13 +61,17 @@ def collate(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
     ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
     marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
     good, _, again = map(len, sides)
-    return Piece(ids, marked, good, _tokens(sides), totals, len(rows), again)
+    learnt = len(rows) - again
+    return Piece(ids, marked, good, _tokens(sides), totals, len(rows), learnt, again)
 
 
 def pack(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
     """The rows of successes, failures and replay side by side: little of a pass is padding."""
     rows = [row for side in sides for row in side]
-    lines = fitting([len(row.ids) for row in rows])
+    good, _, again = map(len, sides)
+    lengths, learnt = [len(row.ids) for row in rows], len(rows) - again
+    own, said = fitting(lengths[:learnt], lengths[learnt:])
+    lines = own + [[learnt + k for k in line] for line in said]
     width = max(sum(len(rows[k].ids) for k in line) for line in lines)
     ids, marked, row, position = ([] for _ in range(4))
     for line in lines:
@@ -79,15 +84,19 @@ def pack(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
         row.append([k for own, _, k in told for _ in own])
         position.append([at for own, _, _ in told for at in range(len(own))])
     places = Places(torch.tensor(row), torch.tensor(position))
-    tensors, (good, _, again) = (torch.tensor(ids), torch.tensor(marked)), map(len, sides)
-    return Piece(*tensors, good, _tokens(sides), totals, len(rows), again, places)
+    tensors = torch.tensor(ids), torch.tensor(marked)
+    return Piece(*tensors, good, _tokens(sides), totals, len(rows), len(own), again, places)
 
 
-def fitting(lengths: Sequence[int]) -> list[list[int]]:
-    """Which rows share a line: of the widths that rows could fill, the one of least time."""
-    longest = max(lengths)
+def fitting(*groups: Sequence[int]) -> list[list[list[int]]]:
+    """Which rows of each group of lengths share a line; the groups share none.
+
+    All lines are of one width: of those that rows could fill, the one of least time.
+    """
+    longest = max(length for lengths in groups for length in lengths)
     widths = {longest, *(w for k in range(3, 33) if (w := longest * k // 2) <= SHORT)}
-    return min((filled(lengths, width) for width in sorted(widths)), key=_time(lengths))
+    found = ([filled(lengths, width) for lengths in groups] for width in sorted(widths))
+    return min(found, key=_time(groups))
 
 
 def filled(lengths: Sequence[int], width: int) -> list[list[int]]:
@@ -104,10 +113,11 @@ def filled(lengths: Sequence[int], width: int) -> list[list[int]]:
     return lines
 
 
-def _time(lengths: Sequence[int]) -> Any:
-    def time(lines: list[list[int]]) -> float:
-        width = max(sum(lengths[k] for k in line) for line in lines)
-        return len(lines) * width * (1 + width / TWICE)
+def _time(groups: Sequence[Sequence[int]]) -> Any:
+    def time(found: list[list[list[int]]]) -> float:
+        pairs = zip(groups, found, strict=True)
+        filled = [sum(own[k] for k in line) for own, lines in pairs for line in lines]
+        return len(filled) * max(filled) * (1 + max(filled) / TWICE)
 
     return time
 

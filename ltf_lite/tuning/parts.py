@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Totals(NamedTuple):
-    """The whole step's tokens to learn, tokens to forget, failures, and tokens of replay.
+    """The whole step's tokens to learn, tokens to forget, failures, and rows of replay.
 
     A micro-batch divides its sums by these, so that the parts of a step add up to its mean.
     """
@@ -42,8 +42,9 @@ class Side(NamedTuple):
 class Parts(NamedTuple):
     """One micro-batch: its successes, its failures, and the failures' NLL under the base.
 
-    `again` is what the base said, learnt again. `reference` is (failures,), and None where the
-    method asks for none. Of a method of pairs, failure i is of the same problem as success i.
+    `again` has KL from the base, nats, in place of NLL, where the base searched. `reference` is
+    (failures,), and None where the method asks for none. Of a method of pairs, failure i is of the
+    same problem as success i.
     """
 
     good: Side
@@ -59,6 +60,11 @@ def learning(parts: Parts) -> Tensor:
 
 
 def replay(parts: Parts) -> Tensor:
-    """Mean NLL of the step's tokens of replay: this micro-batch's share."""
-    assert parts.again is not None
-    return parts.again.nll.sum() / max(1, parts.totals.replay)
+    """Mean KL from the base over what it said: this micro-batch's share.
+
+    Every answer counts alike, however long: a judgement of one word is as much of a search as a
+    list of proposals.
+    """
+    if parts.again is None:
+        return parts.good.nll.new_zeros(())
+    return parts.again.means().sum() / max(1, parts.totals.replay)

@@ -39,9 +39,10 @@ class Tuning(Plugin):
     forward pass, `accumulation` of them make one step; `warmup` is in steps; `floor` is the last
     rate as a share of `learning_rate`; `max_length` is in tokens, longer examples are dropped;
     `seed` draws the adapter's first weights and the order (the preset's where it is None);
-    `targets` are the linear layers that get an adapter. `replay` is the share of a step's rows that
-    are what the base said while it searched, and the weight of their NLL: r · replay + (1 - r) · J.
-    `start` is a tuned copy of the base, a model folder, to go on from instead of the base.
+    `targets` are the linear layers that get an adapter. `replay` is the share r of a step's rows
+    that are what the base said while it searched, and the weight of the KL from the base there:
+    r · KL(base || tuned) + (1 - r) · J. `start` is the folder of an adapter of the same base and
+    settings, to go on from.
     """
 
     # A sentence for the model card, and what a method asks for: pairs of a success and a failure

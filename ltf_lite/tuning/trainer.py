@@ -26,7 +26,7 @@ from ltf_lite.tuning.checkpoints import TuningFolder
 from ltf_lite.tuning.data import Batches, replay_of, rows_of
 from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
-from ltf_lite.tuning.packing import Piece, Places
+from ltf_lite.tuning.packing import Piece
 from ltf_lite.tuning.parts import Parts, Side, learning, replay
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
@@ -51,11 +51,11 @@ def tune(
     """Tune an adapter for the model on the examples and keep the one that validates best.
 
     The examples' prompts are written in `dialect`; `replay` is what the base said while it
-    searched. `validate(model, tokenizer)` judges a
-    checkpoint: the best adapter falls shortest of its floors and has the most success. It lies in
-    out_dir, with a log of one line a validation. `threads` 0 leaves torch's own choice. Killed at
-    any instant and called again with the same arguments it goes on from its last checkpoint and
-    ends at the same weights. Raises TuningError if it cannot start or the losses explode.
+    searched. `validate(model, tokenizer)` judges a checkpoint: the best adapter falls shortest of
+    its floors and has the most success. It lies in out_dir, with a log of one line a validation.
+    `threads` 0 leaves torch's own choice. Killed at any instant and called again with the same
+    arguments it goes on from its last checkpoint and ends at the same weights. Raises TuningError
+    if it cannot start or the losses explode.
     """
     folder = TuningFolder(Path(out_dir))
     checkpoints.claim(folder, str(model), [*examples, *replay], tuning, load_in_4bit, dialect)
@@ -194,27 +194,47 @@ class UFTTrainer(Trainer):
         Rows are padded on the right, where causal attention cannot see: no attention mask needed.
         Where they are packed, the places that begin anew tell transformers what may see what.
         """
-        good, last = piece.successes, piece.rows - piece.again
-        nll, row = self.nll(piece.ids, piece.marked, piece.places)
-        mine, said = row < good, row >= last
-        theirs = ~(mine | said)
+        good, last, lines = piece.successes, piece.rows - piece.again, piece.lines
+        hidden, rows = self.states(piece), piece.places and piece.places.row
+        nll, row = losses.marked_nll(
+            hidden[:lines],
+            piece.ids[:lines],
+            piece.marked[:lines],
+            self.output_head,
+            None if rows is None else rows[:lines],
+        )
+        mine, theirs = row < good, row >= good
         bad = Side(nll[theirs], row[theirs] - good, last - good)
-        again = Side(nll[said], row[said] - last, piece.again)
-        reference = None
+        adapted: Any = self.model
+        reference = again = None
         if self.tuning.reference and last > good:
-            adapted: Any = self.model
             with torch.no_grad(), adapted.disable_adapter():
-                base, _ = self.nll(piece.ids[good:last], piece.marked[good:last])
+                failed = replace(piece, ids=piece.ids[good:last], marked=piece.marked[good:last])
+                base, _ = losses.marked_nll(
+                    self.states(failed), failed.ids, failed.marked, self.output_head
+                )
             reference = bad._replace(nll=base).sums()
         elif self.tuning.reference:
             reference = bad.sums()
+        if piece.again:
+            with torch.no_grad(), adapted.disable_adapter():
+                before = self.states(piece, lines)
+            kl, said = losses.marked_kl(
+                hidden[lines:],
+                before,
+                piece.marked[lines:],
+                self.output_head,
+                None if rows is None else rows[lines:] - last,
+            )
+            again = Side(kl, said, piece.again)
         return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference, again)
 
-    def nll(self, ids: Any, marked: Any, places: Places | None = None) -> tuple[Any, Any]:
-        told = {} if places is None else {"position_ids": places.position}
-        found = self.decoder(input_ids=ids, use_cache=False, **told)
-        rows = None if places is None else places.row
-        return losses.marked_nll(found.last_hidden_state, ids, marked, self.output_head, rows)
+    def states(self, piece: Piece, first: int = 0) -> Any:
+        """The hidden states of a piece's lines from `first` on, (lines, width, hidden)."""
+        places = piece.places
+        told = {} if places is None else {"position_ids": places.position[first:]}
+        found = self.decoder(input_ids=piece.ids[first:], use_cache=False, **told)
+        return found.last_hidden_state
 
     def _clip_grad_norm(self, model: Any) -> Any:
         norm = super()._clip_grad_norm(model)

@@ -25,7 +25,6 @@ from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.engines import EngineError
 from ltf_lite.evaluation.types import read_abilities, read_record
 from ltf_lite.export.gguf.types import Parity
-from ltf_lite.pipeline.abilities import Measured
 from ltf_lite.pipeline.graph import Stage
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tuning.checkpoints import BEST, TALLY, Claim
@@ -137,12 +136,12 @@ def _reader(run: Run, path: Path) -> Callable[[Path], object] | None:
 
     at, kinds = run.at, dict[Path, Any]()
     kinds[at.parity], kinds[at.examples], kinds[at.tuning_run] = Parity, Taken, Claim
-    kinds[at.base_abilities], kinds[at.tuning_result] = Measured, TuningResult
+    kinds[at.tuning_result] = TuningResult
     if kind := kinds.get(path) or {BEST: Best, TALLY: Tally}.get(path.name):
         return lambda file: read_as(file, kind)
     if path.name.endswith(RECORD):
         return read_record
-    if path in (at.elsewhere("base"), at.elsewhere("tuned")):
+    if path in (at.base_abilities, at.elsewhere("base"), at.elsewhere("tuned")):
         return read_abilities
     return None
 

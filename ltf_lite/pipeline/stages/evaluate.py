@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from statistics import median
 
@@ -28,32 +28,29 @@ NO_MODEL = "none"  # whose record it is where no model was asked
 
 
 def main(run: Run) -> None:
-    ask(run, "tuned", [each for each in run.preset.evaluation if each.asks_model])
+    set_threads(run)
+    with closing(engine_of(run, "tuned")) as engine:
+        ask(run, engine, "tuned", [each for each in run.preset.evaluation if each.asks_model])
 
 
-def ask(run: Run, model: str, reasoners: Sequence[Reasoner]) -> None:
+def ask(run: Run, engine: Engine, model: str, reasoners: Sequence[Reasoner]) -> None:
     """Ask the run's `base` or `tuned` model; the records go to evaluation/<model>.
 
     Those of a reasoner that asks no model say `none`; those of searches at a token budget go to
     evaluation/<model>/budgets.
     """
-    set_threads(run)
     limited = _limited(run, reasoners)
     _warn(run, [*reasoners, *limited])
-    engine = engine_of(run, model)
-    try:
-        total = len(reasoners) + len(limited) + besides(run.preset)
-        with bar(f"evaluate {model}", total) as advance:
-            for reasoner in reasoners:
-                asked, name = (engine, model) if reasoner.asks_model else (None, NO_MODEL)
-                evaluate(run, asked, name, reasoner, run.at.evaluation(model), advance=advance)
-                advance(1, reasoner.label)
-            for reasoner in limited:
-                evaluate(run, engine, model, reasoner, run.at.budgets(model), 0, advance)
-                advance(1, reasoner.label)
-            write_elsewhere(run, engine, model, advance)
-    finally:
-        engine.close()
+    total = len(reasoners) + len(limited) + besides(run.preset)
+    with bar(f"evaluate {model}", total) as advance:
+        for reasoner in reasoners:
+            asked, name = (engine, model) if reasoner.asks_model else (None, NO_MODEL)
+            evaluate(run, asked, name, reasoner, run.at.evaluation(model), advance=advance)
+            advance(1, reasoner.label)
+        for reasoner in limited:
+            evaluate(run, engine, model, reasoner, run.at.budgets(model), 0, advance)
+            advance(1, reasoner.label)
+        write_elsewhere(run, engine, model, advance)
 
 
 def _warn(run: Run, reasoners: Sequence[Reasoner]) -> None:

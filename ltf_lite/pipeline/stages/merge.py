@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ltf_lite.export.merge.merge import merge
-from ltf_lite.pipeline.common import learnt, set_threads, start_of
+from ltf_lite.pipeline.common import base_of, learnt, set_threads
 from ltf_lite.pipeline.run.folder import Run
 
 
@@ -14,7 +14,7 @@ def main(run: Run) -> dict[str, Any]:
     set_threads(run)
     model, dialect = run.preset.model, learnt(run)
     moved = merge(
-        start_of(run.preset),
+        base_of(run),
         run.at.adapter,
         run.at.model,
         learn=dialect.name,

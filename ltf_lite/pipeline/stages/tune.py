@@ -5,12 +5,11 @@ That is the one with the most success among those that kept the base's abilities
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.files import write_as
 from ltf_lite.core.progress import bar, say
 from ltf_lite.core.prompt import Prompt, chats
 from ltf_lite.engines.torch.engine import TorchEngine
@@ -23,18 +22,17 @@ from ltf_lite.evaluation.retention import (
     said,
     unheld,
 )
-from ltf_lite.evaluation.types import Ability
+from ltf_lite.evaluation.types import Ability, read_abilities
 from ltf_lite.harvest import Example, Limits, Taken, examples, read, replayed, solved
 from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.common import (
     PLAIN,
     asked_in,
-    engine_of,
+    base_of,
     learnt,
     plain,
     seed_of,
     set_threads,
-    start_of,
     threads_of,
 )
 from ltf_lite.pipeline.hearing import Advance
@@ -97,7 +95,7 @@ def _tune(
             shown = now.step
 
         return tune(
-            start_of(run.preset),
+            base_of(run),
             chosen,
             run.at.tuning,
             tuning,
@@ -167,25 +165,11 @@ def solved_by_reasoner(run: Run) -> str:
 
 
 def _base(run: Run) -> tuple[Ability, ...]:
-    """The base's own abilities on the validation problems, measured before the first step."""
-    file = run.at.base_abilities
-    asked = [reasoner.model_dump(mode="json") for reasoner in run.preset.evaluation]
-    if file.is_file() and (known := read_as(file, abilities.Measured)).asked == asked:
-        return known.abilities
-    say("  measuring what the base can do")
-    engine = engine_of(run, "base")
-    many = len(abilities.named(run.preset.evaluation)) + abilities.besides(run.preset)
-    try:
-        with bar("measure the base", many) as advance:
-            found = abilities.validate(run, engine, advance)
-    finally:
-        engine.close()
-        gc.collect()  # modules may hold themselves; tuning needs the room that they take
+    """The base's own abilities on the validation problems."""
+    found = read_abilities(run.at.base_abilities, run.preset.task.name).abilities
     floors = floors_of(found, run.preset.retention.floors())
     for name in unheld(abilities.values(found), floors):
         say(f"  the base's {name} is 0: its floor is met whatever tuning does")
-    task = run.preset.task.name
-    write_as(file, abilities.Measured(task=task, model="base", abilities=found, asked=asked))
     return found
 
 
