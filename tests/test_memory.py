@@ -232,7 +232,7 @@ def test_the_nearest_is_the_largest_base_that_fits_and_never_itself():
     preset = presets.load("qwen2.5-math-7b-24gb")
     assert nearest_fitting(preset, 9 * GB) == "qwen2.5-math-7b-12gb"
     assert nearest_fitting(preset, 6 * GB) == "qwen3-4b-12gb"
-    assert nearest_fitting(presets.load("tiny"), GB) == "tiny-keeps-search"  # and never itself
+    assert nearest_fitting(presets.load("tiny"), 2 * GB) == "smollm2-chat"
     assert nearest_fitting(presets.load("tiny"), GB / 2) is None
 
 

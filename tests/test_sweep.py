@@ -265,7 +265,8 @@ def test_search_and_base_are_shared_and_what_is_done_is_not_done_again(swept):
     folder, call, finished = swept
     assert call.stderr.count(": done before") == 3
     assert "Tuning 2/2, " in call.stderr
-    assert len(finished) == 1 + 4  # the harvest; three reasoners, and what is not tuned on
+    # The harvest; three reasoners, what is not tuned on, and the base's validation.
+    assert len(finished) == 1 + 5
     assert finished.items() <= stamps(folder).items()
     cell = folder / "cells" / GOOD / "seed-0"
     for part in folder.glob("shared/harvest/*.parquet"):

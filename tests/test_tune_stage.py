@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from ltf_lite.core.files import read_as
 from ltf_lite.harvest import rows_of, write_shard
-from ltf_lite.pipeline.common import problems_of
-from ltf_lite.pipeline.stages import tune
+from ltf_lite.pipeline.common import engine_of, problems_of
+from ltf_lite.pipeline.stages import baseline, tune
 from ltf_lite.reasoners import Solution, attempt_of, get_reasoner, solve
 from ltf_lite.tuning import TuningError
 from ltf_lite.tuning.checkpoints import Claim
@@ -47,6 +49,8 @@ def test_nothing_to_follow_shows_what_each_reasoner_solved(tmp_path):
 @pytest.mark.parametrize("method", ["uft", "simpo"])
 def test_nothing_to_forget_is_sft_and_said_to_be(method, tmp_path, capfd):
     run = harvested(tmp_path / "run", right=True, method=method)
+    with closing(engine_of(run, "base")) as engine:
+        baseline.measure(run, engine)
     tune.main(run)
     assert f"this is sft, not {method}" in capfd.readouterr().err
     assert read_as(run.at.tuning_run, Claim).method == "sft"

@@ -116,7 +116,7 @@ def _made(facts: CardFacts) -> str:
 def _replayed(tuning: Tuning) -> str:
     if not tuning.replay:
         return ""
-    return f", what the base said while it searched learnt again in {tuning.replay:.0%} of the rows"
+    return f", held to what the base said while it searched in {tuning.replay:.0%} of the rows"
 
 
 def _taught(exported: Exported) -> str:

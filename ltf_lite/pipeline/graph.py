@@ -57,7 +57,8 @@ STAGES = (
         name="tune",
         title="tune",
         parts=("task", "model", "harvest", "tuning", "retention"),
-        upstream=("problems", "baseline", "search"),
+        # Not the baseline: what the base can do decides no step, and is the same made again.
+        upstream=("problems", "search"),
         folder=_AT.tuning,
         outputs=(_AT.adapter, _AT.tuning_result),
     ),
