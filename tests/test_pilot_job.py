@@ -61,14 +61,15 @@ def test_it_runs_to_its_end_and_its_preset_is_kept(sums, tmp_path, monkeypatch):
     assert yaml.safe_load(Path("presets/sums-3.yaml").read_text())["name"] == "sums-3"
 
 
-def test_it_is_stopped_and_can_start_anew(sums, tmp_path):
-    root = tmp_path / "pilots"
-    folder = folder_of(root, sums)
-    jobs.start(order(sums), root, folder)
+def test_it_is_stopped_and_can_start_anew(tmp_path):
+    task = get_task("countdown", numbers=(1, 50), max_intermediate=999)
+    root, long = tmp_path / "pilots", order(task, 500)  # longer than any wait for the stop
+    folder = folder_of(root, task)
+    jobs.start(long, root, folder)
     jobs.stop(folder)
     state = jobs.state(folder)
     assert (state.working, state.found, state.ended) == (False, None, "")
-    assert state.order == order(sums)
+    assert state.order == long
     with pytest.raises(LtfError, match="nothing is working"):
         jobs.stop(folder)
 
