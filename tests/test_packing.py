@@ -91,13 +91,26 @@ def test_no_more_than_a_tenth_of_what_is_tuned_is_padding(low, high):
 
 def test_every_row_is_in_one_line_and_no_line_is_overfull():
     lengths = [len(row.ids) for row in rows(60, 1, 90)]
-    for lines in (fitting(lengths), filled(lengths, 128)):
+    for lines in (*fitting(lengths), filled(lengths, 128)):
         assert sorted(k for line in lines for k in line) == list(range(60))
         assert max(sum(lengths[k] for k in line) for line in lines) <= 512
 
 
 def test_a_row_longer_than_a_line_has_one_of_its_own():
-    assert sorted(map(len, fitting([700, 3, 4]))) == [1, 2]
+    (lines,) = fitting([700, 3, 4])
+    assert sorted(map(len, lines)) == [1, 2]
+
+
+def test_replay_has_lines_of_its_own():
+    first, second = fitting([30, 40, 50], [20, 20])
+    assert sorted(k for line in first for k in line) == [0, 1, 2]
+    assert sorted(k for line in second for k in line) == [0, 1]
+    sides = rows(6, 5, 30), rows(3, 5, 30, good=False, seed=1), rows(5, 5, 30, seed=2)
+    piece = pack(sides, 0, Totals(1, 1, 3, 5))
+    assert piece.again == 5
+    used = piece.marked.nonzero()[:, 0]
+    row = piece.places.row[piece.marked]
+    assert ((used >= piece.lines) == (row >= 9)).all()
 
 
 def test_the_first_token_of_a_row_is_not_learnt_from_the_row_before_it():
