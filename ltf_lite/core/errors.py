@@ -57,7 +57,7 @@ def sentence(error: BaseException, place: object = None) -> str:
 
 
 def why(error: OSError) -> str:
-    """Why the system does not let write, in words."""
+    """Why the system refused to read or write, in words."""
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return "a file is where a folder should be"
     return "the disk is full" if disk_full(error) else error.strerror or str(error)

@@ -1,8 +1,8 @@
-"""What the base said while it searched, recorded to be learnt again, so that search is kept.
+"""What the base said while it searched, recorded to hold the tuned model to it: search is kept.
 
 Recorded are the answers to a search's own questions: proposals and judgements. Ways from a state to
 an answer are paths, which the harvest has, and which tuning is to change. Where there are
-judgements, proposals are not learnt again: tuning makes those better, and holding them where they
+judgements, proposals are not held: tuning makes those better, and holding them where they
 were costs more than it keeps (docs/method.md).
 """
 
@@ -26,7 +26,7 @@ from ltf_lite.tasks import Problem, Task
 from ltf_lite.tasks.steps import prompts_of
 
 PROMPTS = 10_000  # of a person's text file
-TEXTS = 40_000  # that are learnt again at most, drawn from all that were said
+TEXTS = 40_000  # that are held at most, drawn from all that were said
 SCHEMA = pa.schema(
     [
         ("question", pa.string()),
@@ -142,7 +142,7 @@ def write_said(folder: Path, part: int, said: Iterable[Said]) -> None:
 
 
 def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
-    """What is learnt again of a harvest, each text once, at most so many drawn by the seed.
+    """What is held of a harvest, each text once, at most so many drawn by the seed.
 
     Its proposals only where it has no judgement. Raises BrokenFile where a shard is not what was
     written.

@@ -116,8 +116,8 @@ def filled(lengths: Sequence[int], width: int) -> list[list[int]]:
 def _time(groups: Sequence[Sequence[int]]) -> Any:
     def time(found: list[list[list[int]]]) -> float:
         pairs = zip(groups, found, strict=True)
-        filled = [sum(own[k] for k in line) for own, lines in pairs for line in lines]
-        return len(filled) * max(filled) * (1 + max(filled) / TWICE)
+        sums = [sum(own[k] for k in line) for own, lines in pairs for line in lines]
+        return len(sums) * max(sums) * (1 + max(sums) / TWICE)
 
     return time
 
