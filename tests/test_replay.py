@@ -6,6 +6,7 @@ import importlib
 from contextlib import closing
 from statistics import fmean
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from ltf_lite.core.files import BrokenFile
 from ltf_lite.engines import Completion, Dialect, Prompt, model_path, open_engine
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.harvest import Example, read, replayed, write_said
-from ltf_lite.harvest.replay import Said, prompts_in, recorded, shard
+from ltf_lite.harvest.replay import ReplayError, Said, prompts_in, recorded, shard
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.checks import check
 from ltf_lite.pipeline.executors.part import Part, Search, done
@@ -106,6 +107,13 @@ def test_a_part_whose_record_is_missing_is_not_done(harvest, tmp_path, engine):
     assert not search.is_done(part)
     shard(tmp_path, 1).write_bytes(b"PAR1")
     with pytest.raises(BrokenFile, match="replay-00001"):
+        replayed(tmp_path, 0)
+
+
+def test_a_record_of_before_the_kinds_is_said_to_be_that(harvest, tmp_path):
+    old = pq.read_table(shard(harvest, 1)).drop_columns(["kind"])
+    pq.write_table(old, shard(tmp_path, 0))
+    with pytest.raises(ReplayError, match=r"replay-00000\.parquet is of an earlier ltf"):
         replayed(tmp_path, 0)
 
 

@@ -42,7 +42,7 @@ Kind = Literal["judgement", "proposal", "answer"]
 
 
 class ReplayError(LtfError, ValueError):
-    """A text file that holds no prompts."""
+    """A text file that holds no prompts, or a record that can't be replayed."""
 
 
 class Said(NamedTuple):
@@ -156,10 +156,20 @@ def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
 
 
 def recorded(folder: Path) -> list[Said]:
-    """All that was said in the shards of a harvest, each text once; raises BrokenFile."""
+    """All that was said in the shards of a harvest, each text once.
+
+    Raises BrokenFile, and ReplayError for a shard of before the kinds were told apart.
+    """
     said: dict[Said, None] = {}
     for file in sorted(folder.glob("replay-*.parquet")):
         with reading(file) as one:
-            rows = one.read().cast(SCHEMA).to_pylist()
-        said.update((Said(**told), None) for told in rows)
+            table = one.read()
+            told = "kind" in table.column_names
+            rows = table.cast(SCHEMA).to_pylist() if told else []
+        if not told:
+            raise ReplayError(
+                f"{file} is of an earlier ltf, which did not tell judgements from proposals: give "
+                "--force-new to search anew"
+            )
+        said.update((Said(**row), None) for row in rows)
     return list(said)
