@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from typing import Literal
 
 import gguf
@@ -415,14 +416,23 @@ def test_a_parity_passes_where_nothing_differs_by_too_much():
     told = PARITY.divergence, PARITY.files
     same, equal = TokenParity(20, 0), GreedyParity(10, 9, 1, 0.1, 16)
     good = judged(same, equal, PARITY.success, *told, points=2.0)
-    assert (good.passed, good.failures) == (True, [])
+    assert (good.passed, good.failures, good.coarse) == (True, [], [])
     bad = judged(PARITY.tokens, PARITY.greedy, PARITY.success, *told, points=1.9)
     assert not bad.passed
     assert bad.failures == [
         "1 of 20 texts get other tokens",
         "2 of 10 greedy answers differ",
-        "q4_k_m solves -2.0 points beside the torch model",
     ]
+    assert bad.coarse == [
+        "the q4_k_m file solves 2.0 points less than the tuned model, and export.success_points "
+        "allows 1.9: take another file"
+    ]
+
+
+def test_a_file_that_solves_more_than_the_model_is_not_coarse():
+    better = {kind: replace(found, points=9.0) for kind, found in PARITY.success.items()}
+    told = PARITY.divergence, PARITY.files
+    assert not judged(TokenParity(20, 0), PARITY.greedy, better, *told, points=2.0).coarse
 
 
 # -- refusals ----------------------------------------------------------------------------------

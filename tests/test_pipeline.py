@@ -8,19 +8,20 @@ import resource
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ltf_lite.core.files import read_as
+from ltf_lite.core.files import read_as, write_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import Manifest, read_manifest
 from ltf_lite.evaluation.types import read_record
 from ltf_lite.export.gguf.types import Parity
 from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run, RunError, closing, summary
-from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.graph import STAGES, stage_of
 from ltf_lite.pipeline.run.lock import locked
 from ltf_lite.presets import parse
 from ltf_lite.report.results import headline, results
@@ -100,6 +101,21 @@ def test_parity_was_proven(small_run):
     assert parity.greedy.equal == parity.greedy.n == 10
     assert 0 < parity.divergence["q8_0"].mean < 0.01
     assert parity.files["q8_0"].types["Q8_0"] > 0.9
+
+
+def test_a_file_that_lost_too_much_ends_no_run_but_is_below_its_floor(
+    small_run, small_preset, tmp_path
+):
+    run = Run.load(Path(shutil.copytree(small_run, tmp_path / "run")))
+    assert ltf("train", small_preset, "--out", run.folder).returncode == 0
+    coarse = "the q8_0 file solves 5.0 points less than the tuned model"
+    write_as(run.at.parity, replace(read_as(run.at.parity, Parity), coarse=[coarse]))
+    run.record(stage_of("export"))
+    run.save()
+    ended = ltf("train", small_preset, "--out", run.folder)
+    assert (ended.returncode, f"BELOW ITS FLOOR: {coarse}." in ended.stdout) == (3, True)
+    assert ltf("report", run.folder).returncode == 0
+    assert f"T{coarse[1:]}." in run.at.page.read_text()
 
 
 def test_a_card_and_a_modelfile_lie_next_to_the_files(small_run):

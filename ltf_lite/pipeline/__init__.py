@@ -1,8 +1,7 @@
 """The main job: the stages of a run in order, resumable, with a manifest."""
 
-from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.run.folder import Run, RunError
-from ltf_lite.pipeline.run.summary import Summary, closing, missing, summary
+from ltf_lite.pipeline.run.summary import Summary, closing, missing, short, summary
 from ltf_lite.pipeline.train import train
 
-__all__ = ["Run", "RunError", "Summary", "below", "closing", "missing", "summary", "train"]
+__all__ = ["Run", "RunError", "Summary", "closing", "missing", "short", "summary", "train"]

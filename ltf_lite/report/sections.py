@@ -277,8 +277,10 @@ def _break_even(told: Told) -> Iterator[Section]:
 
 def _parity(told: Told) -> Iterator[Section]:
     if told.folder.parity.is_file():
-        tables = run_tables.parity_tables(read_as(told.folder.parity, Parity))
-        yield Section("exported", "The exported file", tables=tables)
+        parity = read_as(told.folder.parity, Parity)
+        alarm = " ".join(f"{each[0].upper()}{each[1:]}." for each in parity.coarse)
+        tables = run_tables.parity_tables(parity)
+        yield Section("exported", "The exported files", alarm=alarm, tables=tables)
 
 
 def _cost(told: Told) -> Iterator[Section]:

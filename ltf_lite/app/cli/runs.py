@@ -149,7 +149,7 @@ def train(args: argparse.Namespace) -> int:
         print_json(asdict(pipeline.summary(run)))
     else:
         tell(pipeline.closing(run))
-    return BELOW if pipeline.below(run) else DONE
+    return BELOW if pipeline.short(run) else DONE
 
 
 def _preset(name: str) -> Preset:
@@ -207,7 +207,7 @@ def repair(args: argparse.Namespace) -> int:
         print_json(asdict(pipeline.summary(run)))
     else:
         tell(pipeline.closing(run))
-    return BELOW if pipeline.below(run) else DONE
+    return BELOW if pipeline.short(run) else DONE
 
 
 def report(args: argparse.Namespace) -> int:

@@ -99,7 +99,10 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Parity:
-    """What an export measured of its files, by kind of file; it has passed with no `failures`."""
+    """What an export measured of its files, by kind of file; it has passed with no `failures`.
+
+    `coarse` says of which quantized files too much success is lost: the others can be used.
+    """
 
     tokens: TokenParity
     greedy: GreedyParity
@@ -108,6 +111,7 @@ class Parity:
     files: dict[str, FileFacts]
     passed: bool
     failures: list[str]
+    coarse: list[str] = field(default_factory=list)
 
 
 def judged(
@@ -118,13 +122,16 @@ def judged(
     files: dict[str, FileFacts],
     points: float,
 ) -> Parity:
-    """The verdict on these figures; a file's rate may be `points` percentage points off."""
+    """The verdict on these figures; a file may solve `points` percentage points less."""
     failures = []
     if tokens.mismatches:
         failures.append(f"{tokens.mismatches} of {tokens.n} texts get other tokens")
     if greedy.differing:
         failures.append(f"{greedy.differing} of {greedy.n} greedy answers differ")
-    for kind, found in success.items():
-        if abs(found.points) > points:
-            failures.append(f"{kind} solves {found.points:+.1f} points beside the torch model")
-    return Parity(tokens, greedy, success, divergence, files, not failures, failures)
+    coarse = [
+        f"the {kind} file solves {-found.points:.1f} points less than the tuned model, and "
+        f"export.success_points allows {points:g}: take another file"
+        for kind, found in success.items()
+        if found.points < -points
+    ]
+    return Parity(tokens, greedy, success, divergence, files, not failures, failures, coarse)

@@ -44,9 +44,19 @@ def summary(run: Run) -> Summary:
         headline=headline(table),
         results=table,
         below=below(run),
-        parity=read_as(run.at.parity, Parity) if run.at.parity.is_file() else None,
+        parity=_parity(run),
         report=str(run.at.page) if run.at.page.is_file() else None,
     )
+
+
+def _parity(run: Run) -> Parity | None:
+    return read_as(run.at.parity, Parity) if run.at.parity.is_file() else None
+
+
+def short(run: Run) -> list[str]:
+    """What of the model or of its files is below a floor, in words."""
+    parity = _parity(run)
+    return [*map(said, below(run)), *(parity.coarse if parity else ())]
 
 
 def missing(run: Run) -> str | None:
@@ -65,7 +75,7 @@ def closing(run: Run) -> str:
     lines = [
         "",
         headline_sentence(top),
-        *(f"BELOW ITS FLOOR: {said(row)}." for row in below(run)),
+        *(f"BELOW ITS FLOOR: {each}." for each in short(run)),
         "",
         *_lines(table),
         "",

@@ -1,6 +1,7 @@
 """Write the GGUF files, and prove that they answer like the model that was tuned.
 
-A run whose parity fails is a failed run; its record says by how much either way.
+A run whose parity fails is a failed run; its record says by how much either way. A quantized file
+that lost too much success is said to be that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
-from ltf_lite.core.progress import bar
+from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretrained
 from ltf_lite.engines.dialect import chats, spoken
 from ltf_lite.engines.from_gguf import weights_of
@@ -72,6 +73,8 @@ def main(run: Run) -> dict[str, Any]:
     _describe(run, files, parity)
     if not parity.passed:
         raise ExportError(f"parity failed: {'; '.join(parity.failures)} (see {run.at.parity})")
+    for each in parity.coarse:
+        say(f"  BELOW ITS FLOOR: {each}")
     return {"bytes": {kind: file.bytes for kind, file in parity.files.items()}}
 
 
