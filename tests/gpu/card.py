@@ -108,7 +108,7 @@ def speed(found: dict[str, Any]) -> float:
 def countdown(out: Path, seconds: float, tokens_per_second: float) -> dict[str, Any]:
     """`ltf train` with four numbers 1..50 for about so long; its summary."""
     card = torch.cuda.is_available()
-    share = 0.4 if card else 0.2  # of the time for tuning; a CPU evaluates and exports longer
+    share = 0.4 if card else 0.1  # of the time for tuning; a CPU evaluates and exports longer
     told = harder(card, share * seconds * tokens_per_second)
     file = write(out / "card.yaml", told)
     run = ["-m", "ltf_lite", "train", str(file), "--out", str(out / "run"), "--json"]
@@ -128,7 +128,14 @@ def harder(card: bool, tokens: float) -> dict[str, Any]:
     told["search"] = [{"name": "dfs", "paths": 4, "failures": 1}]
     told["evaluation"] = [{"name": "random"}, {"name": "cot", "n": 1}]
     told["retention"] = {"problems": 20 if card else 5}
-    told["export"]["greedy_problems"] = 20 if card else 5
+    told["export"] |= (
+        {"greedy_problems": 20}
+        if card
+        else {
+            "greedy_problems": 5,
+            "quantizations": ["q8_0"],
+        }
+    )
     told.pop("budgets", None)
     return told | {"name": "card", "about": "four numbers 1..50 on a card"}
 
