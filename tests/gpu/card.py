@@ -128,14 +128,8 @@ def harder(card: bool, tokens: float) -> dict[str, Any]:
     told["search"] = [{"name": "dfs", "paths": 4, "failures": 1}]
     told["evaluation"] = [{"name": "random"}, {"name": "cot", "n": 1}]
     told["retention"] = {"problems": 20 if card else 5}
-    told["export"] |= (
-        {"greedy_problems": 20}
-        if card
-        else {
-            "greedy_problems": 5,
-            "quantizations": ["q8_0"],
-        }
-    )
+    if not card:
+        told["export"] |= {"greedy_problems": 5, "quantizations": ["q8_0"]}
     told.pop("budgets", None)
     return told | {"name": "card", "about": "four numbers 1..50 on a card"}
 
