@@ -217,8 +217,8 @@ WORDS = {
     # Failures
     "tab.failures": "Failures",
     "failures.intro": (
-        "Failed paths that the search harvested, each with the step that lost it. These are what "
-        "the model is tuned to forget."
+        "Failed paths that the search harvested, each with the step that lost it. A model "
+        "tuned by uft forgets these; one tuned by sft only follows the right ones."
     ),
     "failures.kind": "Kind",
     "failures.reasoner": "Reasoner",

@@ -95,7 +95,7 @@ def plan(
         path_tokens=task.model_dump(exclude_defaults=True).get("path_tokens"),
         ask=_ask(base, dialect),
     )
-    seconds = _seconds(found, records, (prompt + path) * BATCH * 2 * BACKWARD, speed)
+    seconds = _seconds(found, records, (prompt + path) * BATCH * BACKWARD, speed)
     total = sum(seconds.values())
     against, search, better = _best(single, samples, *trees)
     saving = search - single.seconds / single.n
