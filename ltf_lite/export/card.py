@@ -24,7 +24,8 @@ class CardFacts:
     `rates` is the single pass of `base` and `tuned` on the test problems, before them what chance
     alone solves where that was measured. `answer` is what the model wrote for the prompt of
     `Exported`, `verdict` what the verifier said of it. `file` and `stored` are of a base that is a
-    GGUF file: its name, and type of weights → their share.
+    GGUF file: its name, and type of weights → their share. In a `round` after the first the tuned
+    model searched as well.
     """
 
     about: str
@@ -39,6 +40,7 @@ class CardFacts:
     parity: Parity
     file: str = ""
     stored: Mapping[str, float] = field(default_factory=dict)
+    round: int = 0
 
 
 def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = ()) -> str:
@@ -109,8 +111,13 @@ def _made(facts: CardFacts) -> str:
         f"{tuning.sentence or tuning.method}{', ' + own if own else ''}; {bits} rank "
         f"{tuning.rank}, {tuning.steps} steps of {tuning.batch * tuning.accumulation} successes at "
         f"learning rate {tuning.learning_rate}{_replayed(tuning)}. Data: paths that search found "
-        f"on {facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified."
+        f"on {facts.train_problems} training problems ({'; '.join(facts.searched)}), each verified"
+        f"{_again(facts.round)}."
     )
+
+
+def _again(round: int) -> str:
+    return f"; {round + 1} rounds, the later searched with the tuned model" if round else ""
 
 
 def _replayed(tuning: Tuning) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltf_lite.core.files import BrokenFile
-from ltf_lite.harvest.store import SCHEMA, Row, as_rows, read_shard
+from ltf_lite.harvest.store import SCHEMA, Row, as_rows, read_shard, shards
 from ltf_lite.tasks import Solver, Task
 
 GROUPS = ("label", "kind", "fatal_step")
@@ -57,7 +57,7 @@ def solved(folder: Path) -> dict[str, int]:
     A shard that can't be read is left out.
     """
     tables = [pa.schema([SCHEMA.field(name) for name in SOLVED]).empty_table()]
-    for file in sorted(folder.glob("part-*.parquet")):
+    for file in shards(folder):
         with suppress(OSError, BrokenFile):
             table = read_shard(file, [*SOLVED, "correct"])
             tables.append(table.filter(table["correct"]).select(list(SOLVED)))
@@ -85,7 +85,7 @@ def found_fatal(folder: Path) -> list[Found]:
     costs = ["fatal_completions", "fatal_tokens", "fatal_seconds"]
     columns = ["fatal_by", *costs]
     tables = [pa.schema([SCHEMA.field(name) for name in columns]).empty_table()]
-    for file in sorted(folder.glob("part-*.parquet")):
+    for file in shards(folder):
         with suppress(OSError, BrokenFile):
             tables.append(read_shard(file, columns))
     table = pa.concat_tables(tables)
@@ -125,7 +125,7 @@ def failures(
 def _index(folder: Path) -> tuple[pa.Table, list[str]]:
     """Shard, row, label, kind and fatal step of every failed path; the unreadable shards."""
     seen = []
-    for file in sorted(folder.glob("part-*.parquet")):
+    for file in shards(folder):
         with suppress(FileNotFoundError):  # the search has just begun anew
             about = file.stat()
             seen.append((file.name, about.st_mtime_ns, about.st_size))

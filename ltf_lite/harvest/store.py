@@ -41,6 +41,8 @@ SCHEMA = pa.schema(
         ("fatal_seconds", pa.float64()),
     ]
 )
+ROUND = ", round "  # in a label
+
 # What shards of earlier versions do not have, and what it was of all their rows.
 ADDED = {"fatal_by": None, "fatal_completions": 0, "fatal_tokens": 0, "fatal_seconds": 0.0}
 
@@ -82,11 +84,17 @@ class Row:
 
 
 def rows_of(
-    solution: Solution, task: Task, dialect: str, reasoner: Reasoner, engine: str, seed: int
+    solution: Solution,
+    task: Task,
+    dialect: str,
+    reasoner: Reasoner,
+    engine: str,
+    seed: int,
+    round: int = 0,
 ) -> list[Row]:
     """The verified rows of a solution, each text once."""
     problem, seen = solution.problem, set[str]()
-    prompt, label = task.prompt(problem, dialect), reasoner.label
+    prompt, label = task.prompt(problem, dialect), label_in(reasoner, round)
     settings = json.dumps(reasoner.settings())
     rows = []
     for attempt in solution.attempts:
@@ -105,7 +113,7 @@ def rows_of(
             reasoner=reasoner.name,
             settings=settings,
             label=label,
-            round=0,
+            round=round,
             engine=engine,
             logprob=attempt.logprob,
             tokens=attempt.tokens,
@@ -113,6 +121,11 @@ def rows_of(
         )
         rows.append(row)
     return rows
+
+
+def label_in(reasoner: Reasoner, round: int) -> str:
+    """A reasoner's label in a round; rounds count from 0, for a person from 1."""
+    return f"{reasoner.label}{ROUND}{round + 1}" if round else reasoner.label
 
 
 def write_shard(folder: Path, part: int, rows: Sequence[Row]) -> None:
@@ -150,6 +163,11 @@ def shard(folder: Path, part: int) -> Path:
     return folder / f"part-{part:05d}.parquet"
 
 
+def shards(folder: Path) -> list[Path]:
+    """The shards of paths in a harvest's folder, in order."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
 def read(
     folder: Path, reasoners: Sequence[str] | None = None, task: str | None = None
 ) -> Iterator[Row]:
@@ -159,7 +177,7 @@ def read(
     a shard is not what was written, and ForeignFile where it is not of `task`.
     """
     seen: set[tuple[str, str]] = set()
-    for file in sorted(folder.glob("part-*.parquet")):
+    for file in shards(folder):
         for row in as_rows(read_shard(file), file):
             if task is not None and row.task != task:
                 raise ForeignFile(

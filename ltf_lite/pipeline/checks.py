@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ltf_lite.core.files import BrokenFile
 from ltf_lite.core.places import place
 from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
 from ltf_lite.evaluation.retention import OTHER, SIBLING
 from ltf_lite.pipeline.abilities import heldout_file
+from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.reasoners import able
 from ltf_lite.tasks import SPLITS, TaskError
@@ -23,11 +25,33 @@ def check(preset: Preset) -> None:
         able(reasoner, preset.task)
     _texts(preset)
     _floors(preset)
+    _previous(preset)
     if (start := preset.tuning.start) and not (place(start) / SETTINGS).is_file():
         raise PresetError(
             f"tuning.start: {start} is no adapter: there is no {SETTINGS} in it; a run's lies in "
             "its tuning/adapter"
         )
+
+
+def _previous(preset: Preset) -> None:
+    """Refuse to go on from a run that has no tuned model, or in which other problems are tests."""
+    if preset.previous is None:
+        return
+    folder = place(preset.previous)
+    try:
+        told = Run.load(folder)
+    except (RunError, BrokenFile) as error:
+        raise PresetError(f"previous: {error}") from error
+    if not (told.at.model / "config.json").is_file():
+        raise PresetError(
+            f"previous: {folder} has no tuned model yet: finish it with `ltf train` first"
+        )
+    for name in ("seed", "task", "problems", "model"):
+        if getattr(told.preset, name) != getattr(preset, name):
+            raise PresetError(
+                f"previous: {folder} has another {name}; a run goes on with the same seed, task, "
+                "problems and model, so that no test problem was trained on"
+            )
 
 
 def _texts(preset: Preset) -> None:

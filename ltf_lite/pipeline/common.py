@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ltf_lite.core.files import BrokenFile, read_jsonl
+from ltf_lite.core.places import place
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import COMPACT, chats, searches
@@ -79,8 +80,29 @@ def base_of(run: Run) -> str:
     return model_path(run.preset.model.base)
 
 
+def previous_of(run: Run) -> Run | None:
+    """The run that this one goes on from; raises RunError, BrokenFile."""
+    return Run.load(place(run.preset.previous)) if run.preset.previous else None
+
+
+def round_of(run: Run) -> int:
+    """Which round of search, harvest and tune a run is, from 0; raises RunError, BrokenFile."""
+    before = previous_of(run)
+    return round_of(before) + 1 if before else 0
+
+
+def searched_in(run: Run) -> Dialect:
+    """The dialect in which the model that searches is asked."""
+    return learnt(run) if run.preset.previous else asked_in(run)
+
+
 def search_engine(run: Run) -> Engine:
-    """The engine that the preset searches with; raises EngineError."""
+    """The engine that searches: the preset's with the base, or the previous run's tuned model.
+
+    Raises EngineError, RunError and BrokenFile.
+    """
+    if before := previous_of(run):
+        return engine_of(before, "tuned")
     model = run.preset.model
     return run.preset.engine.for_base(resolve(model.base), asked_in(run), model.load_in_4bit)
 

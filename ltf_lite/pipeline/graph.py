@@ -8,6 +8,7 @@ from pathlib import Path
 from ltf_lite.core.folder import RunFolder
 
 _AT = RunFolder(Path())  # the paths below are within the run's folder
+PREVIOUS = "previous"  # where a run goes on from another, what that has found and learnt counts
 EVALUATED = ("task", "model", "evaluation", "budgets", "retention.heldout", "retention.other")
 
 
@@ -48,7 +49,10 @@ STAGES = (
     Stage(
         name="search",
         title="search and harvest",
-        parts=("task", "model", "engine", "search", "harvest.fatal_step", "harvest.replay"),
+        parts=(
+            *("task", "model", "engine", "search", "harvest.fatal_step", "harvest.replay"),
+            PREVIOUS,
+        ),
         upstream=("problems",),
         folder=_AT.harvest,
         outputs=(_AT.harvest,),
@@ -56,7 +60,7 @@ STAGES = (
     Stage(
         name="tune",
         title="tune",
-        parts=("task", "model", "harvest", "tuning", "retention"),
+        parts=("task", "model", "harvest", "tuning", "retention", PREVIOUS),
         # Not the baseline: what the base can do decides no step, and is the same made again.
         upstream=("problems", "search"),
         folder=_AT.tuning,

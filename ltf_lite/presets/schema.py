@@ -178,6 +178,8 @@ class Preset(Settings):
     """A whole run; every random choice comes from `seed`.
 
     `task`, `engine`, `tuning` and each of `search` and `evaluation` are plugins, ready for use.
+    `previous` is the folder of a run whose tuned model searches and is tuned on, and whose harvest
+    is kept.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -196,6 +198,7 @@ class Preset(Settings):
     retention: RetentionSection = RetentionSection()
     sweep: SweepSection | None = None
     export: ExportSection = Field(default_factory=ExportSection)
+    previous: str | None = None
 
     @property
     def searched(self) -> dict[str, int]:

@@ -239,7 +239,7 @@ def _failed(told: Told) -> Iterator[Section]:
             "illegal, wrong or hopeless is marked, with the step that would have saved it where "
             "there was one."
         )
-        yield Section("failed_paths", "How the base's searches failed", text, groups=groups)
+        yield Section("failed_paths", "How the searches failed", text, groups=groups)
 
 
 def _examples(told: Told) -> Iterator[Section]:

@@ -1,4 +1,4 @@
-"""The commands of runs: train, sweep, repair, report, monitor."""
+"""The commands of runs: train, again, sweep, repair, report, monitor."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ PRESET = "a name that `ltf presets` lists, or a YAML file"
 def add(verbs: Any) -> None:
     """Give the parser these commands."""
     _add_train(verbs)
+    _add_again(verbs)
     _add_sweep(verbs)
     _add_repair(verbs)
     _add_report(verbs)
@@ -60,6 +61,19 @@ def _add_train(verbs: Any) -> None:
     )
     add_json(verb)
     verb.set_defaults(run=train)
+
+
+def _add_again(verbs: Any) -> None:
+    verb = verbs.add_parser("again", help="search again with a run's tuned model, and tune on")
+    verb.add_argument("folder", type=path, metavar="RUN", help="the run's folder")
+    verb.add_argument(
+        "--rounds",
+        type=whole("the count of rounds", 1, 100),
+        default=1,
+        help="at most so many; none after one that gains nothing (default 1)",
+    )
+    add_json(verb)
+    verb.set_defaults(run=again)
 
 
 def _add_sweep(verbs: Any) -> None:
@@ -195,6 +209,27 @@ def sweep(args: argparse.Namespace) -> int:
     if failed:
         return complain(f"these settings failed, the table says why: {', '.join(failed)}", FAILED)
     return DONE
+
+
+def again(args: argparse.Namespace) -> int:
+    from ltf_lite import pipeline
+    from ltf_lite.pipeline.again import again as next_round
+    from ltf_lite.pipeline.again import rise_sentence
+
+    folder, told, code = args.folder, [], DONE
+    for _ in range(args.rounds):
+        run, rise = next_round(folder)
+        folder = run.folder
+        told.append({"rise": asdict(rise), **asdict(pipeline.summary(run))})
+        if not args.json:
+            tell(pipeline.closing(run))
+            tell(rise_sentence(run, rise))
+        code = BELOW if pipeline.short(run) else DONE
+        if not rise.rose:
+            break
+    if args.json:
+        print_json(told)
+    return code
 
 
 def repair(args: argparse.Namespace) -> int:

@@ -34,16 +34,22 @@ class Part:
 class Search:
     """What all parts share: the task, the dialect in which it is asked, the harvest's folder.
 
-    `fatal_step` is how the fatal step is found where the task has no solver.
+    `fatal_step` is how the fatal step is found where the task has no solver. In a `round` after the
+    first a tuned model searches: what that says is not what the base said, and is not replayed.
     """
 
     task: Task
     dialect: str
     harvest: Path
     fatal_step: fatal.Way = "auto"
+    round: int = 0
+
+    def records(self, part: Part) -> bool:
+        """Whether what the model says while it works on a part is kept to be replayed."""
+        return part.asks and not self.round
 
     def is_done(self, part: Part) -> bool:
-        said = not part.asks or replay.shard(self.harvest, part.number).is_file()
+        said = not self.records(part) or replay.shard(self.harvest, part.number).is_file()
         return said and shard(self.harvest, part.number).is_file()
 
 
@@ -58,7 +64,7 @@ class Brought:
 
 def done(part: Part, search: Search, engine: Engine) -> list[Row]:
     """Search a part's problems with a model and write its shards: what it said, and its rows."""
-    if not part.asks:
+    if not search.records(part):
         rows = work(part, search, engine)
     else:
         recorder = Recorder(engine, search.task, part.problems, search.dialect)
@@ -77,7 +83,9 @@ def work(part: Part, search: Search, engine: Engine | None = None) -> list[Row]:
     rows = [
         row
         for solution in found
-        for row in rows_of(solution, search.task, search.dialect, part.reasoner, name, part.seed)
+        for row in rows_of(
+            solution, search.task, search.dialect, part.reasoner, name, part.seed, search.round
+        )
     ]
     if isinstance(search.task, Solver):
         return rows

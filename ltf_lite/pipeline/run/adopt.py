@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ltf_lite.core.files import BROKEN
 from ltf_lite.core.seals import HASHES
-from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.pipeline.run.mend import remove
 
 SHARED = tuple(s for s in STAGES if s.name in ("problems", "baseline", "search"))
 
 
-def adopt(run: Run, shared: Run) -> None:
+def adopt(run: Run, shared: Run, stages: Sequence[Stage] = SHARED) -> None:
     """Take over what the shared stages wrote, with their entries, unless it is there already."""
-    for stage in SHARED:
+    for stage in stages:
         entry = shared.stages[stage.name]
         if run.stages.get(stage.name) == entry and run.finished(stage, entry.input):
             continue

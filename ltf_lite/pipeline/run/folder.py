@@ -27,7 +27,7 @@ from ltf_lite.core.manifest import Manifest, StageEntry, read_manifest, write_ma
 from ltf_lite.core.places import place
 from ltf_lite.core.progress import say
 from ltf_lite.core.seals import HASHES, unchanged
-from ltf_lite.pipeline.graph import Stage
+from ltf_lite.pipeline.graph import PREVIOUS, Stage
 from ltf_lite.presets import Preset, parse
 from ltf_lite.tasks import MISSING
 
@@ -80,7 +80,10 @@ class Run:
 
     def input_hash(self, parts: Sequence[str], upstream: Sequence[str]) -> str:
         """What a stage depends on: parts of the preset, and the outputs of earlier stages."""
-        told = {part: _part(self.manifest.preset, part) for part in ("seed", *parts)}
+        own = [part for part in parts if part != PREVIOUS]
+        told = {part: _part(self.manifest.preset, part) for part in ("seed", *own)}
+        if PREVIOUS in parts and self.preset.previous:
+            told |= {PREVIOUS: _found_and_learnt(place(self.preset.previous))}
         if "task" in parts and (content := self.preset.task.content):
             told |= {"content": content}
         for name in TEXTS:
@@ -203,6 +206,12 @@ def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, StageEntr
             "another folder with --out, or give --force-new to set the old run aside and start anew"
         )
     return old.stages
+
+
+def _found_and_learnt(folder: Path) -> list[str | None]:
+    """What a run's harvest and its adapter are."""
+    stages = manifest_of(folder).stages
+    return [stages.get(name, StageEntry()).output for name in ("search", "tune")]
 
 
 def _content(file: str) -> str:

@@ -47,6 +47,7 @@ from ltf_lite.harvest import Row, read
 from ltf_lite.pipeline.common import (
     plain,
     problems_of,
+    round_of,
     seed_of,
     set_threads,
     single_pass_of,
@@ -159,6 +160,7 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         tuning=preset.tuning if preset.tuning.method == method else plain(preset.tuning),
         train_problems=preset.problems.train,
         searched=tuple(reasoner.label for reasoner in preset.search),
+        round=round_of(run),
         rates=_floor(run) | {model: _single_pass(of).rate for model, of in records.items()},
         answer=answer.text,
         verdict=answer.verdict,

@@ -6,17 +6,21 @@ killed search loses at most the part it was at.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 
+from ltf_lite.core.files import whole
 from ltf_lite.core.places import place
 from ltf_lite.core.progress import bar
-from ltf_lite.harvest import replay
+from ltf_lite.harvest import replay, shards
 from ltf_lite.pipeline.common import (
-    asked_in,
     chunks,
+    previous_of,
     problems_of,
+    round_of,
     search_engine,
+    searched_in,
     seed_of,
     set_threads,
     threads_of,
@@ -34,16 +38,29 @@ TREE_CHUNK = 100  # for a model's tree, which asks for many prompts a problem
 def main(run: Run) -> None:
     set_threads(run)
     preset = run.preset
-    search = Search(preset.task, asked_in(run).name, run.at.harvest, preset.harvest.fatal_step)
-    count = len(preset.search)
+    _bring(run)
+    asked, fatal = searched_in(run).name, preset.harvest.fatal_step
+    search = Search(preset.task, asked, run.at.harvest, fatal, round_of(run))
+    searches = parts_of(run)
+    count = len(searches)
     with Local(search, threads_of(run), lambda: search_engine(run)) as executor:
-        for number, parts in enumerate(parts_of(run), 1):
+        for number, parts in enumerate(searches, 1):
             todo = [part for part in parts if not search.is_done(part)]
             title = f"search {number}/{count}, {parts[0].reasoner.label}: problems"
             with bar(title, _size(parts), _size(parts) - _size(todo)) as advance:
                 for part, found in executor.run(todo, advance):
                     advance(len(part.problems), _note(part, found))
-    _replay(run)
+    if not preset.previous:
+        _replay(run)
+
+
+def _bring(run: Run) -> None:
+    """Take over what the previous run has harvested, and what the base said while it did."""
+    if before := previous_of(run):
+        for shard in sorted(before.at.harvest.glob("*.parquet")):
+            if not (own := run.at.harvest / shard.name).is_file():
+                with whole(own) as half:
+                    shutil.copyfile(shard, half)
 
 
 def _replay(run: Run) -> None:
@@ -62,17 +79,29 @@ def _replay(run: Run) -> None:
 
 
 def parts_of(run: Run) -> list[list[Part]]:
-    """The parts of each reasoner, in the preset's order."""
-    problems, count, found = problems_of(run, "train"), 0, []
+    """The parts of each reasoner, in the preset's order.
+
+    A run that goes on numbers them behind those of the run before, and asks only the model again.
+    """
+    problems, count, found = problems_of(run, "train"), _begun(run), []
+    again = [f"round {round_of(run)}"] if run.preset.previous else []
     for k, reasoner in enumerate(run.preset.search):
+        if again and not reasoner.asks_model:
+            continue
         trees = reasoner.asks_model and reasoner.grows_tree
         own = []
         for chunk in chunks(problems[: reasoner.problems], TREE_CHUNK if trees else CHUNK):
-            seed = seed_of(run.preset.seed, "search", k, chunk[0].id)
+            seed = seed_of(run.preset.seed, "search", *again, k, chunk[0].id)
             own.append(Part(count, reasoner, tuple(chunk), seed))
             count += 1
         found.append(own)
     return found
+
+
+def _begun(run: Run) -> int:
+    """How many shards of paths the run before has."""
+    before = previous_of(run)
+    return len(shards(before.at.harvest)) if before else 0
 
 
 def _size(parts: Sequence[Part]) -> int:

@@ -5,7 +5,7 @@ That is the one with the most success among those that kept the base's abilities
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from ltf_lite.evaluation.retention import (
     unheld,
 )
 from ltf_lite.evaluation.types import Ability, read_abilities
-from ltf_lite.harvest import Example, Limits, Taken, examples, read, replayed, solved
+from ltf_lite.harvest import Example, Limits, Row, Taken, examples, read, replayed, solved
 from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.common import (
     PLAIN,
@@ -31,6 +31,7 @@ from ltf_lite.pipeline.common import (
     base_of,
     learnt,
     plain,
+    previous_of,
     seed_of,
     set_threads,
     threads_of,
@@ -74,7 +75,9 @@ def _examples(run: Run) -> tuple[list[Example], Taken]:
         balance=harvest.negatives.balance,
         per_success=harvest.negatives.per_success,
     )
-    rows = read(run.at.harvest, harvest.reasoners, preset.task.name)
+    rows: Iterable[Row] = read(run.at.harvest, harvest.reasoners, preset.task.name)
+    if preset.previous:  # what the model itself found is more alike than what its base found
+        rows = sorted(rows, key=lambda row: -row.round)
     seed = seed_of(_seed(run), "examples")
     credit = preset.tuning.credited
     return examples(rows, preset.task, credit, limits, seed, learnt(run).name)
@@ -122,8 +125,11 @@ def _unframed(prompt: str) -> Prompt:
 
 
 def tuning_of(run: Run) -> Tuning:
-    """The preset's method with a seed of its own."""
-    return run.preset.tuning.model_copy(update={"seed": seed_of(_seed(run), "tune")})
+    """The preset's method with a seed of its own, going on from the run before if there is one."""
+    own: dict[str, Any] = {"seed": seed_of(_seed(run), "tune")}
+    if before := previous_of(run):
+        own["start"] = str(before.at.adapter)
+    return run.preset.tuning.model_copy(update=own)
 
 
 def _seed(run: Run) -> int:

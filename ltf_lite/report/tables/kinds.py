@@ -9,6 +9,7 @@ from ltf_lite.evaluation.success import rate_of
 from ltf_lite.evaluation.types import Record
 from ltf_lite.harvest.browse import Found, solved
 from ltf_lite.harvest.sampling import Taken
+from ltf_lite.harvest.store import ROUND
 from ltf_lite.report.kinds import ends_of, ordered
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share
 
@@ -101,8 +102,13 @@ def _named(changes: Mapping[str, float], sign: int) -> Cell:
 
 
 def searched_table(harvest: Path, asked: Mapping[str, int]) -> Table:
-    """Of how many training problems each reasoner found a right path; `asked` is of how many."""
+    """Of how many training problems each reasoner found a right path; `asked` is of how many.
+
+    A reasoner that was asked again in a later round has a row for each.
+    """
     found = solved(harvest)
+    later = {label: asked.get(label.partition(ROUND)[0]) for label in found if ROUND in label}
+    asked = {**asked, **{label: n for label, n in later.items() if n is not None}}
     return Table(
         "searched",
         "What the search solved of the training problems",

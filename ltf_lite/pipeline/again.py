@@ -1,0 +1,90 @@
+"""`ltf again`: search again with a run's tuned model, and tune on; a round is a run of its own."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltf_lite.pipeline.common import round_of
+from ltf_lite.pipeline.graph import STAGES, stage_of
+from ltf_lite.pipeline.process import in_process
+from ltf_lite.pipeline.repair import continued
+from ltf_lite.pipeline.run.adopt import adopt
+from ltf_lite.pipeline.run.folder import Run, RunError
+from ltf_lite.pipeline.run.lock import locked, signed
+from ltf_lite.pipeline.train import check, finish
+from ltf_lite.presets import Preset, parse
+
+KEPT = tuple(map(stage_of, ("problems", "baseline")))  # the rest is made anew
+
+
+@dataclass(frozen=True)
+class Rise:
+    """What a round gained in the single pass on the validation problems, beside the round before.
+
+    `before` and `after` are rates of `n`; `points` is their difference with its 95 % interval, `p`
+    McNemar's.
+    """
+
+    round: int
+    before: float
+    after: float
+    n: int
+    points: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def rose(self) -> bool:
+        return self.low > 0
+
+
+def again(source: Path) -> tuple[Run, Rise]:
+    """The next round after a finished run, beside it, and what it gained; raises RunError.
+
+    The run has the same problems and base; its harvest is the old one and what the tuned model
+    finds and fails at (expert iteration: Anthony et al. 2017, arXiv 1705.08439).
+    """
+    told = Run.load(source)
+    preset = next_round(told)
+    folder = source.with_name(preset.name)
+    check(preset)
+    with locked(folder), ExitStack() as work:
+        run = Run.prepare(folder, preset, False)
+        adopt(run, told, KEPT)
+        finish(run, STAGES, lambda: work.enter_context(signed(folder)))
+        return run, Rise(**in_process(folder, "rise"))
+
+
+def next_round(run: Run) -> Preset:
+    """The preset of the round after a run; raises RunError where there can be none."""
+    continued(run.preset, run)  # it has a tuned model
+    if not any(reasoner.asks_model for reasoner in run.preset.search):
+        raise RunError(
+            f"{run.folder} has no use for another round: its search asks no model, so it would "
+            "find the same again; add {name: cot, n: 8, temperature: 0.8} to the preset's search "
+            "and train it anew"
+        )
+    stem = re.sub(r"-round-\d+$", "", run.preset.name)
+    told: dict[str, Any] = dict(run.manifest.preset)
+    told["name"] = f"{stem}-round-{round_of(run) + 2}"
+    told["previous"] = str(run.folder.absolute())
+    return parse(told, f"the round after {run.folder}")
+
+
+def rise_sentence(run: Run, rise: Rise) -> str:
+    """What a round gained, and whether another is advised."""
+    points = f"{rise.points:+.1f} points [{rise.low:+.1f}, {rise.high:+.1f}], p = {rise.p:.2g}"
+    advice = (
+        f"another may gain too: ltf again {run.folder}"
+        if rise.rose
+        else "that can't be told from nothing, so another is not advised"
+    )
+    return (
+        f"Round {rise.round}: the single pass solves {100 * rise.after:.1f} % of the {rise.n} "
+        f"validation problems, {100 * rise.before:.1f} % the round before ({points}); {advice}."
+    )

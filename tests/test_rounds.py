@@ -1,0 +1,154 @@
+"""The next round: a run's tuned model searches, and is tuned on (`ltf again`)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from ltf_lite.core.manifest import read_manifest
+from ltf_lite.harvest import read, shards
+from ltf_lite.harvest.store import ROUND
+from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.again import Rise, next_round, rise_sentence
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.stages.tune import tuning_of
+from ltf_lite.reasoners import get_reasoner
+from tests.conftest import SMALL, ltf, one_sentence
+
+
+@pytest.fixture(scope="module")
+def first(small_run, tmp_path_factory):
+    """A copy of the finished run: the next round is made beside it."""
+    return shutil.copytree(small_run, tmp_path_factory.mktemp("rounds") / "small")
+
+
+@pytest.fixture(scope="module")
+def done(first):
+    told = ltf("again", first, "--json")
+    assert told.returncode == 0, told.stderr
+    assert "[2/8] evaluate the base: done before" in told.stderr
+    return told
+
+
+@pytest.fixture(scope="module")
+def second(first, done):
+    return Run.load(first.with_name("small-round-2"))
+
+
+def test_the_tuned_model_searches_and_the_harvest_grows(first, second):
+    old, new = list(read(first / "harvest")), list(read(second.at.harvest))
+    assert new[: len(old)] == old
+    added = new[len(old) :]
+    assert {row.round for row in old} == {0}
+    assert {row.round for row in added} == {1}
+    assert {row.reasoner for row in added} == {"cot", "tot"}  # an exact search would find the same
+    assert {row.engine for row in added} != {row.engine for row in old if row.reasoner == "cot"}
+    assert all(row.label.endswith(", round 2") for row in added)
+    assert any(row.correct for row in added)
+    assert not all(row.correct for row in added)
+
+
+def test_what_the_tuned_model_says_is_not_replayed_as_the_bases(first, second):
+    told = [
+        sorted(p.name for p in f.glob("replay-*")) for f in (first / "harvest", second.at.harvest)
+    ]
+    assert told[0] == told[1] != []
+
+
+def test_it_is_tuned_on_from_the_adapter_on_the_newest_paths_first(first, second):
+    old, new = (load_file(f / "model" / "model.safetensors") for f in (first, second.folder))
+    moved = max((new[name].float() - old[name].float()).abs().max() for name in old)
+    assert 0 < moved < 0.2
+    assert tuning_of(second).start == str(first / "tuning" / "adapter")
+    taken = json.loads(second.at.examples.read_text())["taken"]
+    news = sum(kinds.get("success", 0) for label, kinds in taken.items() if ROUND in label)
+    right = Counter(r.problem.id for r in read(second.at.harvest) if r.round and r.correct)
+    assert max(right.values()) <= second.preset.harvest.successes_per_problem
+    assert news == sum(right.values()) > 0  # none gives way to an older one
+
+
+def test_problems_and_base_are_the_same_and_the_round_is_told(first, second, done):
+    old = read_manifest(first)
+    for stage in ("problems", "baseline"):
+        assert second.stages[stage].output == old.stages[stage].output
+    (told,) = json.loads(done.stdout)
+    rise = Rise(**told["rise"])
+    assert (rise.round, rise.n) == (2, 20)
+    assert rise.points == pytest.approx(100 * (rise.after - rise.before))
+    assert rise.low <= rise.points <= rise.high
+    assert told["preset"] == "small-round-2"
+    assert list(second.at.gguf.glob("small-round-2.*.gguf"))
+    card = next(second.at.gguf.glob("*.md")).read_text()
+    assert "2 rounds, the later searched with the tuned model" in card
+    page = second.at.page.read_text()
+    assert ", round 2" in page
+
+
+def test_a_lost_shard_is_made_again_as_it_was_and_nothing_else(first, second):
+    lost = shards(second.at.harvest)[-1]
+    content = lost.read_bytes()
+    lost.unlink()
+    again = ltf("again", first)
+    assert again.returncode == 0, again.stderr
+    assert lost.read_bytes() == content
+    assert again.stderr.count("done before") == len(STAGES) - 1
+    assert "Round 2: the single pass solves" in again.stdout
+
+
+def test_a_third_round_goes_on_from_the_second(second):
+    preset = next_round(second)
+    assert preset.name == "small-round-3"
+    assert preset.previous == str(second.folder)
+
+
+def test_a_run_of_an_earlier_version_is_not_made_anew_for_the_new_setting(first):
+    run = Run.load(first)
+    search = next(stage for stage in STAGES if stage.name == "search")
+    before = run.input_hash(search.parts, search.upstream)
+    del run.manifest.preset["previous"]
+    assert run.input_hash(search.parts, search.upstream) == before
+
+
+def test_what_can_have_no_next_round_is_refused_before_anything_is_written(first, tmp_path):
+    copy = shutil.copytree(first, tmp_path / "copy")
+    run = Run.load(copy)
+    run.preset = run.preset.model_copy(update={"search": (get_reasoner("dfs"),)})
+    with pytest.raises(RunError, match="asks no model"):
+        next_round(run)
+    shutil.rmtree(copy / "model")
+    one_sentence(ltf("again", copy), 1, "no tuned model yet")
+    one_sentence(ltf("again", tmp_path / "nothing"), 1, "is no run")
+    assert [p.name for p in tmp_path.iterdir()] == ["copy"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 1}, ("has another seed", "no test problem was trained on")),
+        ({"problems": {"train": 601}}, ("has another problems",)),
+        ({"previous": "nowhere"}, ("previous:", "is no run")),
+    ],
+)
+def test_a_preset_that_goes_on_must_be_of_the_same_problems(change, words, first, tmp_path):
+    file = tmp_path / "own.yaml"
+    told = {**SMALL, "name": "own", "previous": str(first), **change}
+    if "problems" in change:
+        told["problems"] = SMALL["problems"] | change["problems"]
+    file.write_text(yaml.safe_dump(told))
+    one_sentence(ltf("train", file, "--out", tmp_path / "out"), 2, *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "advice"), [(0.4, "another may gain too: ltf again"), (-0.4, "another is not advised")]
+)
+def test_another_round_is_advised_only_after_one_that_gained(low, advice, first):
+    rise = Rise(2, 0.5, 0.53, 500, 3.0, low, 6.0, 0.04)
+    text = rise_sentence(Run.load(first), rise)
+    assert advice in text
+    assert "53.0 % of the 500 validation problems, 50.0 % the round before" in text
