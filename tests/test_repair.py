@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import read_manifest
 from ltf_lite.engines import model_path
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.repair import continued, repaired
+from ltf_lite.pipeline.repair import beside, continued, repaired
 from ltf_lite.tuning import TuningError, load_for_tuning
 from tests import tiny_models
 from tests.conftest import SMALL, ltf, one_sentence
@@ -115,3 +116,11 @@ def test_tuning_goes_on_from_an_adapter_of_the_same_base_and_settings(small_run,
     nowhere = start.model_copy(update={"start": str(tmp_path / "none")})
     with pytest.raises(TuningError, match=r"no adapter to go on from in .*none"):
         load_for_tuning(model_path("tiny-base"), nowhere)
+
+
+@pytest.mark.parametrize("told", [".", "../small", "{}"])
+def test_the_new_run_lies_beside_the_old_one_however_that_is_named(told, tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path / "small")
+    source = Path(told.format(tmp_path / "small"))
+    assert beside(source, "new").resolve() == tmp_path / "new"

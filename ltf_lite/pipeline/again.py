@@ -11,7 +11,7 @@ from typing import Any
 from ltf_lite.pipeline.common import round_of
 from ltf_lite.pipeline.graph import STAGES, stage_of
 from ltf_lite.pipeline.process import in_process
-from ltf_lite.pipeline.repair import continued
+from ltf_lite.pipeline.repair import beside, continued
 from ltf_lite.pipeline.run.adopt import adopt
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked, signed
@@ -51,7 +51,7 @@ def again(source: Path) -> tuple[Run, Rise]:
     """
     told = Run.load(source)
     preset = next_round(told)
-    folder = source.with_name(preset.name)
+    folder = beside(source, preset.name)
     check(preset)
     with locked(folder), ExitStack() as work:
         run = Run.prepare(folder, preset, False)

@@ -26,13 +26,19 @@ def repair(source: Path, folder: Path | None = None, steps: int = STEPS) -> Run:
     """
     told = Run.load(source)
     preset = repaired(told, steps)
-    folder = folder or source.with_name(preset.name)
+    folder = folder or beside(source, preset.name)
     check(preset)
     with locked(folder), ExitStack() as work:
         run = Run.prepare(folder, preset, False)
         adopt(run, told)
         finish(run, STAGES, lambda: work.enter_context(signed(folder)))
         return run
+
+
+def beside(source: Path, name: str) -> Path:
+    """The folder of that name beside a run's, which may be told as `.` too."""
+    told = source.resolve() if source.name in ("", "..") else source
+    return told.with_name(name)
 
 
 def continued(preset: Preset, run: Run) -> Preset:
