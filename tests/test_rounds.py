@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from ltf_lite.harvest import read, shards
 from ltf_lite.harvest.store import ROUND
 from ltf_lite.pipeline import Run, RunError
 from ltf_lite.pipeline.again import Rise, next_round, rise_sentence
+from ltf_lite.pipeline.common import previous_of
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.stages.tune import tuning_of
 from ltf_lite.reasoners import get_reasoner
@@ -87,6 +89,11 @@ def test_problems_and_base_are_the_same_and_the_round_is_told(first, second, don
     assert "2 rounds, the later searched with the tuned model" in card
     page = second.at.page.read_text()
     assert ", round 2" in page
+    assert "(round 2: searched with small" in page
+    assert "Round 2 goes to" in done.stderr
+    costs = {row for row in second.at.results.read_text().splitlines() if ", round 1" in row}
+    assert any("search, round 1" in row for row in costs)  # without them this run would not be
+    assert any("tune, round 1" in row for row in costs)
 
 
 def test_a_lost_shard_is_made_again_as_it_was_and_nothing_else(first, second):
@@ -104,6 +111,30 @@ def test_a_third_round_goes_on_from_the_second(second):
     preset = next_round(second)
     assert preset.name == "small-round-3"
     assert preset.previous == str(second.folder)
+
+
+def test_a_run_never_goes_on_from_itself(first, tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, "previous": str(first)}))
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+    one_sentence(ltf("train", file, "--out", first), 2, "can't go on from itself")
+    one_sentence(ltf("again", first, "--out", first), 2, "can't go on from itself")
+    assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+
+
+def test_a_model_of_other_settings_is_not_gone_on_from(first, tmp_path):
+    run = Run.load(shutil.copytree(first, tmp_path / "copy"))
+    run.manifest.preset["tuning"]["steps"] = 5  # as a `ltf train` leaves it that was killed at once
+    run.save()
+    with pytest.raises(RunError, match="no tuned model of its settings"):
+        next_round(Run.load(run.folder))
+
+
+def test_a_round_whose_first_run_is_gone_says_so(second):
+    gone = Run.load(second.folder)
+    gone.preset = gone.preset.model_copy(update={"previous": "nowhere"})
+    with pytest.raises(RunError, match="goes on from the run nowhere, which is not there"):
+        previous_of(gone)
 
 
 def test_a_run_of_an_earlier_version_is_not_made_anew_for_the_new_setting(first):
@@ -129,8 +160,8 @@ def test_what_can_have_no_next_round_is_refused_before_anything_is_written(first
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"seed": 1}, ("has another seed", "no test problem was trained on")),
-        ({"problems": {"train": 601}}, ("has another problems",)),
+        ({"seed": 1}, ("other settings of seed", "no test problem was trained on")),
+        ({"problems": {"train": 601}}, ("other settings of problems",)),
         ({"previous": "nowhere"}, ("previous:", "is no run")),
     ],
 )
@@ -151,4 +182,7 @@ def test_another_round_is_advised_only_after_one_that_gained(low, advice, first)
     rise = Rise(2, 0.5, 0.53, 500, 3.0, low, 6.0, 0.04)
     text = rise_sentence(Run.load(first), rise)
     assert advice in text
+    worse = rise_sentence(Run.load(first), replace(rise, points=-1.0, low=-4.0))
+    assert "another is not advised; keep " in worse
+    assert "keep " not in text
     assert "53.0 % of the 500 validation problems, 50.0 % the round before" in text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.core.progress import say
 from ltf_lite.pipeline.common import round_of
 from ltf_lite.pipeline.graph import STAGES, stage_of
 from ltf_lite.pipeline.process import in_process
@@ -15,7 +16,7 @@ from ltf_lite.pipeline.repair import beside, continued
 from ltf_lite.pipeline.run.adopt import adopt
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked, signed
-from ltf_lite.pipeline.train import check, finish
+from ltf_lite.pipeline.train import check, check_apart, finish
 from ltf_lite.presets import Preset, parse
 
 KEPT = tuple(map(stage_of, ("problems", "baseline")))  # the rest is made anew
@@ -43,16 +44,20 @@ class Rise:
         return self.low > 0
 
 
-def again(source: Path) -> tuple[Run, Rise]:
-    """The next round after a finished run, beside it, and what it gained; raises RunError.
+def again(source: Path, folder: Path | None = None) -> tuple[Run, Rise]:
+    """The next round after a finished run, and what it gained; raises RunError.
+
+    It is a run of its own, by default beside the source.
 
     The run has the same problems and base; its harvest is the old one and what the tuned model
     finds and fails at (expert iteration: Anthony et al. 2017, arXiv 1705.08439).
     """
     told = Run.load(source)
     preset = next_round(told)
-    folder = beside(source, preset.name)
+    folder = folder or beside(source, preset.name)
     check(preset)
+    check_apart(preset, folder)
+    say(f"Round {round_of(told) + 2} goes to {folder}: the tuned model of {source} searches.")
     with locked(folder), ExitStack() as work:
         run = Run.prepare(folder, preset, False)
         adopt(run, told, KEPT)
@@ -71,19 +76,21 @@ def next_round(run: Run) -> Preset:
         )
     stem = re.sub(r"-round-\d+$", "", run.preset.name)
     told: dict[str, Any] = dict(run.manifest.preset)
-    told["name"] = f"{stem}-round-{round_of(run) + 2}"
+    number, about = round_of(run) + 2, re.sub(r" \(round \d+: .*\)$", "", run.preset.about)
+    told["name"] = f"{stem}-round-{number}"
+    how = f"(round {number}: searched with {run.preset.name}'s tuned model, and tuned on from it)"
+    told["about"] = f"{about} {how}".strip()
     told["previous"] = str(run.folder.absolute())
     return parse(told, f"the round after {run.folder}")
 
 
 def rise_sentence(run: Run, rise: Rise) -> str:
     """What a round gained, and whether another is advised."""
+    advice = f"another may gain too: ltf again {run.folder}"
+    if not rise.rose:
+        keep = f"; keep {run.preset.previous}" if rise.points < 0 else ""
+        advice = f"that can't be told from nothing, so another is not advised{keep}"
     points = f"{rise.points:+.1f} points [{rise.low:+.1f}, {rise.high:+.1f}], p = {rise.p:.2g}"
-    advice = (
-        f"another may gain too: ltf again {run.folder}"
-        if rise.rose
-        else "that can't be told from nothing, so another is not advised"
-    )
     return (
         f"Round {rise.round}: the single pass solves {100 * rise.after:.1f} % of the {rise.n} "
         f"validation problems, {100 * rise.before:.1f} % the round before ({points}); {advice}."

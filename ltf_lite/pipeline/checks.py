@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ltf_lite.core.files import BrokenFile
 from ltf_lite.core.places import place
 from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
@@ -49,9 +51,22 @@ def _previous(preset: Preset) -> None:
     for name in ("seed", "task", "problems", "model"):
         if getattr(told.preset, name) != getattr(preset, name):
             raise PresetError(
-                f"previous: {folder} has another {name}; a run goes on with the same seed, task, "
-                "problems and model, so that no test problem was trained on"
+                f"previous: {folder.absolute()} was made with other settings of {name}; a run goes "
+                "on with the same seed, task, problems and model, so that no test problem was "
+                "trained on"
             )
+
+
+def check_apart(preset: Preset, folder: Path) -> None:
+    """Refuse to write a run where one lies that it goes on from; raises PresetError, RunError."""
+    now = preset
+    while now.previous is not None:
+        if place(now.previous).resolve() == folder.resolve():
+            raise PresetError(
+                f"previous: {folder} can't go on from itself; give the run another folder with "
+                "--out, or the preset another name"
+            )
+        now = Run.load(place(now.previous)).preset
 
 
 def _texts(preset: Preset) -> None:

@@ -11,7 +11,7 @@ from ltf_lite.core.places import place
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import COMPACT, chats, searches
-from ltf_lite.pipeline.run.folder import Run
+from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
 from ltf_lite.tuning.methods import METHODS
@@ -82,7 +82,15 @@ def base_of(run: Run) -> str:
 
 def previous_of(run: Run) -> Run | None:
     """The run that this one goes on from; raises RunError, BrokenFile."""
-    return Run.load(place(run.preset.previous)) if run.preset.previous else None
+    if run.preset.previous is None:
+        return None
+    try:
+        return Run.load(place(run.preset.previous))
+    except RunError:
+        raise RunError(
+            f"{run.folder} goes on from the run {run.preset.previous}, which is not there any "
+            "more: put it back"
+        ) from None
 
 
 def round_of(run: Run) -> int:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ltf_lite.pipeline.common import plain
-from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.graph import STAGES, stage_of
 from ltf_lite.pipeline.run.adopt import adopt
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked, signed
@@ -43,10 +43,22 @@ def beside(source: Path, name: str) -> Path:
 
 def continued(preset: Preset, run: Run) -> Preset:
     """The preset with a run's adapter to go on from; raises RunError where it has none."""
-    if not (run.at.model / "config.json").is_file():
-        raise RunError(f"{run.folder} has no tuned model yet: finish it with `ltf train` first")
+    tuned = (run.at.model / "config.json").is_file()
+    if not tuned or not all(_done(run, name) for name in ("tune", "merge")):
+        own = run.preset.previous
+        verb = f"`ltf again {own}`" if own else "`ltf train`"
+        raise RunError(
+            f"{run.folder} has no tuned model {'of its settings' if tuned else 'yet'}: finish it "
+            f"with {verb} first"
+        )
     tuning = preset.tuning.model_copy(update={"start": str(run.at.adapter)})
     return preset.model_copy(update={"tuning": tuning})
+
+
+def _done(run: Run, name: str) -> bool:
+    """Whether a stage was done with the settings that the run has now."""
+    stage, entry = stage_of(name), run.entry(name)
+    return entry.status == "done" and entry.input == run.input_hash(stage.parts, stage.upstream)
 
 
 def repaired(run: Run, steps: int = STEPS) -> Preset:

@@ -72,6 +72,7 @@ def _add_again(verbs: Any) -> None:
         default=1,
         help="at most so many; none after one that gains nothing (default 1)",
     )
+    verb.add_argument("--out", type=path, help="the (first) new run's folder (default: beside RUN)")
     add_json(verb)
     verb.set_defaults(run=again)
 
@@ -216,10 +217,10 @@ def again(args: argparse.Namespace) -> int:
     from ltf_lite.pipeline.again import again as next_round
     from ltf_lite.pipeline.again import rise_sentence
 
-    folder, told, code = args.folder, [], DONE
+    folder, out, told, code = args.folder, args.out, [], DONE
     for _ in range(args.rounds):
-        run, rise = next_round(folder)
-        folder = run.folder
+        run, rise = next_round(folder, out)
+        folder, out = run.folder, None
         told.append({"rise": asdict(rise), **asdict(pipeline.summary(run))})
         if not args.json:
             tell(pipeline.closing(run))

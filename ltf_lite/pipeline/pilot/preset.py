@@ -82,7 +82,7 @@ COMMENTS = {
     "model": "the base: tiny-base, a folder with the model's files, or a name on the Hub",
     "problems": "how many of each; the three share none",
     "search": "over the training problems; every path goes to the harvest",
-    "harvest": "what is trained on, at most so many paths a problem",
+    "harvest": "what is trained on, at most so many paths a problem; failures only by uft",
     "tuning": "sft follows successes; uft forgets failures too, which was not seen to pay",
     "evaluation": "on the test problems, base and tuned; a run is judged by the single pass",
     "retention": "what every checkpoint kept of the base, no floor set",

@@ -70,7 +70,7 @@ def _examples(run: Run) -> tuple[list[Example], Taken]:
     preset, harvest = run.preset, run.preset.harvest
     limits = Limits(
         successes_per_problem=harvest.successes_per_problem,
-        failures_per_problem=harvest.failures_per_problem,
+        failures_per_problem=0 if preset.tuning.method == PLAIN else harvest.failures_per_problem,
         successes=harvest.successes,
         balance=harvest.negatives.balance,
         per_success=harvest.negatives.per_success,
