@@ -18,6 +18,7 @@ from ltf_lite.pipeline import Run, RunError
 from ltf_lite.pipeline.again import Rise, next_round, rise_sentence
 from ltf_lite.pipeline.common import previous_of
 from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.repair import repaired
 from ltf_lite.pipeline.stages.tune import tuning_of
 from ltf_lite.reasoners import get_reasoner
 from tests.conftest import SMALL, ltf, one_sentence
@@ -113,6 +114,23 @@ def test_a_third_round_goes_on_from_the_second(second):
     assert preset.previous == str(second.folder)
 
 
+def test_a_repaired_round_goes_on_from_its_own_adapter_and_the_round_after_from_the_repaired(
+    second, tmp_path
+):
+    told = Run.load(second.folder)
+    told.preset = repaired(second)
+    assert told.preset.previous == second.preset.previous
+    assert tuning_of(told).start == str(second.at.adapter)
+    copy = Run.load(shutil.copytree(second.folder, tmp_path / "copy"))
+    copy.manifest.preset["tuning"]["start"] = str(second.at.adapter)  # as of a repaired run
+    tune = next(stage for stage in STAGES if stage.name == "tune")
+    copy.entry("tune").input = copy.input_hash(tune.parts, tune.upstream)
+    after = Run.load(second.folder)
+    after.preset = next_round(copy)
+    assert after.preset.previous == str(copy.folder)
+    assert tuning_of(after).start == str(copy.at.adapter)
+
+
 def test_a_run_never_goes_on_from_itself(first, tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump({**SMALL, "previous": str(first)}))
@@ -184,5 +202,7 @@ def test_another_round_is_advised_only_after_one_that_gained(low, advice, first)
     assert advice in text
     worse = rise_sentence(Run.load(first), replace(rise, points=-1.0, low=-4.0))
     assert "another is not advised; keep " in worse
+    less = rise_sentence(Run.load(first), replace(rise, points=-5.0, low=-9.0, high=-1.0))
+    assert "it solves less, so another is not advised; keep " in less
     assert "keep " not in text
     assert "53.0 % of the 500 validation problems, 50.0 % the round before" in text

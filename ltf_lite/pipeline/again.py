@@ -45,12 +45,11 @@ class Rise:
 
 
 def again(source: Path, folder: Path | None = None) -> tuple[Run, Rise]:
-    """The next round after a finished run, and what it gained; raises RunError.
+    """The next round after a finished run, and what it gained; raises RunError, PresetError.
 
-    It is a run of its own, by default beside the source.
-
-    The run has the same problems and base; its harvest is the old one and what the tuned model
-    finds and fails at (expert iteration: Anthony et al. 2017, arXiv 1705.08439).
+    It is a run of its own, by default beside the source, with the same problems and base. Its
+    harvest is the old one and what the tuned model finds and fails at (expert iteration: Anthony
+    et al. 2017, arXiv 1705.08439).
     """
     told = Run.load(source)
     preset = next_round(told)
@@ -80,6 +79,7 @@ def next_round(run: Run) -> Preset:
     told["name"] = f"{stem}-round-{number}"
     how = f"(round {number}: searched with {run.preset.name}'s tuned model, and tuned on from it)"
     told["about"] = f"{about} {how}".strip()
+    told["tuning"] = {**told["tuning"], "start": None}  # a repaired run's is older than its own
     told["previous"] = str(run.folder.absolute())
     return parse(told, f"the round after {run.folder}")
 
@@ -88,8 +88,9 @@ def rise_sentence(run: Run, rise: Rise) -> str:
     """What a round gained, and whether another is advised."""
     advice = f"another may gain too: ltf again {run.folder}"
     if not rise.rose:
+        found = "it solves less" if rise.high < 0 else "that can't be told from nothing"
         keep = f"; keep {run.preset.previous}" if rise.points < 0 else ""
-        advice = f"that can't be told from nothing, so another is not advised{keep}"
+        advice = f"{found}, so another is not advised{keep}"
     points = f"{rise.points:+.1f} points [{rise.low:+.1f}, {rise.high:+.1f}], p = {rise.p:.2g}"
     return (
         f"Round {rise.round}: the single pass solves {100 * rise.after:.1f} % of the {rise.n} "

@@ -125,9 +125,12 @@ def _unframed(prompt: str) -> Prompt:
 
 
 def tuning_of(run: Run) -> Tuning:
-    """The preset's method with a seed of its own, going on from the run before if there is one."""
+    """The preset's method with a seed of its own.
+
+    Where the preset names no adapter to go on from, that is the one of the run before, if any.
+    """
     own: dict[str, Any] = {"seed": seed_of(_seed(run), "tune")}
-    if before := previous_of(run):
+    if run.preset.tuning.start is None and (before := previous_of(run)):
         own["start"] = str(before.at.adapter)
     return run.preset.tuning.model_copy(update=own)
 
