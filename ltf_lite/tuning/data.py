@@ -204,6 +204,10 @@ class Batches(Dataset):
             self.drawn = k, tuple(sides)
         return self.drawn[1]
 
+    def replay_of(self, first: int, steps: int) -> list[Row]:
+        """The rows of replay of so many steps from `first` on."""
+        return self.replay.take(first * self.again, steps * self.again)
+
     def pieces(self, i: int, count: int) -> Iterator[Piece]:
         """Micro-batch i in `count` pieces or fewer, cut as evenly as they go."""
         k, part = divmod(i, self.tuning.accumulation)

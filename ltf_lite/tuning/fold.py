@@ -14,12 +14,12 @@ from torch.nn.functional import linear
 
 
 @contextmanager
-def folded(model: nn.Module) -> Iterator[None]:
+def folded(model: nn.Module) -> Iterator[list[Tensor]]:
     """Inside, LoRA layers multiply by W + s B A, formed once; at its end B and A get gradients.
 
-    Backward passes belong inside too, as many as there are pieces; the model must not change in
-    between. Only peft's plain layers in fp32 whose rank is high for their width are meant (see
-    `plain` and `pays`); to all others, and outside, nothing happens.
+    It gives these sums. Backward passes to them belong inside too, as many as there are pieces;
+    the model must not change in between. Only peft's plain layers in fp32 whose rank is high for
+    their width are meant (see `plain` and `pays`); to all others, and outside, nothing happens.
     """
     layers = [layer for layer in model.modules() if plain(layer) and pays(layer)]
     with torch.enable_grad():
@@ -28,7 +28,7 @@ def folded(model: nn.Module) -> Iterator[None]:
     for layer, weight in zip(layers, leaves, strict=True):
         layer.forward = partial(multiply, layer, weight)
     try:
-        yield
+        yield leaves
     finally:
         for layer in layers:
             del layer.forward  # uncovers the class's own

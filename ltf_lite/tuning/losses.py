@@ -201,8 +201,9 @@ def marked_kl(
 ) -> tuple[Tensor, Tensor]:
     """(`token_kl` of the states that predict the marked tokens, the row of each), both (tokens,).
 
-    `hidden` and `before` are (lines, length, width), `marked` and `rows` as in `marked_nll`.
+    `hidden` is (lines, length, width), `before` of the marked tokens alone, (tokens, width);
+    `marked` and `rows` as in `marked_nll`.
     """
     marked = marked[:, 1:]
-    kl = token_kl(hidden[:, :-1][marked], before[:, :-1][marked], head)
+    kl = token_kl(hidden[:, :-1][marked], before, head)
     return kl, marked.nonzero()[:, 0] if rows is None else rows[:, 1:][marked]

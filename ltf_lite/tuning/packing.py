@@ -39,8 +39,9 @@ class Piece:
 
     `ids` and `marked` are (rows, length), padded on the right; the first `successes` rows are good,
     the last `again` are replay. Where rows are packed they are (lines, width), several rows a line,
-    and `places` tells them. Replay has lines of its own, behind the first `lines`. `tokens` counts
-    the rows' tokens without padding, `totals` is of the whole step.
+    and `places` tells them. Replay has lines of its own, behind the first `lines`; `said` are its
+    rows in the order of their marked tokens. `tokens` counts the rows' tokens without padding,
+    `totals` is of the whole step.
     """
 
     ids: torch.Tensor
@@ -52,6 +53,7 @@ class Piece:
     lines: int
     again: int = 0
     places: Places | None = None
+    said: Sequence[Row] = ()
 
 
 def collate(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
@@ -61,8 +63,8 @@ def collate(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
     ids = torch.tensor([row.ids + [pad] * (width - len(row.ids)) for row in rows])
     marked = torch.tensor([row.marked + [False] * (width - len(row.ids)) for row in rows])
     good, _, again = map(len, sides)
-    learnt = len(rows) - again
-    return Piece(ids, marked, good, _tokens(sides), totals, len(rows), learnt, again)
+    learnt, said = len(rows) - again, sides[2]
+    return Piece(ids, marked, good, _tokens(sides), totals, len(rows), learnt, again, None, said)
 
 
 def pack(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
@@ -84,8 +86,9 @@ def pack(sides: Sequence[Sequence[Row]], pad: int, totals: Totals) -> Piece:
         row.append([k for own, _, k in told for _ in own])
         position.append([at for own, _, _ in told for at in range(len(own))])
     places = Places(torch.tensor(row), torch.tensor(position))
-    tensors = torch.tensor(ids), torch.tensor(marked)
-    return Piece(*tensors, good, _tokens(sides), totals, len(rows), len(own), again, places)
+    tensors, counts = (torch.tensor(ids), torch.tensor(marked)), _tokens(sides)
+    inside = [rows[k] for line in lines[len(own) :] for k in line]
+    return Piece(*tensors, good, counts, totals, len(rows), len(own), again, places, inside)
 
 
 def fitting(*groups: Sequence[int]) -> list[list[list[int]]]:

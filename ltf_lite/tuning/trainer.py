@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, write_as
@@ -20,6 +20,7 @@ from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.unsloth import is_patched
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning import checkpoints, losses
+from ltf_lite.tuning.arguments import arguments
 from ltf_lite.tuning.attention import attending, packs
 from ltf_lite.tuning.beside import beside
 from ltf_lite.tuning.checkpoints import TuningFolder
@@ -28,11 +29,11 @@ from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.packing import Piece
 from ltf_lite.tuning.parts import Parts, Side, learning, replay
+from ltf_lite.tuning.remembered import Remembered
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
+from ltf_lite.tuning.together import each, side_by_side
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
 from ltf_lite.tuning.watch import Look, OnProgress, Validate, Watch, rate_share
-
-CLIP = 1.0
 
 
 def tune(
@@ -105,6 +106,8 @@ class UFTTrainer(Trainer):
         base = model.get_base_model()
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
         self.decoder_config = base.model.config
+        self.base = Remembered(model, batches)
+        self.pool = None if tuning.reference else side_by_side(base)
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             weights,
@@ -158,35 +161,63 @@ class UFTTrainer(Trainer):
 
     def backward(self, model: Any, micro_batch: int) -> Any:
         """Add a micro-batch's gradients, and its tokens to the tally."""
-        loss = torch.zeros((), device=self.args.device)
-        tokens = []
-        with folded(model), beside(model):
-            for piece in self.batches.pieces(micro_batch, self.tally.pieces):
-                tokens.append(piece.tokens)
-                self.tally.computed += piece.ids.numel()
-                ids, marked = (self._prepare_input(each) for each in (piece.ids, piece.marked))
-                # What is computed once more in the backward pass has to be computed alike.
-                with attending(self.decoder_config, ids):
-                    with self.compute_loss_context_manager():
-                        share = self.compute_loss(model, replace(piece, ids=ids, marked=marked))
-                    self.accelerator.backward(share)
-                loss += share.detach()
-        self.tally.success_tokens += sum(each.success for each in tokens)
-        self.tally.failed_tokens += sum(each.failed for each in tokens)
-        self.tally.learn += piece.totals.learn
-        self.tally.forget += piece.totals.forget
-        self.tally.replay_tokens += sum(each.replay for each in tokens)
+        pieces = [
+            replace(
+                piece,
+                ids=self._prepare_input(piece.ids),
+                marked=self._prepare_input(piece.marked),
+            )
+            for piece in self.batches.pieces(micro_batch, self.tally.pieces)
+        ]
+        if self.tuning.replay:
+            self.base.prepare(micro_batch // self.tuning.accumulation)
+        widest = max((piece.ids for piece in pieces), key=lambda ids: ids.shape[1])
+        # What is computed once more in the backward pass has to be computed alike.
+        with folded(model) as sums, beside(model), attending(self.decoder_config, widest):
+            loss = self.add_gradients(model, pieces, sums)
+        tally = self.tally
+        tally.computed += sum(piece.ids.numel() for piece in pieces)
+        tally.success_tokens += sum(piece.tokens.success for piece in pieces)
+        tally.failed_tokens += sum(piece.tokens.failed for piece in pieces)
+        tally.replay_tokens += sum(piece.tokens.replay for piece in pieces)
+        tally.learn += pieces[0].totals.learn
+        tally.forget += pieces[0].totals.forget
         return loss
+
+    def add_gradients(self, model: Any, pieces: Sequence[Piece], sums: Sequence[Any]) -> Any:
+        """The loss of the pieces; their gradients reach weights and folded `sums` in this order."""
+        wanted = [*sums, *(p for p in model.parameters() if p.requires_grad)]
+
+        def one(piece: Piece) -> tuple[Any, Any, Sequence[Any]]:
+            with self.compute_loss_context_manager():
+                share, terms = self.loss_of(piece)
+            if self.pool is not None:  # threads must not add to the same gradients
+                slopes = torch.autograd.grad(share, wanted, allow_unused=True)
+                return share.detach(), terms, slopes
+            self.accelerator.backward(share)
+            return share.detach(), terms, ()
+
+        loss = torch.zeros((), device=self.args.device)
+        for share, terms, slopes in each(one, pieces, self.pool):
+            loss += share
+            self.sums[:3] += terms
+            for weight, slope in zip(wanted, slopes, strict=False):
+                if slope is not None:
+                    weight.grad = slope if weight.grad is None else weight.grad.add_(slope)
+        return loss
+
+    def loss_of(self, piece: Piece) -> tuple[Any, Any]:
+        """The method's weighted sum of learning and forgetting, and replay; and these three."""
+        parts, share = self.parts(piece), self.tuning.replay
+        terms = torch.stack([learning(parts), self.tuning.forgetting(parts), replay(parts)])
+        weights = [*((1 - share) * each for each in self.tuning.weights()), share]
+        return terms @ terms.new_tensor(weights), terms.detach()
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The method's weighted sum of learning and forgetting, and replay, from hidden states."""
-        parts, share = self.parts(inputs), self.tuning.replay
-        terms = torch.stack([learning(parts), self.tuning.forgetting(parts), replay(parts)])
-        self.sums[:3] += terms.detach()
-        weights = [*((1 - share) * each for each in self.tuning.weights()), share]
-        return terms @ terms.new_tensor(weights)
+        """What transformers' Trainer calls it."""
+        return self.loss_of(inputs)[0]
 
     def parts(self, piece: Piece) -> Parts:
         """The NLL of every marked token, one forward pass for successes and failures.
@@ -217,11 +248,9 @@ class UFTTrainer(Trainer):
         elif self.tuning.reference:
             reference = bad.sums()
         if piece.again:
-            with torch.no_grad(), adapted.disable_adapter():
-                before = self.states(piece, lines)
             kl, said = losses.marked_kl(
                 hidden[lines:],
-                before,
+                self.base.of(piece.said),
                 piece.marked[lines:],
                 self.output_head,
                 None if rows is None else rows[lines:] - last,
@@ -229,11 +258,10 @@ class UFTTrainer(Trainer):
             again = Side(kl, said, piece.again)
         return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference, again)
 
-    def states(self, piece: Piece, first: int = 0) -> Any:
-        """The hidden states of a piece's lines from `first` on, (lines, width, hidden)."""
-        places = piece.places
-        told = {} if places is None else {"position_ids": places.position[first:]}
-        found = self.decoder(input_ids=piece.ids[first:], use_cache=False, **told)
+    def states(self, piece: Piece) -> Any:
+        """The hidden states of a piece's lines, (lines, width, hidden)."""
+        told = {} if piece.places is None else {"position_ids": piece.places.position}
+        found = self.decoder(input_ids=piece.ids, use_cache=False, **told)
         return found.last_hidden_state
 
     def _clip_grad_norm(self, model: Any) -> Any:
@@ -282,30 +310,3 @@ class UFTTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         checkpoints.save_adapter(self.model, Path(output_dir or self.folder.checkpoints))
-
-
-def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
-    """transformers' settings; what differs from its defaults for speed or for us is said here."""
-    cuda = torch.cuda.is_available()
-    told = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=tuning.steps,
-        per_device_train_batch_size=1,  # an item of the dataset is a micro-batch
-        gradient_accumulation_steps=tuning.accumulation,
-        max_grad_norm=CLIP,
-        save_strategy="steps",
-        save_steps=tuning.eval_every,
-        logging_strategy="no",
-        logging_nan_inf_filter=False,  # would wait for the device at every step; `guard` looks
-        train_sampling_strategy="sequential",
-        remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
-        use_cpu=not cuda,
-        bf16=cuda,
-        use_cache=True,  # for generation in validate; the training pass switches it off itself
-        report_to="none",
-        disable_tqdm=True,
-        seed=tuning.seed or 0,
-    )
-    told._n_gpu = min(1, told.n_gpu)  # one GPU: no silent DataParallel
-    return told

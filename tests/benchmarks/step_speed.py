@@ -33,11 +33,12 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from ltf_lite.engines import model_path
+from ltf_lite.tuning.arguments import CLIP
 from ltf_lite.tuning.data import Batches
 from ltf_lite.tuning.methods.uft import UFT
 from ltf_lite.tuning.packing import Row
 from ltf_lite.tuning.settings import LINEAR, Tuning
-from ltf_lite.tuning.trainer import CLIP, UFTTrainer
+from ltf_lite.tuning.trainer import UFTTrainer
 
 ROWS, LENGTH = 8, 256  # successes, and failures as many; tokens
 TOKENS = 2 * ROWS * LENGTH

@@ -1,0 +1,39 @@
+"""What transformers' Trainer is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from ltf_lite.tuning.settings import Tuning
+
+CLIP = 1.0
+
+
+def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
+    """transformers' settings; what differs from its defaults for speed or for us is said here."""
+    cuda = torch.cuda.is_available()
+    told = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=tuning.steps,
+        per_device_train_batch_size=1,  # an item of the dataset is a micro-batch
+        gradient_accumulation_steps=tuning.accumulation,
+        max_grad_norm=CLIP,
+        save_strategy="steps",
+        save_steps=tuning.eval_every,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,  # would wait for the device at every step; `guard` looks
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        use_cpu=not cuda,
+        bf16=cuda,
+        use_cache=True,  # for generation in validate; the training pass switches it off itself
+        report_to="none",
+        disable_tqdm=True,
+        seed=tuning.seed or 0,
+    )
+    told._n_gpu = min(1, told.n_gpu)  # one GPU: no silent DataParallel
+    return told
