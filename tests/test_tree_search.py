@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ltf_lite.engines import Dialect, Sampling, open_engine
-from ltf_lite.reasoners import get_reasoner, path_to, solve
+from ltf_lite.reasoners import get_reasoner, path_to, solve, solve_within
 from ltf_lite.reasoners.choice import SINGLE_PASS
 from ltf_lite.tasks import Verdict, get_task
 from ltf_lite.tasks.numbers.countdown import Countdown
@@ -346,6 +346,22 @@ def test_a_chain_is_never_asked_for_more_than_its_budget():
         list(solve(get_reasoner("cot", budget={"tokens": tokens}), PROBLEMS[:2], TASK, asked))
     room = TASK.room(PROBLEMS[0], "compact")
     assert most == [5, room]
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "cot"])
+def test_one_search_tells_what_each_budget_would_have_brought(name):
+    """At each budget the trees, the answers and the tokens of a search that has no more."""
+    kind, settings = SEARCHES[name]
+    budgets = [1, 60, 400, 100_000]
+    whole, sooner = solve_within(
+        get_reasoner(kind, **settings), PROBLEMS, TASK, engine(), 3, budgets
+    )
+    free = list(solve(get_reasoner(kind, **settings), PROBLEMS, TASK, engine(), 3))
+    assert [told(each) for each in whole] == [told(each) for each in free]
+    for tokens in budgets:
+        reasoner = get_reasoner(kind, **settings, budget={"tokens": tokens})
+        alone = list(solve(reasoner, PROBLEMS, TASK, engine(), 3))
+        assert [told(each) for each in sooner[tokens]] == [told(each) for each in alone]
 
 
 def test_what_passes_a_budget_is_not_used():

@@ -160,7 +160,8 @@ else:
 class BudgetsSection(Settings):
     """Token budgets a problem at which single pass, samples and searches are compared.
 
-    Searches are asked the first `problems` test problems, None being all, at each budget.
+    A search at a budget is the same search, ended sooner: it is told of the first `problems` test
+    problems, None being all.
     """
 
     tokens: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1)

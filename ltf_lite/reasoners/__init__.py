@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ltf_lite.core.plugins import Registry
@@ -63,14 +64,59 @@ def solve(
             yield _solution(reasoner, growth)
         return
     assert engine is not None, f"{reasoner.name} asks a model"
+    found, _ = _asked(reasoner, problems, task, engine, seed, told, watch)
+    yield from found
+
+
+def solve_within(
+    reasoner: Reasoner,
+    problems: Sequence[Problem],
+    task: Task,
+    engine: Engine,
+    seed: int,
+    budgets: Sequence[int],
+) -> tuple[list[Solution], dict[int, list[Solution]]]:
+    """(what `solve` gives, the same at each of these token budgets), by one search of a model.
+
+    A search at a budget is the same search, ended sooner: its tree, answers and tokens are those
+    that it has at the first answer that passes the budget. Raises as `solve` does.
+    """
+    able(reasoner, task)
+    return _asked(reasoner, problems, task, engine, seed, engine.dialect.name, None, budgets)
+
+
+def _asked(
+    reasoner: Reasoner,
+    problems: Sequence[Problem],
+    task: Task,
+    engine: Engine,
+    seed: int,
+    dialect: str,
+    watch: Watch | None,
+    budgets: Sequence[int] = (),
+) -> tuple[list[Solution], dict[int, list[Solution]]]:
+    """The solutions of a reasoner that asks a model, and those at each of `budgets`."""
     if engine.dialect.search is False:
         reasoner = reasoner.unasked()
-    growths = [reasoner.begin(problem, task, told, seed) for problem in problems]
+    growths = [reasoner.begin(problem, task, dialect, seed) for problem in problems]
     turns = [Turn(growth.problem, growth.tree, reasoner.search(growth)) for growth in growths]
-    budget = reasoner.budget.tokens if reasoner.budget else None
-    lockstep(turns, engine, seed, budget, watch)
-    for growth in growths:
-        yield _solution(reasoner, growth)
+    place = {id(turn): k for k, turn in enumerate(turns)}
+    sooner: dict[int, dict[int, Solution]] = {tokens: {} for tokens in budgets}
+
+    def halted(turn: Turn, tokens: int, tree: list[Node]) -> None:
+        k = place[id(turn)]
+        found = _solution(reasoner, growths[k])
+        for own, node in zip(tree, found.tree, strict=True):
+            own.verdict = node.verdict
+        sooner[tokens][k] = replace(found, tree=tree)
+
+    most = reasoner.budget.tokens if reasoner.budget else None
+    lockstep(turns, engine, seed, most, watch, budgets, halted if budgets else None)
+    found = [_solution(reasoner, growth) for growth in growths]
+    return found, {
+        tokens: [own.get(k, solution) for k, solution in enumerate(found)]
+        for tokens, own in sooner.items()
+    }
 
 
 def _solution(reasoner: Reasoner, growth: Any) -> Solution:
@@ -92,4 +138,5 @@ __all__ = [
     "get_reasoner",
     "path_to",
     "solve",
+    "solve_within",
 ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ltf_lite.engines import Engine, Sampling
@@ -57,18 +57,25 @@ class Turn:
             self.wish = None
 
 
+# Called with a turn, a budget, and the tree as a search that had no more would have left it.
+Halt = Callable[[Turn, int, list[Node]], None]
+
+
 def lockstep(
     turns: Sequence[Turn],
     engine: Engine,
     seed: int,
     budget: int | None = None,
     watch: Watch | None = None,
+    halts: Sequence[int] = (),
+    halted: Halt | None = None,
 ) -> None:
     """Run all searches to their end, one engine call a round for all that wish for the same.
 
     With a `budget` no problem uses more generated tokens: the first answer that would pass it is
     not used, costs what was left of it, and ends the search. `watch` is called after each round for
-    each tree in it; what it raises, and what the engine does, ends all searches.
+    each tree in it; what it raises, and what the engine does, ends all searches. At the budgets in
+    `halts` no search ends, but `halted` hears where it would have ended.
     """
     try:
         for turn in turns:
@@ -77,6 +84,8 @@ def lockstep(
             for group in _groups(waiting):
                 answers, seconds = _ask(engine, group, seed)
                 for turn, answer in zip(group, answers, strict=True):
+                    if halted:
+                        _halt(turn, answer, seconds, halts, halted)
                     _answer(turn, answer, seconds, budget)
             for turn in waiting if watch else ():
                 watch(turn.problem, turn.tree)  # type: ignore[misc]
@@ -119,23 +128,48 @@ def _seeds(turn: Turn, seed: int) -> list[int]:
     return [first + k for k in range(len(turn.wish.prompts))]  # type: ignore[union-attr]
 
 
+def _halt(
+    turn: Turn, answer: list[Any], seconds: float, halts: Sequence[int], halted: Halt
+) -> None:
+    """Tell of every budget that this answer passes."""
+    costs = _costs(turn, answer)
+    for tokens in halts:
+        if turn.spent <= tokens < turn.spent + sum(costs):
+            tree = [replace(node) for node in turn.tree]
+            _charge(tree, turn, _within(costs, tokens - turn.spent), seconds)
+            halted(turn, tokens, tree)
+
+
 def _answer(turn: Turn, answer: list[Any], seconds: float, budget: int | None) -> None:
     """Charge the nodes that asked and let the search go on, or end it where the budget ends."""
-    wish, over = turn.wish, False
-    assert wish is not None
-    costs = [0] * len(answer)
-    if isinstance(wish, Generate):
-        costs = [sum(completion.tokens for completion in row) for row in answer]
-        left = budget - turn.spent if budget else sum(costs)
-        over = sum(costs) > left
-        if over:
-            costs = [min(cost, max(0, left - sum(costs[:k]))) for k, cost in enumerate(costs)]
-        turn.spent += sum(costs)
-    for index, cost in zip(wish.nodes, costs, strict=True):
-        turn.tree[index].tokens += cost
-        turn.tree[index].seconds += seconds
+    costs = _costs(turn, answer)
+    left = budget - turn.spent if budget else sum(costs)
+    over = sum(costs) > left
+    if over:
+        costs = _within(costs, left)
+    turn.spent += sum(costs)
+    _charge(turn.tree, turn, costs, seconds)
     if over:
         turn.search.close()
         turn.wish = None
     else:
         turn.go_on(answer)
+
+
+def _costs(turn: Turn, answer: list[Any]) -> list[int]:
+    """The tokens that each prompt of a turn's wish brought."""
+    if not isinstance(turn.wish, Generate):
+        return [0] * len(answer)
+    return [sum(completion.tokens for completion in row) for row in answer]
+
+
+def _within(costs: list[int], left: int) -> list[int]:
+    """What of these costs fits into what is left, the first of them first."""
+    return [min(cost, max(0, left - sum(costs[:k]))) for k, cost in enumerate(costs)]
+
+
+def _charge(tree: list[Node], turn: Turn, costs: list[int], seconds: float) -> None:
+    assert turn.wish is not None
+    for index, cost in zip(turn.wish.nodes, costs, strict=True):
+        tree[index].tokens += cost
+        tree[index].seconds += seconds

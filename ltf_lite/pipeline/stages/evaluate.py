@@ -17,7 +17,7 @@ from ltf_lite.pipeline.abilities import besides, write_elsewhere
 from ltf_lite.pipeline.common import asked_in, engine_of, problems_of, seed_of, set_threads
 from ltf_lite.pipeline.hearing import Advance, hearing, quiet
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.reasoners import Reasoner, solve
+from ltf_lite.reasoners import Reasoner, Solution, solve, solve_within
 from ltf_lite.reasoners.base import Budget
 from ltf_lite.tasks import Problem, Task
 
@@ -39,16 +39,12 @@ def ask(run: Run, engine: Engine, model: str, reasoners: Sequence[Reasoner]) -> 
     Those of a reasoner that asks no model say `none`; those of searches at a token budget go to
     evaluation/<model>/budgets.
     """
-    limited = _limited(run, reasoners)
-    _warn(run, [*reasoners, *limited])
-    total = len(reasoners) + len(limited) + besides(run.preset)
+    _warn(run, [*reasoners, *(few for each in reasoners for few in _limited(run, each))])
+    total = len(reasoners) + besides(run.preset)
     with bar(f"evaluate {model}", total) as advance:
         for reasoner in reasoners:
             asked, name = (engine, model) if reasoner.asks_model else (None, NO_MODEL)
             evaluate(run, asked, name, reasoner, run.at.evaluation(model), advance=advance)
-            advance(1, reasoner.label)
-        for reasoner in limited:
-            evaluate(run, engine, model, reasoner, run.at.budgets(model), 0, advance)
             advance(1, reasoner.label)
         write_elsewhere(run, engine, model, advance)
 
@@ -64,31 +60,19 @@ def _warn(run: Run, reasoners: Sequence[Reasoner]) -> None:
             say(f"  {', '.join(labels)}: {warning}")
 
 
-def _limited(run: Run, reasoners: Sequence[Reasoner]) -> list[Reasoner]:
-    """The searches again, at each of the preset's budgets.
+def _limited(run: Run, search: Reasoner) -> list[Reasoner]:
+    """A search at each of the preset's budgets, the fewest problems and tokens first.
 
-    One that has a budget of its own, or that the verifier helps, is not asked again.
+    One that has a budget of its own, or that the verifier helps, has none.
     """
     budgets = run.preset.budgets
-    if budgets is None:
+    free = search.asks_model and search.grows_tree and search.budget is None
+    if budgets is None or not free or getattr(search, "oracle", False):
         return []
     every = run.preset.problems.test
-    searches = [
-        each
-        for each in reasoners
-        if each.asks_model
-        and each.grows_tree
-        and each.budget is None
-        and not getattr(each, "oracle", False)
-    ]
+    few = min(budgets.problems or every, search.problems or every)
     return [
-        search.model_copy(
-            update={
-                "budget": Budget(tokens=tokens),
-                "problems": min(budgets.problems or every, search.problems or every),
-            }
-        )
-        for search in searches
+        search.model_copy(update={"budget": Budget(tokens=tokens), "problems": few})
         for tokens in sorted(set(budgets.tokens))
     ]
 
@@ -110,11 +94,12 @@ def evaluate(
 ) -> Record:
     """The record of one model and reasoner on the test split, from its file if it is there.
 
-    The first `alone` problems are asked one by one as well, for the time that one takes. `advance`
-    hears, by 0, what is being done.
+    The first `alone` problems are asked one by one as well, for the time that one takes. What a
+    search comes to at the preset's budgets is written first. `advance` hears, by 0, what is being
+    done.
     """
-    file = record_file(folder, model, reasoner)
-    if file.is_file():
+    file, limited = record_file(folder, model, reasoner), _missing(run, model, reasoner)
+    if file.is_file() and not limited:
         return read_record(file)
     task, problems = run.preset.task, problems_of(run, "test")[: reasoner.problems]
     # not from the budget: a search at one is the same search, ended sooner
@@ -124,10 +109,16 @@ def evaluate(
         if engine is not None:  # the first call pays for allocations that no later one pays for
             list(solve(reasoner, problems[:FIRST], task, engine, seed))
         calls, tokens_in = (engine.usage.calls, engine.usage.tokens_in) if engine else (0, 0)
-        dialect = None if engine else asked_in(run).name
         began = time.perf_counter()
-        solutions = list(solve(reasoner, problems, task, engine, seed, dialect=dialect))
+        if engine is None:
+            solutions = list(solve(reasoner, problems, task, seed=seed, dialect=asked_in(run).name))
+        else:
+            solutions, sooner = solve_within(reasoner, problems, task, engine, seed, [*limited])
+            for tokens, found in sooner.items():
+                _write_sooner(run, engine, model, limited[tokens], found, seed)
         seconds = time.perf_counter() - began
+    if file.is_file():
+        return read_record(file)
     lone = None
     if engine is not None:
         calls, tokens_in = engine.usage.calls - calls, engine.usage.tokens_in - tokens_in
@@ -148,6 +139,38 @@ def evaluate(
     )
     write_record(file, result)
     return result
+
+
+def _missing(run: Run, model: str, search: Reasoner) -> dict[int, Reasoner]:
+    """The search at those budgets of which there is no record yet."""
+    folder = run.at.budgets(model)
+    return {
+        own.budget.tokens: own
+        for own in _limited(run, search)
+        if own.budget and not record_file(folder, model, own).is_file()
+    }
+
+
+def _write_sooner(
+    run: Run, engine: Engine, model: str, search: Reasoner, found: list[Solution], seed: int
+) -> None:
+    """Write what a search came to at a budget.
+
+    Its seconds are the engine's. Calls and tokens read, shared with the whole search, count there.
+    """
+    few = found[: search.problems]
+    result = record(
+        few,
+        run.preset.task,
+        model=model,
+        reasoner=search,
+        split="test",
+        seed=seed,
+        seconds=sum(solution.seconds for solution in few),
+        calls=0,
+        runtime=engine.runtime,
+    )
+    write_record(record_file(run.at.budgets(model), model, search), result)
 
 
 def one_by_one(
