@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Any
 
+from ltf_lite.core.begin import copies
+
 ORPHANED = 0.2  # seconds after which a process notices that its parent is gone
 
 
@@ -21,6 +23,9 @@ def die_with_parent() -> None:
 def _die_with(parent: Any) -> None:
     if os.name == "nt":  # there, a process keeps the number of a parent that is gone
         parent.join()
-    while os.getppid() == parent.pid and os.name != "nt":
+        os._exit(1)
+    # A copy's own parent is the process it was copied from, which ends with the one that is meant.
+    own = os.getppid() if copies() else parent.pid
+    while os.getppid() == own and parent.is_alive():
         time.sleep(ORPHANED)
     os._exit(1)

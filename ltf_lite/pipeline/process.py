@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import multiprocessing
 import os
 import time
 import traceback
@@ -16,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from ltf_lite.core.begin import Surroundings, context
 from ltf_lite.core.errors import disk_full, of_system, sentence
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.parent import die_with_parent
@@ -36,14 +36,14 @@ class Ended:
 
 
 def in_process(folder: Path, name: str) -> dict[str, Any]:
-    """Run a stage of the run in a folder in a fresh process; the facts that it returns.
+    """Run a stage of the run in a folder in a process of its own; the facts that it returns.
 
     Raises RunError where it fails or is killed.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    args = theirs, folder, name, time.monotonic()
-    process = context.Process(target=_child, args=args, name=f"ltf-{name}")
+    processes = context()
+    ours, theirs = processes.Pipe(duplex=False)
+    args = theirs, folder, name, time.monotonic(), Surroundings()
+    process = processes.Process(target=_child, args=args, name=f"ltf-{name}")  # type: ignore[attr-defined]
     try:
         process.start()
         theirs.close()
@@ -64,7 +64,8 @@ def in_process(folder: Path, name: str) -> dict[str, Any]:
     return ended.facts
 
 
-def _child(pipe: Connection, folder: Path, name: str, began: float) -> None:
+def _child(pipe: Connection, folder: Path, name: str, began: float, around: Surroundings) -> None:
+    around.take_over()
     # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     die_with_parent()

@@ -1,0 +1,63 @@
+"""How child processes begin: as copies of one that has imported what they need, or anew."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from multiprocessing.context import BaseContext
+from multiprocessing.reduction import DupFd
+from pathlib import Path
+from typing import Any
+
+# What a stage imports takes seconds. Preloading it costs nothing: the first stage waits for it
+# either way. A module that is not installed is passed over.
+LOADED = [
+    "ltf_lite.pipeline.stages.tune",
+    "ltf_lite.pipeline.stages.search",
+    "ltf_lite.pipeline.stages.export",
+    "ltf_lite.pipeline.stages.report",
+]
+# A process that has asked for its cards can't be copied, and imports ask for them.
+CARDS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+
+
+def copies() -> bool:
+    """Whether processes begin as copies: on Linux, where there is no card."""
+    return sys.platform == "linux" and not any(card.exists() for card in CARDS)
+
+
+def context() -> BaseContext:
+    """What processes of this package are made with; none inherits threads or an engine."""
+    if not copies():
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(LOADED)
+    return found
+
+
+class Surroundings:
+    """Environment and output of this process as it is now, for a child to take over.
+
+    The process that children are copied from has those of the time when it was started. Made and
+    pickled where the child is started, and in no other place.
+    """
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+
+    def __getstate__(self) -> dict[str, Any]:
+        outputs = [DupFd(number) for number in (1, 2)] if copies() else []
+        return {"environment": self.environment, "outputs": outputs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.environment, self.outputs = state["environment"], state["outputs"]
+
+    def take_over(self) -> None:
+        """Give this process the surroundings of the one that started it."""
+        for number, output in zip((1, 2), self.outputs, strict=False):
+            own = output.detach()
+            os.dup2(own, number)
+            os.close(own)
+        os.environ.clear()
+        os.environ.update(self.environment)
