@@ -224,7 +224,8 @@ def others(session: int) -> list[int]:
     """The living processes of a session that work, but for its first."""
     listed = ["ps", "-ww", "-s", str(session), "-o", "pid=,stat=,args="]
     lines = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.splitlines()
-    rows = [line.split(None, 2) for line in lines if "spawn_main" in line]
+    ours = ("spawn_main", "multiprocessing.forkserver")  # begun anew, or as copies
+    rows = [line.split(None, 2) for line in lines if any(one in line for one in ours)]
     return [int(pid) for pid, stat, _ in rows if stat[0] != "Z" and int(pid) != session]
 
 

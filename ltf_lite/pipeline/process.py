@@ -15,11 +15,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from ltf_lite.core.begin import Surroundings, context
 from ltf_lite.core.errors import disk_full, of_system, sentence
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.parent import die_with_parent
 from ltf_lite.core.progress import record_to
+from ltf_lite.pipeline.begin import Surroundings, context
 from ltf_lite.pipeline.run import spending
 from ltf_lite.pipeline.run.folder import Run, RunError
 

@@ -9,6 +9,7 @@ from ltf_lite.presets.loading import (
     in_place_of,
     load,
     parse,
+    quick,
     reasoner,
 )
 from ltf_lite.presets.schema import Preset
@@ -23,5 +24,6 @@ __all__ = [
     "in_place_of",
     "load",
     "parse",
+    "quick",
     "reasoner",
 ]

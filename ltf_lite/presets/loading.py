@@ -113,3 +113,25 @@ def load(name: str) -> Preset:
         return parse(read_yaml(file), str(file))
     except YamlError as error:
         raise PresetError(str(error)) from error
+
+
+def quick(name: str) -> Preset:
+    """The short form of a preset, called NAME-quick; raises PresetError where it has none."""
+    whole = load(name)
+    file = find(name)
+    if not whole.quick:
+        raise PresetError(
+            f"the preset {whole.name} has no short form: its `quick` section would say one"
+        )
+    data = read_yaml(file)
+    del data["quick"]
+    for setting, value in whole.quick.items():
+        *way, last = setting.split(".")
+        at = data
+        for part in way:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise PresetError(f"{file}: quick: {setting} names no setting of a section")
+        at[last] = value
+    data["name"] = f"{whole.name}-quick"
+    return parse(data, f"{file}, quick")

@@ -180,7 +180,7 @@ class Preset(Settings):
 
     `task`, `engine`, `tuning` and each of `search` and `evaluation` are plugins, ready for use.
     `previous` is the folder of a run whose tuned model searches and is tuned on, and whose harvest
-    is kept.
+    is kept. `quick` has other values by setting, such as `tuning.steps`, for a short first run.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -200,6 +200,7 @@ class Preset(Settings):
     sweep: SweepSection | None = None
     export: ExportSection = Field(default_factory=ExportSection)
     previous: str | None = None
+    quick: dict[str, Any] | None = None
 
     @property
     def searched(self) -> dict[str, int]:

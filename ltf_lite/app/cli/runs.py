@@ -49,6 +49,11 @@ def _add_train(verbs: Any) -> None:
         help="set a run that is in the folder aside and start anew",
     )
     verb.add_argument(
+        "--quick",
+        action="store_true",
+        help="the preset's short form, where it has one: a first look in a few minutes",
+    )
+    verb.add_argument(
         "--dry-run",
         action="store_true",
         help="only estimate what memory tuning needs; writes nothing",
@@ -155,7 +160,7 @@ def train(args: argparse.Namespace) -> int:
 
     if args.card and not args.dry_run:
         raise UsageError("--card is a question for --dry-run: give both")
-    preset = _preset(args.preset)
+    preset = _preset(args.preset, args.quick)
     if args.dry_run:
         return dry_run(preset, args)
     folder = args.out or Path("runs") / preset.name
@@ -167,12 +172,12 @@ def train(args: argparse.Namespace) -> int:
     return BELOW if pipeline.short(run) else DONE
 
 
-def _preset(name: str) -> Preset:
+def _preset(name: str, quick: bool = False) -> Preset:
     """The preset of that name; it is said where one's own stands in for one of ours."""
     from ltf_lite import presets
     from ltf_lite.core.progress import say
 
-    preset = presets.load(name)
+    preset = presets.quick(name) if quick else presets.load(name)
     if presets.in_place_of(name):
         say(f"{presets.find(name)} is taken, not the preset {name} that came with ltf.")
     return preset

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from ltf_lite.core.begin import context
 from ltf_lite.core.parent import die_with_parent
 from ltf_lite.engines import Engine
 from ltf_lite.harvest import Row, write_shard
@@ -26,7 +26,7 @@ class Local:
         self.engine: Engine | None = None
         self.pool = ProcessPoolExecutor(
             processes,
-            context(),
+            multiprocessing.get_context("spawn"),
             initializer=die_with_parent,  # idle workers notice by no other means
         )
 

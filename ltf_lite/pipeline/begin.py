@@ -10,14 +10,7 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-# What a stage imports takes seconds. Preloading it costs nothing: the first stage waits for it
-# either way. A module that is not installed is passed over.
-LOADED = [
-    "ltf_lite.pipeline.stages.tune",
-    "ltf_lite.pipeline.stages.search",
-    "ltf_lite.pipeline.stages.export",
-    "ltf_lite.pipeline.stages.report",
-]
+LOADED = "ltf_lite.pipeline.loaded"  # imports what stages need, once for all of them
 # A process that has asked for its cards can't be copied, and imports ask for them.
 CARDS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
@@ -32,7 +25,7 @@ def context() -> BaseContext:
     if not copies():
         return multiprocessing.get_context("spawn")
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(LOADED)
+    found.set_forkserver_preload([LOADED])
     return found
 
 
