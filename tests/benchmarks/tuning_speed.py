@@ -1,5 +1,7 @@
 """Tuning and decoding on a CPU: `python tests/benchmarks/tuning_speed.py --threads 1 2`.
 
+With `--base tiny-base --rank 32 128` tuning of the embedded base alone, on a batch as in `tiny`.
+
 Tuning: tokens of examples a second (padding does not count) of UFTTrainer beside transformers'
 `Trainer` with peft's LoRA, on the same batch of 16 examples of a real base (`smollm2`): the same
 adapter, the same optimizer, a whole step of each. `Trainer` is told what its users tell it on such
@@ -44,20 +46,27 @@ from ltf_lite.tuning.packing import Row
 from ltf_lite.tuning.trainer import UFTTrainer
 
 BASE, ROWS = "smollm2", 16
+TOY, TOY_ROWS = "tiny-base", 32
 KINDS = {  # tokens of an example, and the share of them that is its prompt
     "compact paths of 24 to 36 tokens, a third of them prompt": (24, 36, 0.33),
     "60 to 140 tokens, half of them prompt": (60, 140, 0.5),
     "100 to 300 tokens, four fifths of them prompt": (100, 300, 0.8),
 }
-SETTINGS = SFT(steps=1000, eval_every=1000, learning_rate=1e-4, batch=ROWS, max_length=512)
+TOY_KIND = {"paths of 36 tokens, eleven of them prompt": (36, 36, 11.5 / 36)}
 
 
-def rows(low: int, high: int, prompt: float) -> list[Row]:
+def settings(rank: int, rows: int) -> SFT:
+    return SFT(
+        steps=1000, eval_every=1000, learning_rate=1e-4, batch=rows, rank=rank, max_length=512
+    )
+
+
+def rows(count: int, low: int, high: int, prompt: float, highest: int = 40_000) -> list[Row]:
     """Random examples of so many tokens."""
     drawn, found = random.Random(0), []
-    for _ in range(ROWS):
+    for _ in range(count):
         n = drawn.randint(low, high)
-        ids, marked = [drawn.randrange(100, 40_000) for _ in range(n)], int(n * prompt)
+        ids, marked = [drawn.randrange(100, highest) for _ in range(n)], int(n * prompt)
         found.append(Row(ids, [False] * marked + [True] * (n - marked), True))
     return found
 
@@ -79,19 +88,18 @@ def stepping(trainer: Trainer, model: Any, batch: Any) -> Callable[[], float]:
     return step
 
 
-def ours(data: list[Row], out: Path) -> Callable[[], float]:
-    model, _ = load_for_tuning(model_path(BASE), SETTINGS)
-    batches = Batches(data, [], SETTINGS, 0, packs(model, SETTINGS))
-    trainer = UFTTrainer(model, batches, SETTINGS, out)
+def ours(base: str, told: SFT, data: list[Row], out: Path) -> Callable[[], float]:
+    model, _ = load_for_tuning(model_path(base), told)
+    batches = Batches(data, [], told, 0, packs(model, told))
+    trainer = UFTTrainer(model, batches, told, out)
     return stepping(trainer, trainer.model, {"micro_batch": 0})
 
 
-def theirs(data: list[Row], out: Path, bf16: bool) -> Callable[[], float]:
+def theirs(name: str, told: SFT, data: list[Row], out: Path, bf16: bool) -> Callable[[], float]:
     """transformers' Trainer over a base in fp32 (`bf16`: under autocast), as its users write it."""
     from peft import LoraConfig, get_peft_model
 
-    told = SETTINGS
-    base = transformers.AutoModelForCausalLM.from_pretrained(model_path(BASE), dtype=torch.float32)
+    base = transformers.AutoModelForCausalLM.from_pretrained(model_path(name), dtype=torch.float32)
     torch.manual_seed(0)
     lora = LoraConfig(
         r=told.rank,
@@ -100,7 +108,7 @@ def theirs(data: list[Row], out: Path, bf16: bool) -> Callable[[], float]:
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(base, lora)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(model_path(BASE))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model_path(name))
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     examples = [
         {
@@ -112,7 +120,7 @@ def theirs(data: list[Row], out: Path, bf16: bool) -> Callable[[], float]:
     ]
     arguments = TrainingArguments(
         output_dir=str(out),
-        per_device_train_batch_size=ROWS,
+        per_device_train_batch_size=len(data),
         learning_rate=told.learning_rate,
         use_cpu=True,
         bf16=bf16,
@@ -124,16 +132,18 @@ def theirs(data: list[Row], out: Path, bf16: bool) -> Callable[[], float]:
     return stepping(trainer, ready, DataCollatorForSeq2Seq(tokenizer)(examples))
 
 
-def tune(runs: int) -> None:
-    for kind, told in KINDS.items():
-        data = rows(*told)
+def tune(runs: int, base: str, rank: int) -> None:
+    toy = base == TOY
+    for kind, shape in (TOY_KIND if toy else KINDS).items():
+        data = rows(TOY_ROWS, *shape, highest=900) if toy else rows(ROWS, *shape)
+        told = settings(rank, len(data))
         tokens = sum(len(row.ids) for row in data)
         print(f"\n{kind}: {tokens} tokens a step, {runs} runs", flush=True)
         with tempfile.TemporaryDirectory() as out:
             sides = {
-                "Trainer and peft, fp32": theirs(data, Path(out), bf16=False),
-                "Trainer and peft, bf16": theirs(data, Path(out), bf16=True),
-                "ltf_lite": ours(data, Path(out)),
+                "Trainer and peft, fp32": theirs(base, told, data, Path(out), bf16=False),
+                "Trainer and peft, bf16": theirs(base, told, data, Path(out), bf16=True),
+                "ltf_lite": ours(base, told, data, Path(out)),
             }
             losses = [step() for step in sides.values()]
             torch.testing.assert_close(losses[1:], [losses[0]] * 2, rtol=0.01, atol=0.01)
@@ -197,6 +207,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--base", choices=(BASE, TOY), default=BASE)
+    parser.add_argument("--rank", type=int, nargs="+", default=[32])
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     transformers.logging.disable_progress_bar()
@@ -204,14 +216,17 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             for threads in args.threads:
                 told = ["--runs", str(args.runs), "--threads", str(threads), "--folder", folder]
+                told += ["--base", args.base, "--rank", *map(str, args.rank)]
                 subprocess.run([sys.executable, __file__, *told], check=True)
         return 0
     (threads,) = args.threads
     torch.set_num_threads(threads)
-    print(f"\n== {threads} thread(s), {BASE}, LoRA of rank {SETTINGS.rank} on all linear layers")
-    tune(args.runs)
-    with tempfile.TemporaryDirectory() as own:
-        decode(args.runs, threads, args.folder or Path(own))
+    for rank in args.rank:
+        print(f"\n== {threads} thread(s), {args.base}, LoRA of rank {rank} on all linear layers")
+        tune(args.runs, args.base, rank)
+    if args.base == BASE:
+        with tempfile.TemporaryDirectory() as own:
+            decode(args.runs, threads, args.folder or Path(own))
     return 0
 
 

@@ -15,7 +15,7 @@ NEXT = (
     ("ltf train tiny --quick", "tune a copy of your own, in a few minutes"),
     ("ltf train tiny", "the same at full length, with a report"),
     ("python app.py", "the same side by side, in the browser"),
-    ("ltf pilot FILE --model M", "does search help with a task of your own?"),
+    ("ltf init", "begin with a task of your own"),
 )
 
 
@@ -60,7 +60,7 @@ def _in_words(found: Demo) -> str:
         "None of these targets was in its training. In brackets: 95 % intervals.",
         "",
         "What next:",
-        *(f"  {command:26}{why}" for command, why in NEXT),
+        *(f"  {command:24}{why}" for command, why in NEXT),
     ]
     return "\n".join(lines)
 
