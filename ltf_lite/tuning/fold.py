@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,18 +13,20 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from ltf_lite.tuning.together import each
+
 
 @contextmanager
-def folded(model: nn.Module) -> Iterator[list[Tensor]]:
+def folded(model: nn.Module, pool: ThreadPoolExecutor | None = None) -> Iterator[list[Tensor]]:
     """Inside, LoRA layers multiply by W + s B A, formed once; at its end B and A get gradients.
 
     It gives these sums. Backward passes to them belong inside too, as many as there are pieces;
     the model must not change in between. Only peft's plain layers in fp32 whose rank is high for
     their width are meant (see `plain` and `pays`); to all others, and outside, nothing happens.
+    The sums are formed, and their gradients handed on, by the threads of `pool`.
     """
     layers = [layer for layer in model.modules() if plain(layer) and pays(layer)]
-    with torch.enable_grad():
-        sums = [whole(layer) for layer in layers]
+    sums = list(each(whole, layers, pool))
     leaves = [each.detach().requires_grad_() for each in sums]
     for layer, weight in zip(layers, leaves, strict=True):
         layer.forward = partial(multiply, layer, weight)
@@ -32,9 +35,8 @@ def folded(model: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for layer in layers:
             del layer.forward  # uncovers the class's own
-    for each, leaf in zip(sums, leaves, strict=True):
-        if leaf.grad is not None:
-            each.backward(leaf.grad)
+    # No two of them reach the same weight.
+    list(each(back_to_weights, list(zip(sums, leaves, strict=True)), pool))
 
 
 @contextmanager
@@ -63,7 +65,15 @@ def whole(layer: Any) -> Tensor:
     """W + s B A of the layer's only adapter."""
     (name,) = layer.active_adapters
     up, down = layer.lora_B[name].weight, layer.lora_A[name].weight
-    return torch.addmm(layer.base_layer.weight, up, down, alpha=layer.scaling[name])
+    with torch.enable_grad():
+        return torch.addmm(layer.base_layer.weight, up, down, alpha=layer.scaling[name])
+
+
+def back_to_weights(pair: tuple[Tensor, Tensor]) -> None:
+    """Give B and A the gradient that their sum's leaf has, if any."""
+    sum_, leaf = pair
+    if leaf.grad is not None:
+        sum_.backward(leaf.grad)
 
 
 def multiply(layer: Any, weight: Tensor, x: Tensor) -> Tensor:

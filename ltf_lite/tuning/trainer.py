@@ -173,7 +173,11 @@ class UFTTrainer(Trainer):
             self.base.prepare(micro_batch // self.tuning.accumulation)
         widest = max((piece.ids for piece in pieces), key=lambda ids: ids.shape[1])
         # What is computed once more in the backward pass has to be computed alike.
-        with folded(model) as sums, beside(model), attending(self.decoder_config, widest):
+        with (
+            folded(model, self.pool) as sums,
+            beside(model),
+            attending(self.decoder_config, widest),
+        ):
             loss = self.add_gradients(model, pieces, sums)
         tally = self.tally
         tally.computed += sum(piece.ids.numel() for piece in pieces)
