@@ -22,7 +22,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(file: Path, port: int, alias: str | None = "base") -> Iterator[subprocess.Popen]:
+def serving(
+    file: Path, port: int, alias: str | None = "base", context: int = CONTEXT
+) -> Iterator[subprocess.Popen]:
     """The server's process, ready to be asked for the model at 127.0.0.1.
 
     It is called by its `alias`; without one, by the file's path.
@@ -32,7 +34,7 @@ def serving(file: Path, port: int, alias: str | None = "base") -> Iterator[subpr
         "model_alias": alias,
         "host": "127.0.0.1",
         "port": port,
-        "n_ctx": CONTEXT,
+        "n_ctx": context,
         "type_k": 0,
         "type_v": 0,
         "flash_attn": "false",
