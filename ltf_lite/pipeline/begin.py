@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 LOADED = "ltf_lite.pipeline.loaded"  # imports what stages need, once for all of them
+# The process that they are copied for, told to the one that is copied: that may begin so late that
+# it finds another parent.
+ASKED_BY = "LTF_COPIED_FOR"
 # A process that has asked for its cards can't be copied, and imports ask for them.
 CARDS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
@@ -24,6 +27,7 @@ def context() -> BaseContext:
     """What processes of this package are made with; none inherits threads or an engine."""
     if not copies():
         return multiprocessing.get_context("spawn")
+    os.environ[ASKED_BY] = str(os.getpid())
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload([LOADED])
     return found

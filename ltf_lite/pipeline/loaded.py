@@ -10,11 +10,13 @@ import os
 import signal
 from importlib import import_module
 
+from ltf_lite.pipeline.begin import ASKED_BY
+
 ORPHANED = 0.2  # seconds between two looks whether anybody still waits for this
 
 # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-parent = os.getppid()
+parent = int(os.environ[ASKED_BY])
 
 
 def look(*_: object) -> None:
