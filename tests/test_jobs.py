@@ -572,3 +572,11 @@ def test_a_system_without_file_locks_and_resource_counts_can_watch():
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.stdout.split() == ["True", "None"], result.stderr
+
+
+def test_a_run_without_an_output_goes_on():
+    """As of a service that closed its own: there is nothing for a stage to take over."""
+    write_preset()
+    command = f'exec "{sys.executable}" -m ltf_lite train quick >&- 2>&-'
+    subprocess.run(["bash", "-c", command], timeout=300, check=False)
+    assert jobs.state(RUN).stages[0].status == "done"

@@ -44,7 +44,8 @@ class Surroundings:
         self.environment = dict(os.environ)
 
     def __getstate__(self) -> dict[str, Any]:
-        outputs = [DupFd(number) for number in (1, 2)] if copies() else []
+        numbers = [number for number in (1, 2) if copies() and _is_open(number)]
+        outputs = {number: DupFd(number) for number in numbers}
         return {"environment": self.environment, "outputs": outputs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -52,9 +53,17 @@ class Surroundings:
 
     def take_over(self) -> None:
         """Give this process the surroundings of the one that started it."""
-        for number, output in zip((1, 2), self.outputs, strict=False):
+        for number, output in self.outputs.items():
             own = output.detach()
             os.dup2(own, number)
             os.close(own)
         os.environ.clear()
         os.environ.update(self.environment)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True

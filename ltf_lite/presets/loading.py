@@ -107,25 +107,34 @@ def is_preset(file: Path) -> bool:
 
 
 def load(name: str) -> Preset:
-    """Read and check a preset; raises PresetError with one sentence."""
-    file = find(name)
-    try:
-        return parse(read_yaml(file), str(file))
-    except YamlError as error:
-        raise PresetError(str(error)) from error
+    """Read and check a preset, its short form too; raises PresetError with one sentence."""
+    return _both(name)[0]
 
 
 def quick(name: str) -> Preset:
     """The short form of a preset, called NAME-quick; raises PresetError where it has none."""
-    whole = load(name)
-    file = find(name)
-    if not whole.quick:
+    whole, short = _both(name)
+    if short is None:
         raise PresetError(
             f"the preset {whole.name} has no short form: its `quick` section would say one"
         )
-    data = read_yaml(file)
-    del data["quick"]
-    for setting, value in whole.quick.items():
+    return short
+
+
+def _both(name: str) -> tuple[Preset, Preset | None]:
+    """A preset, and its short form where it has one."""
+    file = find(name)
+    try:
+        data = read_yaml(file)
+    except YamlError as error:
+        raise PresetError(str(error)) from error
+    whole = parse(data, str(file))
+    return whole, _short(data, whole, file) if whole.quick else None
+
+
+def _short(data: dict[str, Any], whole: Preset, file: Path) -> Preset:
+    """The preset of this YAML with the values of its `quick` section; changes `data`."""
+    for setting, value in data.pop("quick").items():
         *way, last = setting.split(".")
         at = data
         for part in way:
@@ -133,5 +142,4 @@ def quick(name: str) -> Preset:
             if not isinstance(at, dict):
                 raise PresetError(f"{file}: quick: {setting} names no setting of a section")
         at[last] = value
-    data["name"] = f"{whole.name}-quick"
-    return parse(data, f"{file}, quick")
+    return parse({**data, "name": f"{whole.name}-quick"}, f"{file}, quick")

@@ -13,7 +13,7 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ltf_lite.tuning.together import each
+from ltf_lite.tuning.together import at_once
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def folded(model: nn.Module, pool: ThreadPoolExecutor | None = None) -> Iterator
     The sums are formed, and their gradients handed on, by the threads of `pool`.
     """
     layers = [layer for layer in model.modules() if plain(layer) and pays(layer)]
-    sums = list(each(whole, layers, pool))
+    sums = list(at_once(whole, layers, pool))
     leaves = [each.detach().requires_grad_() for each in sums]
     for layer, weight in zip(layers, leaves, strict=True):
         layer.forward = partial(multiply, layer, weight)
@@ -36,7 +36,7 @@ def folded(model: nn.Module, pool: ThreadPoolExecutor | None = None) -> Iterator
         for layer in layers:
             del layer.forward  # uncovers the class's own
     # No two of them reach the same weight.
-    list(each(back_to_weights, list(zip(sums, leaves, strict=True)), pool))
+    list(at_once(back_to_weights, list(zip(sums, leaves, strict=True)), pool))
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
-from ltf_lite.tuning.attention import attending
 from ltf_lite.tuning.data import Batches
-from ltf_lite.tuning.packing import Row, collate, pack
+from ltf_lite.tuning.packing import Piece, Row, collate, pack
 from ltf_lite.tuning.parts import Totals
 from ltf_lite.tuning.settings import AT_ONCE
 
@@ -19,14 +17,13 @@ STEPS = 16  # whose rows are asked together: a step's are too few to fill a pass
 class Remembered:
     """States of the base that predict the marked tokens of rows, (marked, hidden) of each.
 
-    The base does not change, so that what it makes of a row is the same at every step. Kept are
-    the rows of one block of steps, which is always asked as a whole: a run that is resumed rounds
-    as one that went on.
+    The base does not change, so that what it makes of a row is the same at every step. `states`
+    gives those of a piece's marked tokens, line after line. Kept are the rows of one block of
+    steps, which is always asked as a whole: a run that is resumed rounds as one that went on.
     """
 
-    def __init__(self, model: Any, batches: Batches) -> None:
-        self.model, self.batches = model, batches
-        self.decoder = model.get_base_model().model
+    def __init__(self, batches: Batches, states: Callable[[Piece], torch.Tensor]) -> None:
+        self.batches, self.states = batches, states
         self.block = -1
         self.known: dict[int, torch.Tensor] = {}
 
@@ -46,18 +43,12 @@ class Remembered:
 
     def _ask(self, rows: Sequence[Row]) -> None:
         joined = pack if self.batches.packed else collate
-        with torch.no_grad(), self.model.disable_adapter():
-            for some in _portions({id(row): row for row in rows}.values()):
-                piece = joined([[], [], some], self.batches.pad, Totals(0, 0, 0, len(some)))
-                device = self.decoder.get_input_embeddings().weight.device
-                ids, marked = piece.ids.to(device), piece.marked.to(device)
-                told = {} if piece.places is None else {"position_ids": piece.places.position}
-                with attending(self.decoder.config, ids):
-                    hidden = self.decoder(input_ids=ids, use_cache=False, **told).last_hidden_state
-                found = hidden[:, :-1][marked[:, 1:]]
-                counts = [sum(row.marked[1:]) for row in piece.said]
-                for row, states in zip(piece.said, found.split(counts), strict=True):
-                    self.known[id(row)] = states.clone()  # not a view: that would keep them all
+        for some in _portions({id(row): row for row in rows}.values()):
+            piece = joined([[], [], some], self.batches.pad, Totals(0, 0, 0, len(some)))
+            counts = [sum(row.marked[1:]) for row in piece.said]
+            found = self.states(piece).split(counts)
+            for row, states in zip(piece.said, found, strict=True):
+                self.known[id(row)] = states.clone()  # not a view: that would keep them all
 
 
 def _portions(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -26,7 +26,7 @@ def side_by_side(model: Any) -> ThreadPoolExecutor | None:
     return ThreadPoolExecutor(torch.get_num_threads(), "ltf-piece")
 
 
-def each(
+def at_once(
     work: Callable[[P], R], pieces: Sequence[P], pool: ThreadPoolExecutor | None
 ) -> Iterator[R]:
     """What `work` gives for each piece, in their order, whichever is done first."""

@@ -31,7 +31,7 @@ from ltf_lite.tuning.packing import Piece
 from ltf_lite.tuning.parts import Parts, Side, learning, replay
 from ltf_lite.tuning.remembered import Remembered
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
-from ltf_lite.tuning.together import each, side_by_side
+from ltf_lite.tuning.together import at_once, side_by_side
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
 from ltf_lite.tuning.watch import Look, OnProgress, Validate, Watch, rate_share
 
@@ -106,7 +106,7 @@ class UFTTrainer(Trainer):
         base = model.get_base_model()
         self.decoder, self.output_head = base.model, base.get_output_embeddings()
         self.decoder_config = base.model.config
-        self.base = Remembered(model, batches)
+        self.base = Remembered(batches, self.base_states)
         self.pool = None if tuning.reference else side_by_side(base)
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -161,14 +161,7 @@ class UFTTrainer(Trainer):
 
     def backward(self, model: Any, micro_batch: int) -> Any:
         """Add a micro-batch's gradients, and its tokens to the tally."""
-        pieces = [
-            replace(
-                piece,
-                ids=self._prepare_input(piece.ids),
-                marked=self._prepare_input(piece.marked),
-            )
-            for piece in self.batches.pieces(micro_batch, self.tally.pieces)
-        ]
+        pieces = [self.placed(p) for p in self.batches.pieces(micro_batch, self.tally.pieces)]
         if self.tuning.replay:
             self.base.prepare(micro_batch // self.tuning.accumulation)
         widest = max((piece.ids for piece in pieces), key=lambda ids: ids.shape[1])
@@ -202,7 +195,7 @@ class UFTTrainer(Trainer):
             return share.detach(), terms, ()
 
         loss = torch.zeros((), device=self.args.device)
-        for share, terms, slopes in each(one, pieces, self.pool):
+        for share, terms, slopes in at_once(one, pieces, self.pool):
             loss += share
             self.sums[:3] += terms
             for weight, slope in zip(wanted, slopes, strict=False):
@@ -261,6 +254,23 @@ class UFTTrainer(Trainer):
             )
             again = Side(kl, said, piece.again)
         return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference, again)
+
+    def placed(self, piece: Piece) -> Piece:
+        """The piece on the device."""
+        ids, marked = (self._prepare_input(tensor) for tensor in (piece.ids, piece.marked))
+        return replace(piece, ids=ids, marked=marked)
+
+    def base_states(self, piece: Piece) -> Any:
+        """The base's states that predict a piece's marked tokens, (tokens, hidden)."""
+        adapted: Any = self.model
+        piece = self.placed(piece)
+        with (
+            torch.no_grad(),
+            adapted.disable_adapter(),
+            attending(self.decoder_config, piece.ids),
+            self.compute_loss_context_manager(),
+        ):
+            return self.states(piece)[:, :-1][piece.marked[:, 1:]]
 
     def states(self, piece: Piece) -> Any:
         """The hidden states of a piece's lines, (lines, width, hidden)."""

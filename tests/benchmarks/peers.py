@@ -40,6 +40,10 @@ from ltf_lite.tasks import Problem, Task, get_task
 from ltf_lite.tasks.steps import prompts_of, steps_of
 
 BEAM, SAMPLES, VOTES, HEAT, ROOM = 5, 3, 3, 0.7, 40
+TOT = {
+    "name": "tot", "beam": BEAM, "samples": SAMPLES, "votes": VOTES, "temperature": HEAT,
+    "max_tokens": ROOM,
+}  # fmt: skip
 COUNTDOWN = get_task("countdown", numbers=(1, 50), max_intermediate=999, draw="walk")
 COMPACT = "compact"
 
@@ -259,18 +263,7 @@ def main() -> int:
     sides = {
         "llm-reasoners BeamSearch": llm_reasoners(problems[: args.few]),
         "ltf tot, one problem at a time": one_by_one(with_base, problems[: args.few]),
-        "ltf tot": ours(
-            with_base,
-            COUNTDOWN,
-            problems,
-            "search",
-            "tot",
-            beam=BEAM,
-            samples=SAMPLES,
-            votes=VOTES,
-            temperature=HEAT,
-            max_tokens=ROOM,
-        ),
+        "ltf tot": ours(with_base, COUNTDOWN, problems, "search", **TOT),
     }
     compare("The embedded base, Countdown with four numbers", sides, args.runs)
     with_base.close()
@@ -281,21 +274,7 @@ def main() -> int:
 
 def one_by_one(engine: Engine, problems: Sequence[Problem]) -> Callable[[int], Turn]:
     """Our search without what many problems at once bring."""
-    alone = [
-        ours(
-            engine,
-            COUNTDOWN,
-            [problem],
-            "search",
-            "tot",
-            beam=BEAM,
-            samples=SAMPLES,
-            votes=VOTES,
-            temperature=HEAT,
-            max_tokens=ROOM,
-        )
-        for problem in problems
-    ]
+    alone = [ours(engine, COUNTDOWN, [problem], "search", **TOT) for problem in problems]
 
     def turn(seed: int) -> Turn:
         found = [each(seed) for each in alone]

@@ -43,7 +43,8 @@ def demo(seed: int = 0, advance: Callable[[str], None] = lambda _: None) -> Demo
     """Ask the base, its tree of thoughts and the tuned copy the same problems, in 8 bits.
 
     All through llama.cpp. The problems' targets were in no training. Shown is the first that the
-    base's single pass does not solve. `advance` hears what is asked. Raises EngineError.
+    base's single pass does not solve, where there is one. `advance` hears what is asked. Raises
+    EngineError, ExportError.
     """
     task: Task = presets.load(PRESET).task
     problems = task.problems("test", ASKED, seed + 1)  # seed 0 is the preset's own

@@ -47,7 +47,7 @@ def _in_words(found: Demo) -> str:
         lines += [f"     {line}" for line in one.answer.text.strip().splitlines()]
     lines += [
         "",
-        f"It is the first of {found.of} problems that the base alone does not solve. All:",
+        f"Shown is the first problem that the base alone does not solve. All {found.of}:",
     ]
     for one in found.shown:
         solved, rate = round(one.rate.rate * one.rate.n), one.rate
