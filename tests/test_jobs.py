@@ -575,8 +575,12 @@ def test_a_system_without_file_locks_and_resource_counts_can_watch():
 
 
 def test_a_run_without_an_output_goes_on():
-    """As of a service that closed its own: there is nothing for a stage to take over."""
+    """As of a service that closed its own: no stage takes a file of the run for it."""
     write_preset()
     command = f'exec "{sys.executable}" -m ltf_lite train quick >&- 2>&-'
     subprocess.run(["bash", "-c", command], timeout=300, check=False)
     assert jobs.state(RUN).stages[0].status == "done"
+    spoken = [
+        file for file in RUN.iterdir() if file.is_file() and b"problems: " in file.read_bytes()
+    ]
+    assert spoken == []

@@ -44,8 +44,9 @@ class Surroundings:
         self.environment = dict(os.environ)
 
     def __getstate__(self) -> dict[str, Any]:
-        numbers = [number for number in (1, 2) if copies() and _is_open(number)]
-        outputs = {number: DupFd(number) for number in numbers}
+        # One that was closed when Python began is None; its number may be another file's by now.
+        own = {1: sys.__stdout__, 2: sys.__stderr__} if copies() else {}
+        outputs = {number: DupFd(number) for number, stream in own.items() }
         return {"environment": self.environment, "outputs": outputs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -59,11 +60,3 @@ class Surroundings:
             os.close(own)
         os.environ.clear()
         os.environ.update(self.environment)
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
