@@ -46,7 +46,7 @@ class Surroundings:
     def __getstate__(self) -> dict[str, Any]:
         # One that was closed when Python began is None; its number may be another file's by now.
         own = {1: sys.__stdout__, 2: sys.__stderr__} if copies() else {}
-        outputs = {number: DupFd(number) for number, stream in own.items() }
+        outputs = {number: DupFd(number) for number, stream in own.items() if stream is not None}
         return {"environment": self.environment, "outputs": outputs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
