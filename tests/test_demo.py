@@ -80,9 +80,15 @@ def test_a_preset_without_a_short_form_says_so(tmp_path):
     file.write_text(text.replace("tuning.steps: 1000", "seed.x: 1"))
     with pytest.raises(PresetError, match=r"seed\.x names no setting"):
         presets.quick(str(file))
-    file.write_text(text.replace("tuning.steps: 1000", "tuning.stepz: 1000"))
-    with pytest.raises(PresetError, match="steps"):
-        presets.quick(str(file))
+    wrong = {
+        "tuning.stepz: 1000": "steps",
+        "previous: runs/x": "previous is no setting that a short form changes",
+        "tuning: {steps: 100}": r"name single settings, such as tuning\.NAME",
+    }
+    for line, why in wrong.items():  # also where nobody asks for the short form
+        file.write_text(text.replace("tuning.steps: 1000", line))
+        with pytest.raises(PresetError, match=why):
+            presets.load(str(file))
 
 
 def test_the_copy_is_a_model_by_name():

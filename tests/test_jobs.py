@@ -584,3 +584,17 @@ def test_a_run_without_an_output_goes_on():
         file for file in RUN.iterdir() if file.is_file() and b"problems: " in file.read_bytes()
     ]
     assert spoken == []
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 5])
+def test_ctrl_c_in_a_terminal_says_one_sentence_however_early(seconds):
+    """A terminal sends it to every process, also to one that is still importing."""
+    command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait(lambda: jobs.working(RUN))
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.strip().endswith("ltf: stopped; the same command goes on where it stopped")
+    assert "Traceback" not in said

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from multiprocessing.context import BaseContext
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,19 @@ def context() -> BaseContext:
     """What processes of this package are made with; none inherits threads or an engine."""
     if not copies():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker  # not on Windows, as DupFd
+
     os.environ[ASKED_BY] = str(os.getpid())
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload([LOADED])
+    # A Ctrl-C reaches every process of a terminal: in the one that is copied it would end an import
+    # in a traceback. What a signal mask holds back, it inherits, and so do its copies.
+    resource_tracker.ensure_running()  # else it begins below, and lets the signal through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return found
 
 
@@ -44,8 +54,12 @@ class Surroundings:
         self.environment = dict(os.environ)
 
     def __getstate__(self) -> dict[str, Any]:
+        if not copies():
+            return {"environment": self.environment, "outputs": {}}
+        from multiprocessing.reduction import DupFd
+
         # One that was closed when Python began is None; its number may be another file's by now.
-        own = {1: sys.__stdout__, 2: sys.__stderr__} if copies() else {}
+        own = {1: sys.__stdout__, 2: sys.__stderr__}
         outputs = {number: DupFd(number) for number, stream in own.items() if stream is not None}
         return {"environment": self.environment, "outputs": outputs}
 
@@ -53,10 +67,12 @@ class Surroundings:
         self.environment, self.outputs = state["environment"], state["outputs"]
 
     def take_over(self) -> None:
-        """Give this process the surroundings of the one that started it."""
+        """Give this process the surroundings of the one that started it, and Ctrl-C."""
         for number, output in self.outputs.items():
             own = output.detach()
             os.dup2(own, number)
             os.close(own)
         os.environ.clear()
         os.environ.update(self.environment)
+        if copies():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

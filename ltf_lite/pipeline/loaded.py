@@ -16,7 +16,7 @@ ORPHANED = 0.2  # seconds between two looks whether anybody still waits for this
 
 # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-parent = int(os.environ[ASKED_BY])
+parent = int(os.environ.get(ASKED_BY, os.getppid()))
 
 
 def look(*_: object) -> None:

@@ -65,12 +65,12 @@ def in_process(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _child(pipe: Connection, folder: Path, name: str, began: float, around: Surroundings) -> None:
-    around.take_over()
     # On import, bitsandbytes asks for a pack of CPU kernels that nothing here needs.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     die_with_parent()
     record_to(RunFolder(folder).progress)
     try:
+        around.take_over()
         # A stage orphaned by a kill may still be about to notice; it must be gone first.
         with FileLock(RunFolder(folder).work, timeout=GIVE_UP):
             facts = _work(folder, name, began)

@@ -22,6 +22,7 @@ FOLDERS = (Path("presets"), _HERE.parent / "files", _HERE.parents[2] / "presets"
 ENDINGS = (".yaml", ".yml")  # a name with one is a path
 SECTIONS = [name for name, field in Preset.model_fields.items() if field.is_required()]
 MOST = len(SECTIONS) // 2 + 1
+OWN = ("name", "previous", "quick")  # what a preset and its short form do not share, or both have
 # A word before a colon, at the beginning of a line or of what stands in braces.
 _SECTION = re.compile(
     rf"""(?:^|[{{,])[ \t]*["']?({"|".join(SECTIONS)})["']?[ \t]*:""", re.MULTILINE
@@ -116,7 +117,7 @@ def quick(name: str) -> Preset:
     whole, short = _both(name)
     if short is None:
         raise PresetError(
-            f"the preset {whole.name} has no short form: its `quick` section would say one"
+            f"the preset {whole.name} has no short form: it has no `quick` section, or an empty one"
         )
     return short
 
@@ -136,6 +137,10 @@ def _short(data: dict[str, Any], whole: Preset, file: Path) -> Preset:
     """The preset of this YAML with the values of its `quick` section; changes `data`."""
     for setting, value in data.pop("quick").items():
         *way, last = setting.split(".")
+        if setting in OWN:
+            raise PresetError(f"{file}: quick: {setting} is no setting that a short form changes")
+        if not way and isinstance(value, dict):
+            raise PresetError(f"{file}: quick: name single settings, such as {setting}.NAME: VALUE")
         at = data
         for part in way:
             at = at.setdefault(part, {})

@@ -21,7 +21,9 @@ NEXT = (
 
 def add(verbs: Any) -> None:
     """Give the parser this command."""
-    verb = verbs.add_parser("demo", help="see search and single pass side by side, in a minute")
+    verb = verbs.add_parser(
+        "demo", help="see search and single pass side by side, in half a minute"
+    )
     verb.add_argument(
         "--seed", type=whole("a seed", 0, 10**9), default=0, help="other problems (default 0)"
     )
