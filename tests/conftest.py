@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import once, warm
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -50,12 +52,18 @@ SMALL = {
 }
 
 
-def ltf(*args: object, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would, in a process of its own."""
+def ltf(
+    *args: object, cwd: Path | None = None, input: str | None = None, **options
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would, in a process of its own.
+
+    With options of a process (`env`, ...) it is a new one, else a copy of one that is warm.
+    """
+    if not options and warm.can_copy():
+        return warm.ltf([str(arg) for arg in args], cwd, input)
     command = [sys.executable, "-m", "ltf_lite", *map(str, args)]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, **options
-    )
+    options |= {"cwd": cwd, "input": input, "capture_output": True, "text": True}
+    return subprocess.run(command, timeout=600, check=False, **options)
 
 
 def one_sentence(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -86,12 +94,18 @@ def small_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_run(small_preset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run."""
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    result = ltf("train", small_preset, "--out", folder)
-    assert result.returncode == 0, result.stderr
-    return folder
+def small_run(
+    small_preset: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Path:
+    """The folder of a finished run, a copy for each worker."""
+
+    def make(folder: Path) -> None:
+        result = ltf("train", small_preset, "--out", folder)
+        assert result.returncode == 0, result.stderr
+
+    kept = pytestconfig.cache.mkdir("small_run")
+    known = once.key(small_preset.read_text())
+    return once.once(kept, known, make, tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="session")

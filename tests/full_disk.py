@@ -1,9 +1,9 @@
-"""`unshare -rm python -m tests.full_disk RUN PRESET STAGE`: a stage meets a disk that is full.
+"""`unshare -rm python -m tests.full_disk RUN PRESET`: each stage meets a disk that is full.
 
 In a mount namespace of its own, where any user may make a small disk. A finished run is copied
 there as it was before the stage, the disk is filled up, and `ltf train` is asked for the rest. Then
 there is room again, and the stage is run to its end. What was found goes to standard output as
-JSON.
+JSON: stage → finding.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ltf_lite.core.files import hash_file
 from ltf_lite.core.seals import HASHES
 from ltf_lite.evaluation.types import read_record
 from ltf_lite.pipeline import Run
-from ltf_lite.pipeline.graph import STAGES, Stage, stage_of
+from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.run.folder import around
 from ltf_lite.pipeline.run.mend import remove, unreadable
 from ltf_lite.pipeline.train import finish
@@ -70,28 +71,38 @@ def results(folder: Path, stage: Stage) -> dict[str, str]:
     return found
 
 
-def main(run: str, preset: str, name: str) -> None:
-    stage = stage_of(name)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", place]
-        subprocess.run(mount, check=True)
-        copy, ballast = before(Path(run), stage, Path(place, "run")), Path(place, "ballast")
-        fill(ballast)
-        known = {path.name for path in copy.folder.iterdir()} | around(copy.folder)
-        told = ltf("train", preset, "--out", copy.folder)
-        found = {"code": told.returncode, "said": told.stderr, "run": str(copy.folder)}
-        copy = Run.load(copy.folder)
-        found["halves"] = list(halves(copy, stage))
-        found["others"] = [
+def met(run: Path, preset: str, stage: Stage, place: str) -> dict[str, Any]:
+    """What `ltf train` says on a small disk at `place` that is full when this stage begins."""
+    copy, ballast = before(run, stage, Path(place, "run")), Path(place, "ballast")
+    fill(ballast)
+    known = {path.name for path in copy.folder.iterdir()} | around(copy.folder)
+    told = ltf("train", preset, "--out", copy.folder)
+    copy = Run.load(copy.folder)
+    found = {
+        "code": told.returncode,
+        "said": told.stderr,
+        "run": str(copy.folder),
+        "halves": list(halves(copy, stage)),
+        "others": [
             path.name
             for path in copy.folder.iterdir()
             if path.name not in known and path.name not in stage.folder.parts
-        ]
-        ballast.unlink()
-        finish(copy, [stage])
-        found["as_before"] = results(copy.folder, stage) == results(Path(run), stage)
-        print(json.dumps(found))
-        subprocess.run(["umount", place], check=True)
+        ],
+    }
+    ballast.unlink()
+    finish(copy, [stage])
+    return found | {"as_before": results(copy.folder, stage) == results(run, stage)}
+
+
+def main(run: str, preset: str) -> None:
+    found = {}
+    for stage in STAGES:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", place]
+            subprocess.run(mount, check=True)
+            found[stage.name] = met(Path(run), preset, stage, place)
+            subprocess.run(["umount", place], check=True)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

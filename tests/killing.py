@@ -89,18 +89,24 @@ def targets(head: int, whom: str) -> Iterator[int]:
     except psutil.NoSuchProcess:
         return
     if whom == "stage":
-        yield from [each.pid for each in children if is_stage(each)] or [head]
+        yield from [each.pid for each in stages(children)] or [head]
         return
     yield head
     if whom == "all":
         yield from (each.pid for each in children)
 
 
-def is_stage(process: psutil.Process) -> bool:
-    try:
-        return any("spawn_main" in part for part in process.cmdline())
-    except psutil.Error:
-        return False
+def stages(children: list[psutil.Process]) -> Iterator[psutil.Process]:
+    """Of the processes that a run has started: its stages, and copies of the one made for that."""
+    for each in children:
+        try:
+            told = " ".join(each.cmdline())
+            if "multiprocessing.forkserver" in told:
+                yield from each.children()
+            elif "spawn_main" in told:
+                yield each
+        except psutil.Error:  # it has ended
+            continue
 
 
 def statuses(folder: Path) -> dict[str, str]:

@@ -19,19 +19,20 @@ APART = ["unshare", "-rm"]  # namespaces in which any user may mount a small dis
 
 
 @pytest.fixture(scope="module")
-def apart() -> list[str]:
+def met(small_run, small_preset) -> dict[str, dict]:
+    """What each stage did on a full disk, and afterwards."""
     asked = [*APART, "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/mnt"]
     if not shutil.which(APART[0]) or subprocess.run(asked, capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here, so none can be full")
-    return APART
+    command = [*APART, sys.executable, "-m", "tests.full_disk", small_run, small_preset]
+    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
-def test_a_stage_on_a_full_disk_is_one_sentence_and_goes_on(stage, small_run, small_preset, apart):
-    command = [*apart, sys.executable, "-m", "tests.full_disk", small_run, small_preset, stage]
-    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads(ended.stdout.splitlines()[-1])
+def test_a_stage_on_a_full_disk_is_one_sentence_and_goes_on(stage, met):
+    found = met[stage]
     last = found["said"].strip().splitlines()[-1]
     assert found["code"] == 1, found["said"]
     place = re.fullmatch(
