@@ -7,8 +7,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
 from ltf_lite.app.cli.main import parser
+from ltf_lite.presets import schema
+from ltf_lite.reasoners import REASONERS
+from ltf_lite.tuning.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -58,3 +63,45 @@ def test_the_code_of_the_readme_runs(capsys):
     (code,) = (body for kind, body in BLOCK.findall(README.read_text()) if kind == "python")
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.rstrip().endswith("of 20")
+
+
+def settings() -> dict[str, list[tuple[str, str]]]:
+    """Title of a table of docs/presets.md → (setting, default as it stands there) of its rows."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    part = ""
+    for line in (ROOT / "docs" / "presets.md").read_text().splitlines():
+        part = line[3:] if line.startswith("## ") else part
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("| `"):
+            continue
+        names = re.findall(r"`(\w+)`(?!:)", re.sub(r"\(.*?\)", "", cells[0]))
+        alike = re.findall(r"`(.*?)`", cells[1]) if len(names) > 1 else [cells[1].strip("`")]
+        alike = alike if len(alike) == len(names) else [cells[1]] * len(names)
+        found.setdefault(part, []).extend(zip(names, alike, strict=True))
+    return found
+
+
+SCHEMA: dict[str, list[type[BaseModel]]] = {
+    "The run": [schema.Preset],
+    "Model": [schema.ModelSection],
+    "Reasoners": [REASONERS.get(name) for name in ("cot", "tot", "rap")],
+    "Harvest": [schema.HarvestSection],
+    "Tuning": METHODS.all(),
+    "Retention": [schema.RetentionSection],
+    "Export": [schema.ExportSection],
+}
+
+
+@pytest.mark.parametrize("part", SCHEMA)
+def test_every_setting_stands_in_the_document_with_its_default(part):
+    rows, models = settings()[part], SCHEMA[part]
+    fields = {name for each in models for name in each.model_fields}
+    common = {"name", "method", "problems", "budget"} if part == "Reasoners" else set()
+    assert {name for name, _ in rows} >= fields - common
+    for name, told in rows:
+        known = [each.model_fields[name] for each in models if name in each.model_fields]
+        if told == "needed":
+            assert all(field.is_required() for field in known)
+        elif known and re.fullmatch(r"[\d.\[\], ]+|true|false", told):
+            usual = [list(d) if isinstance(d := each.default, tuple) else d for each in known]
+            assert yaml.safe_load(told) in usual, name
