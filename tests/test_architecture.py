@@ -324,3 +324,9 @@ def test_what_answers_in_under_a_second_imports_nothing_heavy(module):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     assert result.stdout.split() == []
+
+
+def test_the_document_has_the_rooms_in_their_order():
+    text = (HOUSE.parent / "docs" / "architecture.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert told == [room for rooms in ORDER for room in rooms]
