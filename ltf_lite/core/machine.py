@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ltf_lite.core.device import cuda, untested
 from ltf_lite.core.manifest import Card
 from ltf_lite.core.threads import cores
 
@@ -116,7 +117,7 @@ def free_memory() -> tuple[str | None, int | None]:
     if shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists():
         import torch
 
-        if torch.cuda.is_available():
+        if cuda():
             return torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[0]
     return None, free_ram()
 
@@ -143,6 +144,7 @@ def advice(found: Facts) -> list[str]:
     lines.append("The embedded base: `ltf train tiny` and `ltf solve` run on this machine's CPU.")
     if found.cards and found.packages["unsloth"] is None:
         lines.append('A card is there: `pip install -e ".[gpu]"` brings unsloth for QLoRA on it.')
+    lines += untested()
     if not found.writable:
         lines.append("This folder can't be written: start in another, or give --out.")
     return lines

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from transformers import TrainingArguments
 
+from ltf_lite.core.device import device
 from ltf_lite.tuning.settings import Tuning
 
 CLIP = 1.0
@@ -14,7 +14,7 @@ CLIP = 1.0
 
 def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
     """transformers' settings; what differs from its defaults for speed or for us is said here."""
-    cuda = torch.cuda.is_available()
+    at = device()
     told = TrainingArguments(
         output_dir=str(folder),
         max_steps=tuning.steps,
@@ -27,9 +27,9 @@ def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
         logging_nan_inf_filter=False,  # would wait for the device at every step; `guard` looks
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
-        use_cpu=not cuda,
-        bf16=cuda,
+        dataloader_pin_memory=at == "cuda",
+        use_cpu=at == "cpu",
+        bf16=at == "cuda",
         use_cache=True,  # for generation in validate; the training pass switches it off itself
         report_to="none",
         disable_tqdm=True,

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ltf_lite.core import places
+from ltf_lite.core.device import Device, device
 from ltf_lite.core.files import read_json
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.torch.loading import first_line, four_bit, keep_layout, place
@@ -36,12 +37,12 @@ def load_for_tuning(
     is no adapter of the same settings.
     """
     torch.manual_seed(tuning.seed or 0)  # the adapter's first weights come from here
-    cuda = torch.cuda.is_available()
+    at = device()
     try:
-        if cuda and unsloth_serves():
+        if at == "cuda" and unsloth_serves():
             model, tokenizer = with_unsloth(str(name), tuning, load_in_4bit)
         else:
-            model, tokenizer = with_transformers(str(name), tuning, load_in_4bit, cuda)
+            model, tokenizer = with_transformers(str(name), tuning, load_in_4bit, at)
     except torch.OutOfMemoryError as error:
         raise TuningError(f"the device has no room for the weights of {str(name)!r}") from error
     except pretrained.ForeignCode as error:
@@ -120,17 +121,17 @@ def check(model: Any, tokenizer: Any, name: str) -> None:
         )
 
 
-def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, cuda: bool) -> tuple[Any, Any]:
+def with_transformers(name: str, tuning: Tuning, load_in_4bit: bool, at: Device) -> tuple[Any, Any]:
     """A base and its adapter by transformers and peft, on the card or the CPU."""
     from peft import LoraConfig, get_peft_model
 
     dtype = fastest(pretrained.config(name), load_in_4bit)
-    options: dict[str, Any] = {"dtype": dtype, "device_map": place(cuda)}
+    options: dict[str, Any] = {"dtype": dtype, "device_map": place(at)}
     if load_in_4bit:
         options["quantization_config"] = four_bit(dtype)
     base = keep_layout(pretrained.model(name, **options))
     base.requires_grad_(False)
-    if cuda:
+    if at == "cuda":
         # Not reentrant: its backward pass reaches the adapters although no input has a gradient.
         base.gradient_checkpointing_enable({"use_reentrant": False})
     adapter = LoraConfig(
@@ -154,7 +155,7 @@ def with_unsloth(name: str, tuning: Tuning, load_in_4bit: bool) -> tuple[Any, An
             max_seq_length=tuning.max_length,
             dtype=torch.bfloat16,
             load_in_4bit=load_in_4bit,
-            device_map=place(cuda=True),  # whole: else it may be spread over several cards
+            device_map=place("cuda"),  # whole: else it may be spread over several cards
             use_exact_model_name=True,  # the merge dequantizes this very base
             trust_remote_code=False,
             offload_embedding=False,  # the engine that validates expects one device

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, Trainer
 
+from ltf_lite.core.device import cuda
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, write_as
 from ltf_lite.engines import Dialect
@@ -101,7 +102,7 @@ class UFTTrainer(Trainer):
 
     def __init__(self, model: Any, batches: Batches, tuning: Tuning, out: Path) -> None:
         self.batches, self.tuning, self.folder = batches, tuning, TuningFolder(out)
-        pieces = 1 if torch.cuda.is_available() else ceil(batches.tokens() / AT_ONCE)
+        pieces = 1 if cuda() else ceil(batches.tokens() / AT_ONCE)
         self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
         base = model.get_base_model()
         self.decoder, self.output_head = base.model, base.get_output_embeddings()

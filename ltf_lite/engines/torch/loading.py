@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
+from ltf_lite.core.device import Device, device
 from ltf_lite.engines import pretrained
 from ltf_lite.engines.base import EngineError
 from ltf_lite.engines.refs import meant
@@ -24,14 +25,14 @@ def load(
     `load_in_4bit` keeps the linear layers in NF4 as tuning does; `adapter` is the directory of a
     LoRA adapter, which stays beside the weights: what was tuned and validated, unmerged.
     """
-    cuda = torch.cuda.is_available()
+    at = device()
     transformers_logging.disable_progress_bar()
     try:
         dtype = fastest(pretrained.config(model), load_in_4bit)
         options: dict[str, Any] = {"dtype": dtype}
         if load_in_4bit:
             # Placed while it is loaded: 4-bit weights are not moved between devices.
-            options |= {"quantization_config": four_bit(dtype), "device_map": place(cuda)}
+            options |= {"quantization_config": four_bit(dtype), "device_map": place(at)}
         tokenizer = pretrained.tokenizer(model, padding_side="left")
         options["output_loading_info"] = True
         pair: Any = pretrained.model(model, **options)
@@ -44,7 +45,7 @@ def load(
             f"GGUF file, or a hub name on a machine that is online){meant(model)}"
         ) from error
     check(loaded, tokenizer, found["missing_keys"], str(model))
-    loaded = keep_layout(loaded) if load_in_4bit else loaded.to("cuda" if cuda else "cpu")
+    loaded = keep_layout(loaded) if load_in_4bit else loaded.to(at)
     return (loaded if adapter is None else with_adapter(loaded, adapter)).eval(), tokenizer
 
 
@@ -76,9 +77,9 @@ def four_bit(compute: torch.dtype) -> Any:
     )
 
 
-def place(cuda: bool) -> dict[str, int | str]:
+def place(at: Device) -> dict[str, int | str]:
     """The device map of a model that is whole on one device."""
-    return {"": 0 if cuda else "cpu"}
+    return {"": 0 if at == "cuda" else at}
 
 
 def keep_layout(model: Any) -> Any:

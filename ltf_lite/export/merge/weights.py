@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn.functional import linear
 
+from ltf_lite.core.device import cuda
 from ltf_lite.engines.torch.loading import four_bit
 from ltf_lite.export.architecture import INDEX, QUANTIZED, expected_names
 from ltf_lite.export.errors import ExportError
@@ -97,8 +98,8 @@ def quantize(weight: torch.Tensor) -> Any:
     """
     from bitsandbytes.nn import Params4bit
 
-    cuda = torch.cuda.is_available()
-    dtype = torch.bfloat16 if cuda else torch.float32
+    card = cuda()
+    dtype = torch.bfloat16 if card else torch.float32
     settings = four_bit(dtype)
     packed: Any = Params4bit(
         weight.to(dtype),
@@ -106,7 +107,7 @@ def quantize(weight: torch.Tensor) -> Any:
         quant_type=settings.bnb_4bit_quant_type,
         quant_storage=settings.bnb_4bit_quant_storage,
     )
-    return packed.to("cuda" if cuda else "cpu").to("cpu")
+    return packed.to("cuda" if card else "cpu").to("cpu")
 
 
 def unpack(weight: torch.Tensor, rest: dict[str, torch.Tensor]) -> Any:

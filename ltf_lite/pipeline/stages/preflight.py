@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ltf_lite.core.device import device
 from ltf_lite.core.machine import free_memory
 from ltf_lite.core.progress import say
 from ltf_lite.engines import model_path
@@ -12,6 +13,7 @@ from ltf_lite.tuning import TuningError
 
 
 def main(run: Run) -> None:
+    device()  # one that is asked for and not here is told now
     base = model_path(run.preset.model.base)
     try:
         check_room(run)
