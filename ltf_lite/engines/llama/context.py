@@ -1,8 +1,8 @@
 """A GGUF file opened with llama.cpp: its tokens, its metadata, and a KV cache of many sequences.
 
-One sequence of the cache holds the last prompt: what the next prompt has in common with it is not
-computed again, and the sequences that continue it share its cells. A recurrent layer has only the
-state after that prompt, so there only a prompt that goes on from it is spared anything.
+A few sequences of the cache hold the last prompts: what the next prompt has in common with one is
+not computed again, and the sequences that continue it share its cells. A recurrent layer has only
+the state after such a prompt, so there only a prompt that goes on from it is spared anything.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ from ltf_lite.engines.llama import chat
 from ltf_lite.engines.llama.batch import BATCH, Batch, Entry
 from ltf_lite.engines.llama.grammar import Guide, Letters, letters
 from ltf_lite.engines.llama.model import load, metadata, recurs
+from ltf_lite.engines.llama.prompts import HELD, Prompts
 from ltf_lite.engines.template import end_token, framed_ids
 
 CONTEXT = 4096  # tokens a sequence, where the model's own context is longer
 CELLS = 16384  # of the cache for all sequences together, where one sequence needs no more
 SMALL = 20e6  # parameters; below this, threads share a single token for longer than they save
-MAX_SEQUENCES = 255  # llama.cpp's limit is 256, and one holds the last prompt
+MAX_SEQUENCES = 256 - HELD  # 256 is llama.cpp's limit, and some hold the last prompts
 ABORTED = 2  # llama_decode's code
 ATTENTION = 0.05  # seconds between looks at whether a forward pass has to end
 
@@ -55,10 +56,10 @@ _IS_NOT_EMPTY: Any = ctypes.cast(
 
 
 class LlamaContext:
-    """Sequences 0 … `sequences` - 1 of a cache, and the one that holds the last prompt.
+    """Sequences 0 … `sequences` - 1 of a cache, and those that hold the last prompts.
 
-    `context` is the most tokens a sequence may have, `cells` what all of them together may; `held`
-    are the last prompt's ids.
+    `context` is the most tokens a sequence may have, and all held prompts together; `cells` what
+    all sequences together may.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class LlamaContext:
         self._batch = Batch()
         self._stop: Any = ctypes.create_string_buffer(2)  # a text that is not empty once it is said
         lc.llama_set_abort_callback(self._ctx, _IS_NOT_EMPTY, ctypes.addressof(self._stop))
-        self.held: list[int] = []
+        self.prompts = Prompts(self.sequences, self.context)
         self._pieces: dict[int, bytes | None] = {}
         self._ends: int | None = None  # of a chat, where llama.cpp does not know it for an end
 
@@ -99,7 +100,7 @@ class LlamaContext:
         wanted = lc.llama_context_default_params()
         wanted.n_ctx = self.cells
         wanted.n_batch = wanted.n_ubatch = BATCH
-        wanted.n_seq_max = self.sequences + 1
+        wanted.n_seq_max = self.sequences + HELD
         wanted.kv_unified = True
         # llama.cpp tells passes of one token from passes of many, and so does what pays off.
         small = lc.llama_model_n_params(self._model) < SMALL
@@ -263,31 +264,38 @@ class LlamaContext:
         same = min(common(ids, other), len(ids) - 1)
         return same if same == len(other) or not self._recurs else 0
 
+    def spared_here(self, ids: list[int]) -> tuple[int, int]:
+        """How many tokens of a prompt a held one leaves to share, and which sequence holds that."""
+        found = ((self.spared(ids, old), at) for at, old in self.prompts)
+        return max(found, default=(0, -1))
+
     def begin(self, sequence: int, ids: list[int]) -> list[Entry]:
-        """Have an empty sequence share what the held prompt has of this one.
+        """Have an empty sequence share what a held prompt has of this one.
 
         Returns the entries to run for the rest, one at least: the last, whose logits are wanted.
         """
-        same, last = self.spared(ids, self.held), len(ids) - 1
-        if self._window and not self._sees(same):
+        (same, at), last = self.spared_here(ids), len(ids) - 1
+        if self._window and same and not self._sees(at, same):
             same = 0
         if same:
-            self.share(self.sequences, sequence, same)
+            self.share(at, sequence, same)
+            self.prompts.used(at)
         return [(ids[i], i, sequence, i == last) for i in range(same, len(ids))]
 
-    def _sees(self, length: int) -> bool:
-        """Whether the cache still has what a token after so many of the held prompt looks at.
+    def _sees(self, at: int, length: int) -> bool:
+        """Whether the cache still has what a token after so many of a held prompt looks at.
 
         llama.cpp gives the cells away that lie behind the sliding window of a sequence's end.
         """
-        oldest = lc.llama_memory_seq_pos_min(self._memory, self.sequences)
+        oldest = lc.llama_memory_seq_pos_min(self._memory, at)
         return bool(oldest <= max(0, length - self._window))
 
     def hold(self, sequence: int, ids: list[int]) -> None:
         """Have the cache hold the prompt that a sequence begins with."""
-        lc.llama_memory_seq_rm(self._memory, self.sequences, -1, -1)
-        self.share(sequence, self.sequences, len(ids))
-        self.held = ids
+        at, gone = self.prompts.take(ids)
+        for each in gone:
+            self.drop(each)
+        self.share(sequence, at, len(ids))
 
     def share(self, source: int, sequence: int, length: int) -> None:
         """Have an empty sequence begin with the first tokens of another."""
@@ -300,4 +308,4 @@ class LlamaContext:
     def clear(self) -> None:
         """Free all cells, after a call that failed half-way."""
         lc.llama_memory_clear(self._memory, False)
-        self.held = []
+        self.prompts.clear()

@@ -87,7 +87,7 @@ class LlamaCppEngine:
         self._open = None
 
     def clear(self) -> None:
-        """Drop what was computed of the last prompt."""
+        """Drop what was computed of the last prompts."""
         self._llama.clear()
 
     @property
@@ -215,7 +215,7 @@ class LlamaCppEngine:
         while waiting and free and self._fits(active, waiting[0], room):
             run = waiting[0]
             if last and last.k != run.k:
-                gain = llama.spared(run.ids, last.ids) - llama.spared(run.ids, llama.held)
+                gain = llama.spared(run.ids, last.ids) - llama.spared_here(run.ids)[0]
                 if gain >= WORTH:
                     return
             last = waiting.popleft()
