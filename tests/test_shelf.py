@@ -10,7 +10,7 @@ from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
-from ltf_lite.engines import TINY_BASE, bases, resolve
+from ltf_lite.engines import TINY_BASE, TINY_TUNED, bases, resolve
 from ltf_lite.engines.refs import MAGIC
 from tests.conftest import SMALL
 
@@ -40,6 +40,7 @@ def test_the_smallest_file_of_a_run_comes_first_and_the_bases_last(runs):
     assert found["older/a.gguf"].task.name == "countdown"
     assert found["older/a.gguf"].task.max_intermediate == 999
     assert found[TINY_BASE].task is None
+    assert found[TINY_TUNED].opens == TINY_TUNED
     assert found["older/a.gguf"].tuned
 
 

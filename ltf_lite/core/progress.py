@@ -143,26 +143,12 @@ def _half(file: Path) -> Path:
 @contextmanager
 def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description:<34}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),  # a note is text, whatever is in it
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(signs(title), total=total, completed=done, note="")
-        yield lambda n=1, note="": progress.update(task, advance=n, note=signs(note))
+    from ltf_lite.core.columns import progress
+
+    with progress(Console(stderr=True)) as shown:
+        task = shown.add_task(signs(title), total=total, completed=done, note="")
+        yield lambda n=1, note="": shown.update(task, advance=n, note=signs(note))
 
 
 @contextmanager

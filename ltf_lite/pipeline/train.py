@@ -16,6 +16,7 @@ from ltf_lite.core.progress import duration, forget, say
 from ltf_lite.core.seals import HASHES
 from ltf_lite.pipeline.checks import check, check_apart
 from ltf_lite.pipeline.graph import STAGES, Stage
+from ltf_lite.pipeline.needs.fits import in_words
 from ltf_lite.pipeline.process import in_process
 from ltf_lite.pipeline.run import spending
 from ltf_lite.pipeline.run.folder import Run, RunError
@@ -112,5 +113,5 @@ def run_stage(run: Run, stage: Stage, wanted: str) -> None:
         with suppress(OSError) if entry.status == "failed" else nullcontext():
             run.save()
             forget(run.at.spent)  # not before the manifest has it
-    peak = "" if entry.peak_bytes is None else f", peak {entry.peak_bytes / 2**20:.0f} MiB"
+    peak = "" if entry.peak_bytes is None else f", peak {in_words(entry.peak_bytes)}"
     say(f"      {duration(entry.seconds)}{peak}")
