@@ -148,7 +148,8 @@ def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_pa
     monkeypatch.syspath_prepend(package.parent)
     shelf, say = Shelf(tmp_path / "none"), speaker(language)
     titled = {name: title for title, name in titles(shelf, say)}
-    assert list(titled) == [TINY_BASE, "smollm2"]
+    assert list(titled) == [TINY_BASE, TINY_TUNED, "smollm2"]
+    assert "ltf train tiny" in titled[TINY_TUNED]
     assert all(word in titled["smollm2"] for word in ("smollm2", size, "Q4_1"))
     assert shelf.model("smollm2").opens == "smollm2"
     assert [model.name for model in shelf.first()] == [TINY_BASE] * 2
@@ -156,4 +157,5 @@ def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_pa
 
 def test_smollm2_is_not_offered_where_its_package_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
-    assert titles(Shelf(tmp_path / "none"), speaker("en")) == [(TINY_BASE, TINY_BASE)]
+    names = [name for _, name in titles(Shelf(tmp_path / "none"), speaker("en"))]
+    assert names == [TINY_BASE, TINY_TUNED]

@@ -10,7 +10,11 @@ import sys
 
 import pytest
 
+from ltf_lite import presets
 from ltf_lite.app.cli.main import main, parser
+from ltf_lite.core.manifest import StageEntry
+from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.graph import STAGES
 from tests.conftest import ltf, one_sentence
 from tests.terminal import CTRL_C, in_terminal
 
@@ -128,17 +132,17 @@ def test_presets_say_how_long_they_take_and_which_have_a_short_form(capsys):
     assert "with --quick four minutes" in " ".join(narrow.text.split())
 
 
-def test_who_goes_on_with_other_settings_is_told_what_is_done_again(small_run, tmp_path, capsys):
-    from ltf_lite.pipeline import Run
-
-    copy = shutil.copytree(small_run, tmp_path / "small")
-    preset = Run.load(copy).preset
-    Run.prepare(copy, preset, False)
+def test_who_goes_on_with_other_settings_is_told_what_is_done_again(small_preset, tmp_path, capsys):
+    preset = presets.load(str(small_preset))
+    run = Run.prepare(tmp_path, preset, False)
+    run.stages.update({stage.name: StageEntry(status="done") for stage in STAGES})
+    run.save()
+    Run.prepare(tmp_path, preset, False)
     assert capsys.readouterr().err == ""
     tuning = preset.tuning.model_copy(update={"steps": 31, "batch": 8})
-    Run.prepare(copy, preset.model_copy(update={"tuning": tuning, "about": "mine"}), False)
+    Run.prepare(tmp_path, preset.model_copy(update={"tuning": tuning, "about": "mine"}), False)
     told = capsys.readouterr().err
-    assert "(tuning.steps, tuning.batch)" in told
+    assert "(tuning.steps, tuning.batch, about)" in told
     assert "done again, in place of what is there, are tune, merge, evaluate" in told
     assert "search and harvest" not in told
     assert "--out" in told

@@ -39,11 +39,19 @@ def check(preset: Preset) -> None:
 
 
 def _base(preset: Preset) -> None:
-    """Refuse a base that can't be, and one of the Hub that can't be had, before torch is loaded."""
+    """Refuse a base that can't be."""
     try:
-        ref = base_ref(preset.model.base)
+        base_ref(preset.model.base)
     except EngineError as error:
         raise PresetError(f"model.base: {error}") from error
+
+
+def check_at_hand(preset: Preset) -> None:
+    """Refuse a base of the Hub that can't be had, before torch is loaded.
+
+    Raises RunError, or PresetError for a name that hardly is one of the Hub.
+    """
+    ref = base_ref(preset.model.base)
     if ref.kind == "hub" and not at_hand(ref.place):
         from ltf_lite.export.preflight import WHOLE, unreachable
 

@@ -14,7 +14,7 @@ from typing import Any
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration, forget, say
 from ltf_lite.core.seals import HASHES
-from ltf_lite.pipeline.checks import check, check_apart
+from ltf_lite.pipeline.checks import check, check_apart, check_at_hand
 from ltf_lite.pipeline.graph import STAGES, Stage
 from ltf_lite.pipeline.needs.fits import in_words
 from ltf_lite.pipeline.process import in_process
@@ -32,6 +32,7 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     finished before stays finished.
     """
     check(preset)
+    check_at_hand(preset)
     check_apart(preset, folder)
     _heed_interrupts()
     with locked(folder), ExitStack() as work:

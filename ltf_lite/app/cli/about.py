@@ -89,7 +89,7 @@ def list_presets(args: argparse.Namespace) -> int:
         own = " (your own, in place of the one that came with ltf)"
         about = f"{preset.about}{own if presets.in_place_of(name) else ''}"
         tell(_entry(name, "; ".join(filter(None, [about, *_times(preset)]))))
-    tell("\n`ltf train NAME` runs one; those of a sweep name their command.")
+    say("`ltf train NAME` runs one; those of a sweep name their command.")
     for file in presets.foreign():
         say(f"{file} is no preset and is left out")
     return DONE
