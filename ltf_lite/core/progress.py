@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from ltf_lite.core.json_text import as_json
 from ltf_lite.core.text import signs
 
@@ -63,6 +61,8 @@ def record_to(file: Path | None) -> None:
 
 def recorded(file: Path) -> Progress | None:
     """The progress that is recorded in a file; None where there is none, or half of one."""
+    from pydantic import TypeAdapter, ValidationError  # a command's first line need not wait for it
+
     try:
         found = TypeAdapter(Progress).validate_json(file.read_bytes())
     except (OSError, ValidationError):

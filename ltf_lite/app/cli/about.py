@@ -22,7 +22,7 @@ from ltf_lite.app.cli.common import (
     tell,
     whole,
 )
-from ltf_lite.core.network import no_proxy_here
+from ltf_lite.core.progress import say
 
 if TYPE_CHECKING:
     from ltf_lite.presets import Preset
@@ -63,6 +63,8 @@ def add(verbs: Any) -> None:
 
 
 def app(args: argparse.Namespace) -> int:
+    from ltf_lite.core.network import no_proxy_here
+
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with no_proxy_here(args.share):  # gradio asks itself as it starts, and reads this on import
         from ltf_lite.app.web.app import open_app
@@ -74,7 +76,6 @@ def app(args: argparse.Namespace) -> int:
 
 def list_presets(args: argparse.Namespace) -> int:
     from ltf_lite import presets
-    from ltf_lite.core.progress import say
 
     found = {}
     for name, file in presets.available().items():

@@ -12,7 +12,6 @@ from ltf_lite.app.cli.parsing import Parser, Verb
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
 from ltf_lite.core.places import place
-from ltf_lite.core.plugins import nearest
 from ltf_lite.core.text import signs, sound
 
 MODEL = (
@@ -43,6 +42,7 @@ def add_dialect(verb: argparse.ArgumentParser) -> None:
 
 
 def _dialect(name: str) -> str:
+    from ltf_lite.core.plugins import nearest
     from ltf_lite.engines.dialect import AUTO, NAMES
 
     names = [*NAMES, AUTO]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ltf_lite.core.errors import USAGE
-from ltf_lite.core.plugins import nearest
 from ltf_lite.core.text import signs
 
 NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what the standard library takes for no option
@@ -24,6 +23,8 @@ class Parser(argparse.ArgumentParser):
         """The standard library's own names every choice and not the nearest."""
         if action.choices is None or value in action.choices:
             return
+        from ltf_lite.core.plugins import nearest  # pydantic takes a moment
+
         names = [str(name) for name in action.choices]
         what = action.option_strings[-1] if action.option_strings else action.dest
         self.error(f"there is no {what} {value!r}; {nearest(str(value), names)}")
@@ -57,6 +58,8 @@ class Verb(Parser):
 
     def _unknown(self, words: Sequence[str]) -> str:
         """What is wrong with words that nothing of this command takes."""
+        from ltf_lite.core.plugins import nearest
+
         for word in words:
             option = word.partition("=")[0]
             if option.startswith("-") and not NUMBER.fullmatch(option):
