@@ -249,7 +249,7 @@ def test_a_reader_that_has_enough_is_no_failure():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
         asked.stdout.readline()
         asked.stdout.close()
-        assert asked.stderr.read().decode() == "loading, a few seconds …\n"
+        assert asked.stderr.read().decode() == "loading, a few seconds\n"
     assert asked.returncode == 0
 
 
@@ -341,7 +341,7 @@ def test_a_base_that_cannot_be_exported_is_refused_before_the_search(tmp_path, s
     preset.write_text(small_preset.read_text().replace("tiny-base", "no-such-model"))
     result = ltf("train", preset, "--out", tmp_path / "run")
     one_sentence(result, 2, "model.base", "no-such-model")
-    assert all(path.name in (".lock", ".work") for path in (tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 def test_paths_may_begin_in_the_home_folder(small_run, tmp_path):

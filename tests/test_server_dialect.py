@@ -64,7 +64,7 @@ def test_a_server_that_names_the_model_s_file_tells_what_it_learnt(named_by_path
         solved("--model", named_by_path),
         solved("--model", named_by_path, "--dialect", "compact"),
     )
-    assert told.stderr == said.stderr == "loading, a few seconds …\n"
+    assert told.stderr == said.stderr == "loading, a few seconds\n"
     assert json.loads(told.stdout)["text"] == json.loads(said.stdout)["text"] != ""
 
 

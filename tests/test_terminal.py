@@ -68,8 +68,8 @@ main({args!r})
 def test_a_line_is_there_before_anything_heavy_is_loaded(args):
     code = FIRST_WORD.format(heavy=HEAVY, args=args)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0] == "loading, a few seconds … []"
-    assert done.stderr.splitlines()[0] == "loading, a few seconds …"
+    assert done.stdout.splitlines()[0] == "loading, a few seconds []"
+    assert done.stderr.splitlines()[0] == "loading, a few seconds"
 
 
 # ---- names that are nearly right

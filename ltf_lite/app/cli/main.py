@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.command in RESUMED and not getattr(args, "dry_run", False):
                 resumed = "; the same command goes on where it stopped"
             if getattr(args, "loads", False):  # torch alone takes seconds
-                say("loading, a few seconds …")
+                say("loading, a few seconds")
             return args.run(args)
     except LtfError as error:
         return complain(error, error.code)
