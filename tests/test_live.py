@@ -202,7 +202,7 @@ def test_stopping_counts_the_tokens_of_the_call_that_it_broke_off(models):
 
 def test_who_leaves_early_ends_the_answer(models):
     before = threading.active_count()
-    snapshots = live.compare(PROBLEM, TASK, SINGLE, ENDLESS, models, threading.Event())
+    snapshots = live.compare(PROBLEM, TASK, (SINGLE, ENDLESS), models, threading.Event())
     for _, search in snapshots:
         if search.state == "running":
             break
@@ -216,7 +216,9 @@ def test_who_leaves_early_ends_the_answer(models):
 def test_a_model_that_cannot_be_opened_is_a_sentence_and_tried_again(models, tmp_path):
     side = Side(str(tmp_path / "none.gguf"), "tot")
     for _ in range(2):
-        single, search = last(live.compare(PROBLEM, TASK, SINGLE, side, models, threading.Event()))
+        single, search = last(
+            live.compare(PROBLEM, TASK, (SINGLE, side), models, threading.Event())
+        )
         assert single.state == "done"
         assert search.state == "failed"
         assert "none.gguf" in search.error
@@ -334,7 +336,7 @@ def test_the_single_pass_comes_first_and_neither_pays_for_the_other(models, monk
 
     monkeypatch.setattr(answering.Answering, "_solve", solve)
     stop = threading.Event()
-    pairs = list(live.compare(PROBLEM, TASK, SINGLE, Side("tiny-base", "tot"), models, stop))
+    pairs = list(live.compare(PROBLEM, TASK, (SINGLE, Side("tiny-base", "tot")), models, stop))
     assert asked == ["single-pass begins", "single-pass ends", "tot begins", "tot ends"]
     single, search = pairs[-1]
     assert (single.state, search.state) == ("done", "done")
@@ -386,7 +388,7 @@ def test_stopped_while_it_loads_it_ends_within_a_second(monkeypatch):
 def test_snapshots_come_ten_times_a_second_at_most(models):
     stop, times = threading.Event(), []
     threading.Timer(1.0, stop.set).start()
-    for _ in live.compare(PROBLEM, TASK, SINGLE, ENDLESS, models, stop):
+    for _ in live.compare(PROBLEM, TASK, (SINGLE, ENDLESS), models, stop):
         times.append(time.perf_counter())
     assert 4 <= len(times) <= 16
 

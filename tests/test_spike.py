@@ -333,7 +333,7 @@ from pathlib import Path
 
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.web import asked, cards, catalogue, failures, runs, sections
+from ltf_lite.app.web import asked, cards, catalogue, failures, runs, sections, ways
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.words import speaker
@@ -349,7 +349,7 @@ tuned = next(name for name, model in desk.shelf.models().items() if model.tuned)
 form = asked.Form("longer", "cat or horse", tuned, "tiny-base", "told", 2, 1, 1, 300, 0)
 task, problem = asked.task_of(desk, form), asked.problem_of(desk, form)
 single, search = asked.sides_of(desk, form, task)
-*_, (one, other) = live.compare(problem, task, single, search, desk.pool, threading.Event())
+*_, (one, other) = live.compare(problem, task, (single, search), desk.pool, threading.Event())
 desk.pool.close()
 
 
@@ -365,7 +365,7 @@ def refused(**other):
 rows, total, _ = browse.failures(run.at.harvest, kind="invented", limit=1)
 print(json.dumps({
     "title": catalogue.title_of_task("longer", say),
-    "way": asked.title_of_way("told", say),
+    "way": ways.title_of_way("told", say),
     "drawn": asked.drawn(desk, form).text,
     "examples": [each.task for _, each in asked.examples(desk)],
     "states": [one.state, other.state],

@@ -10,8 +10,9 @@ import pytest
 
 import ltf_lite.app.web
 from ltf_lite.app.answer.ask import CHAINS
-from ltf_lite.app.web.asked import SLIDERS, searches, title_of_way
+from ltf_lite.app.web.asked import SLIDERS, searches
 from ltf_lite.app.web.catalogue import title_of_task
+from ltf_lite.app.web.ways import title_of_way
 from ltf_lite.app.web.words import LANGUAGES, speaker
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.reasoners import REASONERS

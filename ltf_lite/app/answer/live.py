@@ -67,20 +67,15 @@ def _snapshots(answering: Answering) -> Iterator[Snapshot]:
 
 
 def compare(
-    problem: Problem,
-    task: Task,
-    single: Side,
-    search: Side,
-    pool: Pool,
-    stop: threading.Event,
-) -> Iterator[tuple[Snapshot, Snapshot]]:
-    """Both sides of a problem: the single pass, then the search, so neither waits for the other."""
-    pair = before(problem, task, single), before(problem, task, search)
-    for place, side in enumerate((single, search)):
+    problem: Problem, task: Task, sides: Sequence[Side], pool: Pool, stop: threading.Event
+) -> Iterator[tuple[Snapshot, ...]]:
+    """All sides of a problem, one after the other, so that none shares the cores with another."""
+    shown = [before(problem, task, side) for side in sides]
+    for place, side in enumerate(sides):
         with closing(answer(problem, task, side, pool, stop)) as snapshots:
             for snapshot in snapshots:
-                pair = (snapshot, pair[1]) if place == 0 else (pair[0], snapshot)
-                yield pair
+                shown[place] = snapshot
+                yield tuple(shown)
 
 
 class Ratio(NamedTuple):

@@ -22,18 +22,32 @@ from starlette.routing import Route
 
 from ltf_lite import presets
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.web import compare, failures, own, receive, runs, train
-from ltf_lite.app.web.desk import Desk, answered
+from ltf_lite.app.web import (
+    banner,
+    compare,
+    examples,
+    failures,
+    own,
+    receive,
+    runs,
+    train,
+)
+from ltf_lite.app.web.asked import Form, begins
+from ltf_lite.app.web.desk import QUIET, Desk, answered
+from ltf_lite.app.web.form import FIRST
 from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.uploads import LARGEST
-from ltf_lite.app.web.words import speaker
+from ltf_lite.app.web.words import LANGUAGES, speaker
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.network import no_proxy_here
+from ltf_lite.core.text import escape
 from ltf_lite.engines.dialect import dialect as dialect_of
 
 HERE = "127.0.0.1"
 QUEUE = 64  # requests that may wait
+TABS = ("compare", "own", "runs", "train", "failures")
+PLACE = ("run", "task", "problem")  # what the address names besides the tab
 # A page elsewhere may name this address as its own and have a browser here talk to the app.
 ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
 NO_FUNCTION = (KeyError, FnIndexInferError)  # what gradio raises for one that it does not have
@@ -47,33 +61,60 @@ PAGE = {
 
 
 def build(desk: Desk) -> gr.Blocks:
-    """The page."""
-    say = desk.say
+    """The page, and the same in every other language at an address of its own."""
     with gr.Blocks(title="ltf_lite", analytics_enabled=False) as page:
-        gr.Markdown(f"# {say('title')}\n{say('subtitle')}")
-        names = ("compare", "own", "runs", "train", "failures")
-        with gr.Tabs() as all_tabs:
-            tabs = {
-                name: gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") for name in names
-            }
-        others = {name: [tabs[other] for other in names if other != name] for name in names}
-        with tabs["compare"]:
-            compare.tab(desk, page, tabs["compare"])
-        with tabs["own"]:
-            mine = own.tab(desk, page, tabs["own"], others["own"])
-        with tabs["runs"]:
-            runs.tab(desk, tabs["runs"])
-        with tabs["train"]:
-            preset = train.tab(desk, tabs["train"], others["train"])
-        with tabs["failures"]:
-            failures.tab(desk, tabs["failures"])
-        mine.go_on.click(
-            answered(_to_train(desk), lambda note: (gr.skip(), gr.skip(), note), say),
-            mine.task,
-            [all_tabs, preset, mine.told],
-            api_visibility="private",
-        )
+        gr.Navbar(visible=False)
+        lay_out(desk, page)
+    for language in LANGUAGES:
+        if language != desk.say.language:
+            with page.route(language, f"/{language}", show_in_navbar=False):
+                lay_out(desk.speaking(speaker(language)), page)
     return page.queue(max_size=QUEUE)
+
+
+def lay_out(desk: Desk, page: gr.Blocks) -> None:
+    """One language's page: the head, what is under way, the tabs."""
+    say = desk.say
+    gr.HTML(_top(desk), elem_id="top", padding=False)
+    banner.lay_out(desk, page)
+    place = [gr.Textbox(visible=False) for _ in PLACE]
+    with gr.Tabs(elem_id="tabs") as all_tabs:
+        tabs = {name: gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") for name in TABS}
+    others = {name: [tabs[other] for other in TABS if other != name] for name in TABS}
+    with tabs["compare"]:
+        first_train = compare.tab(desk, page, place)
+    with tabs["own"]:
+        mine = own.tab(desk, page, tabs["own"], others["own"])
+    with tabs["runs"]:
+        runs.tab(desk, tabs["runs"])
+    with tabs["train"]:
+        preset = train.tab(desk, tabs["train"], others["train"])
+    with tabs["failures"]:
+        failures.tab(desk, tabs["failures"])
+    for name, each in tabs.items():
+        each.select(None, None, None, js=f"() => window.ltfGo({{tab: {name!r}}})", **QUIET)
+    mine.go_on.click(
+        answered(_to_train(desk), lambda note: (gr.skip(), gr.skip(), note), say),
+        mine.task,
+        [all_tabs, preset, mine.told],
+        api_visibility="private",
+    )
+    first_train.click(lambda: gr.Tabs(selected="train"), None, all_tabs, **QUIET)
+
+
+def _top(desk: Desk) -> str:
+    """The name, what it is for in a sentence, and the other languages."""
+    say, own = desk.say, desk.say.language
+    links = "".join(
+        f'<a href="{"./" if desk.public is False and code == desk.home else code}" '
+        f'lang="{code}" hreflang="{code}">{escape(words["language"])}</a>'
+        for code, words in LANGUAGES.items()
+        if code != own
+    )
+    return (
+        f'<header class="ltf-top"><h1>ltf_lite</h1><p>{escape(say("subtitle"))}</p>'
+        f'<nav class="ltf-languages" aria-label="{escape(say("languages"))}">{links}</nav></header>'
+    )
 
 
 def _to_train(desk: Desk) -> Callable[[Any], Any]:
@@ -92,10 +133,14 @@ def _text(name: str) -> str:
 
 def _head(language: str, token: str) -> str:
     """The script of the page, which knows the token that an upload needs."""
-    facts = {"ltfToken": token, "ltfLargest": LARGEST}
+    facts = {
+        "ltfToken": token,
+        "ltfLargest": LARGEST,
+        "ltfHome": language,
+        "ltfLanguages": list(LANGUAGES),
+    }
     known = "".join(f"window.{name} = {json.dumps(value)};\n" for name, value in facts.items())
-    lang = f'document.documentElement.lang = "{language}";\n'
-    return f"<script>{lang}{known}{_text('page.js')}</script>"
+    return f"<script>{known}{_text('page.js')}</script>"
 
 
 def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Request], Any]:
@@ -127,13 +172,18 @@ def routes(shelf: Shelf) -> list[Route]:
 
 
 def warm(desk: Desk) -> None:
-    """Open what is chosen first, so that the first comparison need not wait for it."""
-    for model in desk.shelf.first():
-        try:
-            with desk.pool.borrow(model.opens):
+    """Open what is chosen first, and answer the first example, so that a page shows its answers."""
+    try:
+        tuned, base = desk.shelf.first()
+        examples.measure(desk, tuned)
+        for key, problem in examples.examples_for(desk, tuned)[:1]:
+            form = Form(key, problem.text, tuned.name, base.name, FIRST, **begins(), seed=0)
+            for _ in compare.compared(desk, form, threading.Event()):
                 pass
-        except Exception as error:  # whoever compares with it is told
-            logging.getLogger("ltf_lite.app").info("not opened: %s", error)
+    except Exception as error:  # whoever compares is told
+        logging.getLogger("ltf_lite.app").info("no example: %s", error)
+    finally:
+        desk.warm.set()
 
 
 def open_app(
@@ -155,7 +205,7 @@ def open_app(
     open_to_others = host != HERE or share
     shelf = Shelf(folder, given)
     asked = {model.opens: dialect_of(dialect) for model in shelf.named()} if dialect else {}
-    desk = Desk(shelf, Pool(dialects=asked), speaker(language))
+    desk = Desk(shelf, Pool(dialects=asked), speaker(language), home=language)
     page = build(desk)
     gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
     token = secrets.token_urlsafe(32)

@@ -10,10 +10,9 @@ from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, posed, ways
 from ltf_lite.app.answer.live import Side
 from ltf_lite.app.web.catalogue import RUN, chosen, named, offers
 from ltf_lite.app.web.desk import Desk, bounded
-from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import UsageError
 from ltf_lite.reasoners import REASONERS
-from ltf_lite.tasks import Problem, Task, get_task
+from ltf_lite.tasks import Problem, Task, TaskError, get_task
 
 LONGEST = 2000  # characters of a typed problem
 SEEDS = 10**9
@@ -44,6 +43,11 @@ class Form(NamedTuple):
     seed: Any
 
 
+def begins() -> dict[str, int]:
+    """What every setting of a search begins with."""
+    return {name: first for name, (_, _, first) in SLIDERS.items()}
+
+
 def searches() -> list[str]:
     """Every way to search: reasoners that ask a model, choices among samples, the others."""
     own = [name for name in REASONERS.names() if name != "cot"]
@@ -69,12 +73,6 @@ def sliders_of(way: Any) -> list[str]:
     return [name for name in SLIDERS if name in fields and (name != "budget" or asks_model(way))]
 
 
-def title_of_way(way: str, say: Say) -> str:
-    """What a way is called: in the app's language, else as its reasoner calls itself."""
-    title = "" if way in CHAINS else REASONERS.get(way).title
-    return say.known(f"way.{way}", title[:1].upper() + title[1:] or way)
-
-
 def task_of(desk: Desk, form: Form) -> Task:
     """The chosen task, by the rules under which the single pass's model was tuned."""
     if form.task in named():
@@ -85,11 +83,15 @@ def task_of(desk: Desk, form: Form) -> Task:
 
 
 def problem_of(desk: Desk, form: Form) -> Problem:
-    """The typed problem; raises TaskError if it is none or has no solution."""
+    """The typed problem; raises UsageError if it is none or has no solution."""
     task, typed = task_of(desk, form), str(form.problem or "")
     if len(typed) > LONGEST:
         raise UsageError(desk.say("too_long", most=f"{LONGEST:,}"))
-    return posed(task, typed)
+    try:
+        return posed(task, typed)
+    except TaskError as error:
+        how = desk.say.known(f"how.{task.name}", "")
+        raise UsageError(desk.say("no_problem", why=str(error), how=how).strip()) from error
 
 
 def sides_of(desk: Desk, form: Form, task: Task) -> tuple[Side, Side]:
@@ -106,6 +108,11 @@ def sides_of(desk: Desk, form: Form, task: Task) -> tuple[Side, Side]:
     search = Side(desk.shelf.model(form.search).opens, form.way, settings, seed)
     live.check(search, task)
     return single, search
+
+
+def before_of(search: Side) -> Side:
+    """The single pass of the model that searches: what the other was tuned from."""
+    return Side(search.model, SINGLE_PASS, {}, search.seed)
 
 
 def drawn(desk: Desk, form: Form) -> Problem:

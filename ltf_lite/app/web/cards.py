@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from ltf_lite.app.answer.live import Snapshot, ratio
+from ltf_lite.app.answer.live import Ratio, Snapshot, ratio
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
 from ltf_lite.reasoners import Node
@@ -21,13 +21,15 @@ UNCHECKED = "unchecked"  # the kind of a verdict where the right answer is not k
 LONGEST = 400  # characters shown of a line that a model wrote
 
 
-def pane(snapshot: Snapshot, title: str, task: Task, say: Say, problem: str | None = None) -> str:
-    """One side of a comparison; a `problem`'s text shows the tree too and not the path alone."""
-    head = f'<div class="ltf-title">{escape(title)}</div>{state_line(snapshot, task, say)}'
+def pane(snapshot: Snapshot, title: str, task: Task, say: Say, model: str = "") -> str:
+    """One way of answering: solved or not, its tokens in large type, its path; the rest folded."""
     shown = whole(snapshot) if isinstance(task, FreeText) else ""
-    body = head + metrics(snapshot, say) + (shown or written(snapshot, say))
-    if problem is not None and len(snapshot.tree) > 1:
-        body += tree_block(snapshot, problem, task, say)
+    body = (
+        f'<div class="ltf-title">{escape(title)}</div>{state_line(snapshot, task, say)}'
+        f"{cost_line(snapshot, say)}{shown or written(snapshot, say)}"
+    )
+    if snapshot.state == "done":
+        body += folded(say("pane.more"), metrics(snapshot, say, model))
     look = f'class="ltf-pane ltf-{colour(snapshot, task)}" aria-label="{escape(title)}"'
     return f"<section {look}>{body}</section>"
 
@@ -37,6 +39,17 @@ def empty(title: str, text: str) -> str:
     return (
         f'<section class="ltf-pane" aria-label="{escape(title)}"><div class="ltf-title">'
         f'{escape(title)}</div><p class="ltf-dim">{escape(text)}</p></section>'
+    )
+
+
+def cost_line(snapshot: Snapshot, say: Say) -> str:
+    """What was written in large type, and the time beside it in small; "" before it began."""
+    if snapshot.state in ("waiting", "loading", "failed"):
+        return ""
+    number = f'<strong class="ltf-number">{snapshot.tokens:,}</strong>'
+    return (
+        f'<p class="ltf-cost">{number} {escape(say("metric.tokens"))} '
+        f'<span class="ltf-dim">{escape(seconds(snapshot.seconds))}</span></p>'
     )
 
 
@@ -81,17 +94,17 @@ def reason(verdict: Verdict, lines: Sequence[str], task: Task, say: Say) -> str:
     return f"{where} {kind} ({verdict.message})"
 
 
-def metrics(snapshot: Snapshot, say: Say) -> str:
-    """Times, tokens and their speed, engine calls, paths, the engine."""
+def metrics(snapshot: Snapshot, say: Say, model: str = "") -> str:
+    """Times and speed, engine calls, paths, the engine and its model."""
     speed = snapshot.tokens_per_second
     facts = {
         "seconds": seconds(snapshot.seconds),
         "first_token": seconds(snapshot.first_token),
         "speed": "–" if speed is None else f"{speed:,.0f}",
-        "tokens": f"{snapshot.tokens:,}",
         "calls": f"{snapshot.calls:,}",
         "paths": _paths(snapshot, say),
         "runtime": snapshot.runtime or "–",
+        **({"model": model} if model else {}),
     }
     cells = "".join(
         f"<div><dt>{escape(say(f'metric.{name}'))}</dt><dd>{escape(value)}</dd></div>"
@@ -159,7 +172,9 @@ def figure(drawn: Figure, label: str) -> str:
 
 
 def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
-    """The tree as a picture to scroll, and as text."""
+    """The tree as a picture that fits its window and can be made larger, and as text."""
+    if len(snapshot.tree) < 2:
+        return ""
     tree, words, shown = _open(snapshot, task), say.picture("tree"), steps_of(task).shown
     if colour(snapshot, task) == "open" and snapshot.verdict is not None:
         words["no_answer"] = say.name(snapshot.verdict.kind or "")
@@ -167,11 +182,29 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     picture = tree_svg(*drawn, words, shown, problem)
     size = say("tree.nodes", n=len(snapshot.tree) + snapshot.hidden)
     look = f'class="ltf-tree" tabindex="0" role="group" aria-label="{escape(size)}"'
-    block = f"<div {look}>{picture}</div>"
+    note = f'<p class="ltf-dim">{escape(say("tree.legend"))}</p>'
+    valued = any(node.value is not None for node in snapshot.tree)
+    block = f"{_zoom(say)}{note if valued else ''}<div {look}>{picture}</div>"
+    block = f'<section class="ltf-searched"><h3>{escape(say("tree.title"))}</h3>{block}'
     if snapshot.state not in ("done", "stopped"):
-        return block
+        return f"{block}</section>"
     text = escape(tree_text(*drawn, shown, problem))
-    return block + folded(say("tree.as_text", n=len(snapshot.tree)), f"<pre>{text}</pre>")
+    size = say("tree.as_text", n=len(snapshot.tree))
+    return f"{block}{folded(size, f'<pre>{text}</pre>')}</section>"
+
+
+def _zoom(say: Say) -> str:
+    """Buttons that make the tree larger and smaller; the page's script listens to them."""
+    buttons = "".join(
+        f'<button type="button" data-zoom="{step}" aria-label="{escape(say(f"tree.{name}"))}">'
+        f"{sign}</button>"
+        for name, step, sign in (
+            ("smaller", "0.8", "−"),
+            ("fit", "0", "⤢"),
+            ("larger", "1.25", "+"),
+        )
+    )
+    return f'<div class="ltf-zoom" role="group">{buttons}</div>'
 
 
 def _open(snapshot: Snapshot, task: Task) -> Sequence[Node]:
@@ -187,37 +220,48 @@ def folded(title: str, body: str) -> str:
     return f'<details class="ltf-text"><summary>{escape(title)}</summary>{body}</details>'
 
 
-def verdict_of_both(
-    single: Snapshot, search: Snapshot, say: Say, spared: frozenset[str] = frozenset()
+def verdict_of(
+    before: Snapshot,
+    after: Snapshot,
+    search: Snapshot,
+    say: Say,
+    spared: frozenset[str] = frozenset(),
 ) -> str:
-    """The ratio of their tokens in large type, and who solved it, in a sentence.
+    """Who solved it, and what search cost beside the tuned single pass, in a sentence or two.
 
-    Verdicts of the `spared` kinds say of nobody that he solved it.
+    Verdicts of the `spared` kinds say of nobody that he solved it. Where neither the search nor
+    the tuned single pass solved it, their costs are not compared.
     """
-    if single.state != "done" or search.state != "done":
+    sides = (before, after, search)
+    verdicts = [side.verdict for side in sides if side.state == "done" and side.verdict]
+    if len(verdicts) < len(sides):
         return ""
-    if single.verdict is None or search.verdict is None:
-        return ""
-    solved = (single.verdict.correct, search.verdict.correct)
-    who = {
-        (True, True): "both",
-        (True, False): "single",
-        (False, True): "search",
-        (False, False): "neither",
-    }[solved]
-    if {single.verdict.kind, search.verdict.kind} & spared:
-        who = "open"
-    large, told = "", [say(f"ratio.{who}")]
-    found = ratio(single, search)
-    if found is not None:
-        number = _times(found.tokens)
-        large = f'<span class="ltf-large">{number}×</span>'
-        told.insert(0, say("ratio.sentence", times=number))
-        slow = say("ratio.engines") if found.seconds is None else ""
-        told.append(slow or say("ratio.seconds", times=_times(found.seconds or 0)))
-    return (
-        f'<div class="ltf-ratio" role="status">{large}<span>{escape(" ".join(told))}</span></div>'
+    if {verdict.kind for verdict in verdicts} & spared:
+        return _verdict([say("verdict.unchecked")])
+    marks = "".join(str(int(verdict.correct)) for verdict in verdicts)
+    told = [say(f"solved.{marks}")]
+    found = ratio(after, search)
+    if found is not None and marks[1:] != "00":
+        told.append(_costs(after, search, found, say))
+    return _verdict(told)
+
+
+def _costs(after: Snapshot, search: Snapshot, found: Ratio, say: Say) -> str:
+    """The tokens of both; their times where one engine in one precision answered both."""
+    told = say(
+        "ratio.sentence",
+        search=f"{search.tokens:,}",
+        single=f"{after.tokens:,}",
+        times=_times(found.tokens),
     )
+    if found.seconds is None:
+        return f"{told} {say('ratio.engines')}"
+    return f"{told} {say('ratio.seconds', times=_times(found.seconds))}"
+
+
+def _verdict(sentences: Sequence[str]) -> str:
+    lead, rest = escape(sentences[0]), escape(" ".join(sentences[1:]))
+    return f'<p class="ltf-verdict" role="status"><strong>{lead}</strong> {rest}</p>'
 
 
 def _times(value: float) -> str:
@@ -227,6 +271,11 @@ def _times(value: float) -> str:
 def notice(text: str) -> str:
     """A sentence that says what can't be done."""
     return f'<p class="ltf-notice" role="alert">{escape(text)}</p>' if text else ""
+
+
+def remark(text: str) -> str:
+    """A sentence that is good to know and stops nothing."""
+    return f'<p class="ltf-remark" role="status">{escape(text)}</p>' if text else ""
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,236 +1,277 @@
-"""The Compare tab: one problem, answered in a single pass and by search, side by side."""
+"""The Compare tab: what a run came to, and one problem answered in three ways, side by side."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import gradio as gr
 
 from ltf_lite.app.answer import live
-from ltf_lite.app.web import cards
-from ltf_lite.app.web.asked import (
-    MOST_PROBLEMS,
-    Form,
-    asks_model,
-    batch_of,
-    drawn,
-    problem_of,
-    sides_of,
-    task_of,
-    title_of_way,
-)
-from ltf_lite.app.web.catalogue import choices
-from ltf_lite.app.web.desk import Desk, answered, streamed, who
-from ltf_lite.app.web.form import Inputs, field, form, models
-from ltf_lite.report.figures.batch import batch_figure, batch_table
-from ltf_lite.tasks import Problem, Task
+from ltf_lite.app.web import cards, first, question
+from ltf_lite.app.web.asked import Form, before_of, drawn, problem_of, sides_of, task_of
+from ltf_lite.app.web.batch import Batch, batch_part, run_batch
+from ltf_lite.app.web.catalogue import choices, titles
+from ltf_lite.app.web.desk import QUIET, Desk, answered, streamed, tried, who
+from ltf_lite.app.web.form import Asking, asking, field, offered, settings
+from ltf_lite.app.web.panes import SIDES, Compared, blank, shown
+from ltf_lite.app.web.shelf import Model
+from ltf_lite.core.errors import LtfError
 
-DRAWN_EVERY = 0.5  # seconds between two pictures of a batch
 WAITING = 16  # comparisons that gradio lets go on at once; they take turns at the models
+PATIENCE = 20.0  # seconds that a page waits for the example that is answered at the start
 
 
-class Batch(NamedTuple):
-    """The part that compares on many problems."""
+def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> gr.Button:
+    """Lay the tab out and connect it; returns the button of who has no trained model yet.
 
-    size: gr.Slider
-    start: gr.Button
-    stop: gr.Button
-    told: gr.HTML
-    plot: gr.HTML
-    table: gr.Markdown
-
-
-def tab(desk: Desk, page: gr.Blocks, chosen: gr.Tab) -> None:
-    """Lay the tab out and connect it."""
+    `place` are the run, task and problem that the page's address names.
+    """
     say = desk.say
-    gr.Markdown(say("compare.intro"))
-    inputs = form(desk)
-    with gr.Row(elem_classes="ltf-buttons"):
-        start = gr.Button(say("compare.button"), variant="primary", elem_id="compare")
-        stop = gr.Button(say("stop"), variant="stop", elem_id="stop", interactive=False)
-    told, ratio = gr.HTML(elem_id="notice"), gr.HTML(elem_id="ratio")
+    result = gr.HTML(elem_id="result")
+    train = gr.Button(say("first.train"), variant="primary", elem_id="first-train", visible=False)
+    asked = asking(desk)
+    told, verdict = gr.HTML(elem_id="notice"), gr.HTML(elem_id="ratio")
     sides = []
-    with gr.Row():
-        for name, scale in (("single", 5), ("search", 8)):
-            with gr.Column(min_width=320, scale=scale):
+    with gr.Row(elem_id="sides"):
+        for name in SIDES:
+            with gr.Column(min_width=260):
                 nothing = cards.empty(say(f"{name}.title"), say(f"{name}.empty"))
                 sides.append(gr.HTML(nothing, elem_id=name))
-    batch = _batch_part(desk)
-    gr.on(
-        [page.load, chosen.select],
-        lambda: gr.update(choices=choices(desk.shelf, say)),
-        None,
-        inputs.form.task,
-        queue=False,
-        api_visibility="private",
-        show_progress="hidden",
+    tree = gr.HTML(elem_id="tree")
+    form = settings(desk, asked.problem)
+    batch = batch_part(desk)
+    outputs = [told, verdict, *sides, tree]
+    _open(desk, page, place, asked, form, [result, train], outputs)
+    _edit(desk, asked, form, told)
+    _connect(desk, page, asked, form, outputs, batch)
+    return train
+
+
+def _open(
+    desk: Desk,
+    page: gr.Blocks,
+    place: list[gr.Textbox],
+    asked: Asking,
+    form: Form,
+    top: list[Any],
+    outputs: list[gr.HTML],
+) -> None:
+    """What the page shows when it is opened, by its address; then the example's answers."""
+    fill = [*top, form.task, form.problem, form.single, form.search, asked.known, *asked.examples]
+    page.load(_filled(desk), place, fill, js="() => window.ltfPlace()", **QUIET).then(
+        _recalled(desk), [form.task, form.problem, form.single, form.search], outputs, **QUIET
     )
-    _connect(desk, page, inputs, [start, stop], [told, ratio, *sides], batch)
+    gr.on(
+        [form.single.input],
+        _of_model(desk),
+        form.single,
+        [*top, form.search, asked.known, *asked.examples],
+        **QUIET,
+    )
+
+
+def _edit(desk: Desk, asked: Asking, form: Form, told: gr.HTML) -> None:
+    """The problem as it is typed, drawn or taken, and the question that it is."""
+    fields = list(form)
+    draw = answered(_draw(desk), lambda note: (gr.skip(), note), desk.say)
+    gr.on([asked.draw.click, form.task.input], draw, fields, [form.problem, told], **QUIET)
+    form.problem.change(
+        _question(desk), fields, asked.question, trigger_mode="always_last", **QUIET
+    )
+    form.problem.blur(answered(_check(desk), lambda note: note, desk.say), fields, told, **QUIET)
+    for number, button in enumerate(asked.examples):
+        button.click(_taken(number), asked.known, [form.task, form.problem], **QUIET)
 
 
 def _connect(
     desk: Desk,
     page: gr.Blocks,
-    inputs: Inputs,
-    buttons: list[gr.Button],
+    asked: Asking,
+    form: Form,
     outputs: list[gr.HTML],
     batch: Batch,
 ) -> None:
     """What happens when: a click makes a ticket at once, and what it starts may then wait."""
-    say, asked, fields = desk.say, inputs.form, list(inputs.form)
-    told = outputs[0]
-    every = [*buttons, batch.start, batch.stop]
-    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    say, fields = desk.say, list(form)
+    every = [asked.start, asked.stop, batch.start, batch.stop]
     turns: dict[str, Any] = {"concurrency_limit": WAITING, "show_progress": "hidden"}
-
-    def same(note: str, many: int) -> tuple:
-        return note, *[gr.skip()] * many, *_ended()
-
-    page.load(lambda: models(desk), None, inputs.models, **quiet)
-    draw = answered(_draw(desk), lambda note: (gr.skip(), note), say)
-    gr.on([inputs.draw.click, asked.task.input], draw, fields, [asked.problem, told], **quiet)
-    check = answered(_check(desk), lambda note: note, say)
-    asked.problem.blur(check, fields, told, **quiet)
-
-    begin, run = _begin(desk), streamed(_run(desk), lambda note: same(note, 3), say)
-    gr.on([buttons[0].click, asked.problem.submit], begin, None, every, **quiet).then(
-        run, fields, [*outputs, *every], api_name="compare", **turns
-    )
-    many = streamed(_batch(desk), lambda note: same(note, 2), say)
-    batch.start.click(begin, None, every, **quiet).then(
+    turns["api_visibility"] = "public" if desk.public else "private"
+    begin = _begin(desk)
+    run = streamed(_run(desk), lambda note: (note, *blank(desk), *_ended()), say)
+    started = gr.on([asked.start.click, form.problem.submit], begin, None, every, **QUIET)
+    started.then(run, fields, [*outputs, *every], api_name="compare", **turns)
+    started.then(
+        None, [form.single, form.task, form.problem], None,
+        js="(...asked) => window.ltfAsked(...asked)", **QUIET,
+    )  # fmt: skip
+    many = streamed(run_batch(desk, _ended), lambda note: (note, "", "", *_ended()), say)
+    batch.start.click(begin, None, every, **QUIET).then(
         many,
         [*fields, batch.size],
         [batch.told, batch.plot, batch.table, *every],
         api_name="batch",
         **turns,
     )
-    for button in (buttons[1], batch.stop):
-        button.click(_stop(desk), **quiet)
+    for button in (asked.stop, batch.stop):
+        button.click(_stop(desk), **QUIET)
     page.unload(_leave(desk))
 
 
-def _batch_part(desk: Desk) -> Batch:
-    say = desk.say
-    with gr.Accordion(say("batch.title"), open=False, elem_id="batch-box"):
-        gr.Markdown(say("batch.intro"))
-        with gr.Row():
-            count = gr.Slider(
-                1, MOST_PROBLEMS, 20, step=1, label=say("batch.count"), elem_id="count"
-            )
-            start = gr.Button(say("batch.button"), elem_id="batch")
-            stop = gr.Button(say("stop"), variant="stop", elem_id="batch-stop", interactive=False)
-        told, plot = gr.HTML(elem_id="batch-notice"), gr.HTML(elem_id="plot")
-        return Batch(count, start, stop, told, plot, gr.Markdown(elem_id="batch-text"))
+def _filled(desk: Desk) -> Callable[..., list[Any]]:
+    def filled(run: Any, key: Any, problem: Any) -> list[Any]:
+        """Fresh lists, since a run may have finished, and what the address names chosen."""
+        model = desk.shelf.of_run(run) or desk.shelf.first()[0]
+        top, base, known, *buttons = _of_model(desk)(model.name)[1:]
+        result, tasks = _result(desk, model), choices(desk.shelf, desk.say)
+        if problem or not known:
+            chosen = [gr.update(choices=tasks, **({"value": key} if key else {})), problem]
+        else:
+            chosen = [gr.update(choices=tasks, value=known[0][0]), known[0][1]]
+        titled = titles(desk.shelf, desk.say)
+        return [
+            result,
+            top,
+            *chosen,
+            gr.update(choices=titled, value=model.name),
+            {**base, "choices": titled},
+            known,
+            *buttons,
+        ]
+
+    return filled
 
 
-def _draw(desk: Desk):
-    def draw(*values: Any):
+def _of_model(desk: Desk) -> Callable[[Any], list[Any]]:
+    def of_model(name: Any) -> list[Any]:
+        """What follows from the choice of a tuned model: its result, its base, its examples."""
+        try:
+            model = desk.shelf.model(name)
+        except LtfError:
+            model = desk.shelf.first()[0]
+        trained = any(each.folder for each in desk.shelf.models().values())
+        return [
+            _result(desk, model),
+            gr.update(visible=not trained),
+            gr.update(value=desk.shelf.before(model).name),
+            *offered(desk, model),
+        ]
+
+    return of_model
+
+
+def _result(desk: Desk, model: Model) -> str:
+    return tried(first.boxes, desk, model.name, say=desk.say)
+
+
+def _recalled(desk: Desk) -> Callable[..., tuple]:
+    def recalled(request: gr.Request, key: Any, problem: Any, single: Any, search: Any) -> tuple:
+        """The answers to the problem that stands there, where they are remembered."""
+        ticket = desk.tickets.held.get(who(request) or "")
+        desk.warm.wait(PATIENCE)
+        found = desk.recent.get((str(single), str(search), str(key), str(problem)))
+        if found is None or ticket is not desk.tickets.held.get(who(request) or ""):
+            return tuple([gr.skip()] * (len(SIDES) + 3))
+        return "", *shown(found, desk)
+
+    return recalled
+
+
+def _question(desk: Desk) -> Callable[..., str]:
+    def in_words(*values: Any) -> str:
+        try:
+            return question.shown(problem_of(desk, Form(*values)), desk.say)
+        except LtfError:  # while it is typed; who starts it is told
+            return f'<p class="ltf-question ltf-dim">{desk.say("question.none")}</p>'
+
+    return in_words
+
+
+def _taken(number: int) -> Callable[[Any], Any]:
+    def taken(known: Any) -> Any:
+        return known[number] if number < len(known or ()) else (gr.skip(), gr.skip())
+
+    return taken
+
+
+def _draw(desk: Desk) -> Callable[..., Any]:
+    def draw(*values: Any) -> Any:
         asked = Form(*values)
         return field(task_of(desk, asked), drawn(desk, asked).text), ""
 
     return draw
 
 
-def _check(desk: Desk):
+def _check(desk: Desk) -> Callable[..., str]:
     def check(*values: Any) -> str:
         """Say what is wrong with a typed problem before anything is started."""
-        problem_of(desk, Form(*values))
-        return ""
+        return _remark(desk, Form(*values))
 
     return check
 
 
-def _begin(desk: Desk):
-    def begin(request: gr.Request):
+def _remark(desk: Desk, form: Form) -> str:
+    """What is unusual about the problem for the tuned model; raises what makes it none."""
+    problem = problem_of(desk, form)
+    return cards.remark(question.unlike(problem, desk.shelf.model(form.single).task, desk.say))
+
+
+def _begin(desk: Desk) -> Callable[[gr.Request], list[Any]]:
+    def begin(request: gr.Request) -> list[Any]:
         desk.tickets.begin(who(request))
-        return [gr.update(interactive=on) for on in (False, True, False, True)]
+        return _buttons(running=True)
 
     return begin
 
 
 def _ended() -> list[Any]:
-    return [gr.update(interactive=on) for on in (True, False, True, False)]
+    return _buttons(running=False)
 
 
-def _stop(desk: Desk):
+def _buttons(running: bool) -> list[Any]:
+    """Of both parts: to start, where nothing runs; to stop, where something does."""
+    pair = [gr.update(interactive=not running), gr.update(visible=running)]
+    return [*pair, *pair]
+
+
+def _stop(desk: Desk) -> Callable[[gr.Request], None]:
     def stop(request: gr.Request) -> None:
         desk.tickets.stop(who(request))
 
     return stop
 
 
-def _leave(desk: Desk):
+def _leave(desk: Desk) -> Callable[[gr.Request], None]:
     def leave(request: gr.Request) -> None:
         desk.tickets.leave(who(request))
 
     return leave
 
 
-def _run(desk: Desk):
+def _run(desk: Desk) -> Callable[..., Iterator[tuple]]:
     def run(request: gr.Request, *values: Any) -> Iterator[tuple]:
         ticket = desk.tickets.of(who(request))
         try:
-            form, kept = Form(*values), [gr.skip()] * 4
-            shown: tuple = (gr.skip(),) * 3
-            problem, task = problem_of(desk, form), task_of(desk, form)
-            sides = sides_of(desk, form, task)
-            for single, search in live.compare(problem, task, *sides, desk.pool, ticket):
-                shown = _shown(single, search, form, problem, task, desk)
-                yield "", *shown, *kept
-            yield "", *shown, *_ended()  # the last is the result of who asks by the API
+            form = Form(*values)
+            remark, html = _remark(desk, form), blank(desk)
+            for found in compared(desk, form, ticket):
+                html = shown(found, desk)
+                yield remark, *html, *[gr.skip()] * 4
+            yield remark, *html, *_ended()  # the last is the result of who asks by the API
         finally:
             desk.tickets.end(who(request), ticket)
 
     return run
 
 
-def _shown(
-    single: live.Snapshot,
-    search: live.Snapshot,
-    form: Form,
-    problem: Problem,
-    task: Task,
-    desk: Desk,
-) -> tuple[str, str, str]:
-    """(ratio, single pass, search) as HTML."""
-    say = desk.say
-    model = f" · {form.search}" if asks_model(form.way) else ""
-    own = f"{say('single.title')} · {form.single}"
-    way = title_of_way(form.way, say) + model
-    return (
-        cards.verdict_of_both(single, search, say, task.spared),
-        cards.pane(single, own, task, say),
-        cards.pane(search, way, task, say, problem.text),
-    )
-
-
-def _batch(desk: Desk):
-    def batch(request: gr.Request, *values: Any) -> Iterator[tuple]:
-        *rest, count = values
-        ticket = desk.tickets.of(who(request))
-        try:
-            form, points, shown = Form(*rest), list[live.Point](), 0.0
-            task = task_of(desk, form)
-            sides, problems = sides_of(desk, form, task), batch_of(desk, form, task, count)
-            yield "", "", desk.say("batch.waiting"), *[gr.skip()] * 4
-            for point in live.batch(problems, task, *sides, desk.pool, ticket):
-                points.append(point)
-                if time.monotonic() - shown > DRAWN_EVERY:
-                    yield "", *_plotted(points, desk), *[gr.skip()] * 4
-                    shown = time.monotonic()
-            yield "", *_plotted(points, desk), *_ended()
-        finally:
-            desk.tickets.end(who(request), ticket)
-
-    return batch
-
-
-def _plotted(points: list[live.Point], desk: Desk) -> tuple[str, str]:
-    """The running plot, and where it stands as text."""
-    if not points:
-        return "", desk.say("batch.none")
-    words = desk.say.picture("figure")
-    drawn = batch_figure(points, words)
-    return cards.figure(drawn, desk.say("batch.title")), batch_table(points)
+def compared(desk: Desk, form: Form, ticket: Any) -> Iterator[Compared]:
+    """A comparison while it is made; one that came to its end is remembered."""
+    problem, task = problem_of(desk, form), task_of(desk, form)
+    single, search = sides_of(desk, form, task)
+    sides, found = (before_of(search), single, search), None
+    for snapshots in live.compare(problem, task, sides, desk.pool, ticket):
+        found = Compared(form, task, problem, snapshots)
+        yield found
+    if found and all(side.state == "done" for side in found.sides):
+        asked = (form.single, form.search, form.task, form.problem)
+        desk.recent.keep(tuple(map(str, asked)), found)

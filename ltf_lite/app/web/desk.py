@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from threading import Event, Lock
 from typing import Any
@@ -17,6 +17,11 @@ from ltf_lite.app.web.cards import notice
 from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import LtfError, UsageError
+from ltf_lite.tasks import Problem
+
+RECENT = 16  # comparisons that are remembered
+# Of an event that no program calls, that waits for nobody, and whose answer comes at once.
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 def choice(choices: Sequence[Any], **options: Any) -> gr.Dropdown:
@@ -69,14 +74,48 @@ class Tickets:
             ticket.set()
 
 
+@dataclass
+class Recent:
+    """What the last comparisons came to, so that a page that is loaded anew shows its own again."""
+
+    held: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def keep(self, key: tuple[str, ...], value: Any) -> None:
+        with self.lock:
+            self.held.pop(key, None)
+            self.held[key] = value
+            while len(self.held) > RECENT:
+                del self.held[next(iter(self.held))]
+
+    def get(self, key: tuple[str, ...]) -> Any:
+        """None for what is no longer known."""
+        with self.lock:
+            return self.held.get(key)
+
+
 @dataclass(frozen=True)
 class Desk:
-    """Everything a tab works with."""
+    """Everything a tab works with.
+
+    `measured` has test problems by the name of a model without a run, `recent` the comparisons
+    that were shown last, and `warm` is set once the first one has been made. Programs call the
+    functions of the `public` one, where there are several languages; `home` is its language.
+    """
 
     shelf: Shelf
     pool: Pool
     say: Say
     tickets: Tickets = field(default_factory=Tickets)
+    measured: dict[str, list[Problem]] = field(default_factory=dict)
+    recent: Recent = field(default_factory=lambda: Recent())
+    warm: Event = field(default_factory=Event)
+    public: bool = True
+    home: str = "en"
+
+    def speaking(self, say: Say) -> Desk:
+        """The same desk in another language."""
+        return replace(self, say=say, public=False)
 
 
 def sentence(error: Exception, say: Say) -> str:

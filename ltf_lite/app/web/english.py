@@ -6,12 +6,7 @@ from ltf_lite.report.tree.svg import WORDS as TREE
 WORDS = {
     **{f"figure.{word}": text for word, text in FIGURE.items()},
     **{f"tree.{word}": text for word, text in TREE.items()},
-    "title": "ltf_lite: search and single pass, side by side",
-    "subtitle": (
-        "A language model solves more when it may **search**: try many ways and keep the best. "
-        "That costs many times the time of one answer. ltf_lite trains a model on what search "
-        "found, so that it answers **at once**. Here you can watch both."
-    ),
+    "subtitle": "Trains a small model to answer at once what it otherwise finds only by search.",
     "failed": "Something failed ({kind}); the log of the app says more.",
     "bounds": "{name} must be a whole number from {low} to {high}, not {value}",
     "too_long": "a problem may have {most} characters at most",
@@ -20,29 +15,84 @@ WORDS = {
     "as_table": "As a table",
     "refresh": "Refresh",
     "stop": "Stop",
+    "language": "English",
+    "languages": "Language",
+    # What a run came to
+    "first.title": "No trained model yet",
+    "first.none": "Train one to see here what that changes.",
+    "first.shipped": (
+        "Below you can already compare a small example model that was trained before and comes "
+        "with ltf_lite. Train your own to see here what it solves, measured on many problems."
+    ),
+    "first.unfinished": (
+        "This run has no result yet: its model is measured on test problems at the end."
+    ),
+    "first.train": "Train the example model …",
+    "first.lead": "Run {run}, measured on {n} test problems that no training saw",
+    "first.before": "Before training: one answer",
+    "first.after": "After training: one answer",
+    "first.search": "Before training: search ({way})",
+    "first.as_it_was": "The model as it was.",
+    "first.solved": "solved",
+    "first.interval": "[{low} to {high}]",
+    "first.few": "Only {n} problems: too few to conclude anything.",
+    "first.more": "Better than before by {points} points [{low} to {high}].",
+    "first.less": "Worse than before by {points} points [{low} to {high}].",
+    "first.same": "Not told apart from before: {points} points [{low} to {high}].",
+    "search.more": "Solves still more than the trained model, by {points} points [{low} to {high}].",
+    "search.less": "Solves no more: {points} points less than the trained model [{low} to {high}].",
+    "search.same": (
+        "Solves no more that could be told: {points} points against the trained model "
+        "[{low} to {high}]."
+    ),
+    "first.times": "It writes {times} times the tokens.",
+    "banner.working": "{run} is being trained: step {step} of {of}",
+    "banner.watch": "Watch it",
+    "banner.done": "{run} is trained.",
+    "banner.compare": "Compare it",
+    "banner.ended": "The training of {run} has stopped before its end.",
     # Compare
     "tab.compare": "Compare",
-    "compare.intro": (
-        "Type a problem of a task, or draw one. The single pass writes one solution and is done; "
-        "the search explores. The task's verifier checks both."
-    ),
     "compare.button": "Compare",
     "task": "Task",
     "task.info": "Or type reasoning-gym:NAME, such as reasoning-gym:gcd",
     "task.of_run": "{task} (run {run})",
     "problem": "Problem",
-    "draw": "Draw a problem",
+    "problem.hint": "Type a problem of your own",
+    "examples": "Try:",
+    "settings": "Settings: task, models, search and its limits",
+    "no_problem": "{why}. {how}",
+    "how.countdown": "Write the numbers, then the target, like: 44 41 4 23 -> 66",
+    "how.game24": "Write four numbers, like: 4 7 8 8",
+    "question.countdown": "Make {target} from {numbers}. Use every number once.",
+    "question.game24": "Make {target} from {numbers}. Use every number once.",
+    "question.end": ". ",
+    "question.none": "This is no problem of the task yet.",
+    "unlike": (
+        "The trained model learnt problems of {learnt} numbers and was never shown one of {n}: "
+        "it is likely to fail here."
+    ),
+    "draw": "Another problem",
     "example": "{task}: {problem}",
     "seed": "Seed",
-    "single.title": "Single pass",
-    "single.model": "Model of the single pass",
-    "single.empty": "One answer, written token by token, appears here.",
-    "model.tiny-tuned": "tiny-tuned: the embedded base after `ltf train tiny`",
+    "before.title": "Before training: one answer",
+    "before.empty": "The answer of the model as it was appears here.",
+    "single.title": "After training: one answer",
+    "single.model": "Trained model",
+    "single.empty": "The answer of the trained model appears here.",
     "model.smollm2": "smollm2: a real language model of 135 M weights (Q4_1)",
-    "search.title": "Search",
-    "search.model": "Model of the search",
+    "model.tiny-base": "tiny-base: the small example model, before training",
+    "model.tiny-tuned": "tiny-tuned: the same after training, as it comes with ltf_lite",
+    "search.title": "Before training: search",
+    "search.of": "Before training: search ({way})",
+    "search.model": "Model before training",
     "search.way": "Search",
-    "search.empty": "The tree of the search grows here.",
+    "search.empty": "What the model before training finds by search appears here.",
+    "way.single-pass": "One answer",
+    "answer.sample": "one of {n} samples",
+    "answer.self_consistency": "most frequent of {n} answers",
+    "answer.best_of_n": "likeliest of {n} answers",
+    "answer.oracle": "the right one of {n} answers, if any (upper bound)",
     "way.self-consistency": "Self-consistency (most frequent answer)",
     "way.best-of-n": "Best of n (the model's likeliest)",
     "way.oracle": "Best of n (the verifier picks: upper bound)",
@@ -71,17 +121,33 @@ WORDS = {
     "metric.calls": "engine calls",
     "metric.paths": "right paths",
     "metric.runtime": "engine",
+    "metric.model": "model",
     "metric.paths_of": "{right} of {paths}",
-    "ratio.sentence": "The search generated {times} times the tokens of the single pass.",
+    "ratio.sentence": (
+        "The search wrote {search} tokens, the trained model {single}: {times} times as many."
+    ),
     "ratio.seconds": "It took {times} times as long.",
-    "ratio.engines": "The times are of two engines and say nothing about the two ways.",
-    "ratio.both": "Both solved the problem.",
-    "ratio.single": "Only the single pass solved it.",
-    "ratio.search": "Only the search solved it.",
-    "ratio.neither": "Neither solved it.",
-    "ratio.open": "Who is right could not be checked.",
+    "ratio.engines": "(Two engines: their times are not compared.)",
+    "verdict.unchecked": "Who is right could not be checked.",
+    "solved.000": "None of the three solved it.",
+    "solved.001": "Only the search solved it.",
+    "solved.010": "Only the trained model solved it, in one answer; the search did not.",
+    "solved.011": "The trained model solves in one answer what needed search before.",
+    "solved.100": "Only the model before training solved it.",
+    "solved.101": "The trained model missed what was solved before training.",
+    "solved.110": "One answer is enough, before training and after; the search missed it.",
+    "solved.111": "All three solved it.",
+    "pane.more": "More numbers",
     "tree.as_text": "The tree as text ({n} nodes)",
     "tree.nodes": "The searched tree, {n} nodes; scroll to see all",
+    "tree.title": "How the search went",
+    "tree.legend": (
+        "A box is a step, the thick path leads to the answer. “value” is how promising the search "
+        "judged a step: it goes on from those with the highest."
+    ),
+    "tree.smaller": "Smaller",
+    "tree.fit": "Fit the whole tree",
+    "tree.larger": "Larger",
     "batch.title": "Compare on many problems",
     "batch.intro": (
         "Random test problems of the task, one after the other, each asked alone, with the models "

@@ -1,4 +1,4 @@
-"""The form of the Compare tab: the problem, the models, the search and its settings."""
+"""The form of the Compare tab: the question with its examples, and a drawer with all settings."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ltf_lite.app.web.asked import (
-    LONGEST,
-    SLIDERS,
-    Form,
-    examples,
-    searches,
-    sliders_of,
-    title_of_way,
-)
+from ltf_lite.app.web.asked import LONGEST, SLIDERS, Form, searches, sliders_of
 from ltf_lite.app.web.catalogue import choices, named, offers, titles
-from ltf_lite.app.web.desk import Desk, choice
+from ltf_lite.app.web.desk import QUIET, Desk, choice
+from ltf_lite.app.web.examples import MOST, Example, examples_for
+from ltf_lite.app.web.question import in_words
+from ltf_lite.app.web.shelf import Model
+from ltf_lite.app.web.ways import title_of_way
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import signs
-from ltf_lite.tasks import Problem, Task
+from ltf_lite.tasks import Task
 from ltf_lite.tasks.free import FreeText
 
 EXAMPLE = 60  # characters of an example on its button
@@ -27,52 +23,78 @@ LINES = 4  # of a box for free text
 FIRST = "tot"  # the search that is chosen first
 
 
-class Inputs(NamedTuple):
-    """What a person sets and presses, and the lists of models among it."""
+class Asking(NamedTuple):
+    """Where a problem is typed, drawn or taken, and what starts and stops its comparison."""
 
-    form: Form
+    question: gr.HTML
+    problem: gr.Textbox
+    start: gr.Button
+    stop: gr.Button
     draw: gr.Button
-    models: list[gr.Dropdown]
+    known: gr.State
+    examples: list[gr.Button]
 
 
-def form(desk: Desk) -> Inputs:
-    """The inputs, from the problem to the settings of the search."""
-    say, known = desk.say, examples(desk)
-    key, shown = known[0] if known else (named()[0], None)
-    with gr.Row():
-        task = choice(
-            choices(desk.shelf, say),
-            value=key,
-            label=say("task"),
-            info=say("task.info"),
-            elem_id="task",
-            min_width=220,
-            allow_custom_value=True,
-        )
+def asking(desk: Desk) -> Asking:
+    """The problem and its buttons, the examples under them."""
+    say = desk.say
+    question = gr.HTML(elem_id="question")
+    with gr.Row(elem_id="ask", equal_height=True):
         problem = gr.Textbox(
-            shown.text if shown else "",
             label=say("problem"),
+            show_label=False,
+            placeholder=say("problem.hint"),
             elem_id="problem",
             max_length=LONGEST,
-            min_width=240,
+            min_width=220,
             scale=3,
+            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
-        draw = gr.Button(say("draw"), elem_id="draw", min_width=140)
-    _examples(desk, known, [task, problem])
-    with gr.Row():
-        single, search = (
-            choice(label=say(f"{side}.model"), elem_id=f"{side}-model", min_width=240, **found)
-            for side, found in zip(("single", "search"), _chosen(desk), strict=True)
-        )
-        way = choice(
-            [(title_of_way(name, say), name) for name in searches()],
-            value=FIRST,
-            label=say("search.way"),
-            elem_id="way",
-            min_width=240,
-        )
-    settings = _settings(say, way)
-    return Inputs(Form(task, problem, single, search, way, **settings), draw, [single, search])
+        button: dict[str, Any] = {"min_width": 130, "scale": 1}
+        start = gr.Button(say("compare.button"), variant="primary", elem_id="compare", **button)
+        stop = gr.Button(say("stop"), variant="stop", elem_id="stop", visible=False, **button)
+        draw = gr.Button(say("draw"), elem_id="draw", **button)
+    with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
+        gr.HTML(f'<span class="ltf-dim">{say("examples")}</span>', padding=False)
+        buttons = [gr.Button("", size="sm", visible=False) for _ in range(MOST)]
+    return Asking(question, problem, start, stop, draw, gr.State([]), buttons)
+
+
+def settings(desk: Desk, problem: gr.Textbox) -> Form:
+    """Everything else, in a drawer: the task, the models, the search and its limits."""
+    say = desk.say
+    tuned, base = desk.shelf.first()
+    titled = titles(desk.shelf, say)
+    with gr.Accordion(say("settings"), open=False, elem_id="settings"):
+        with gr.Row():
+            task = choice(
+                choices(desk.shelf, say),
+                value=named()[0],
+                label=say("task"),
+                info=say("task.info"),
+                elem_id="task",
+                min_width=220,
+                allow_custom_value=True,
+            )
+            single, search = (
+                choice(
+                    titled,
+                    value=model.name,
+                    label=say(f"{side}.model"),
+                    elem_id=f"{side}-model",
+                    min_width=240,
+                )
+                for side, model in (("single", tuned), ("search", base))
+            )
+            way = choice(
+                [(title_of_way(name, say), name) for name in searches()],
+                value=FIRST,
+                label=say("search.way"),
+                elem_id="way",
+                min_width=240,
+            )
+        limits = _limits(say, way)
+    return Form(task, problem, single, search, way, **limits)
 
 
 def field(task: Task, text: str) -> Any:
@@ -81,24 +103,26 @@ def field(task: Task, text: str) -> Any:
     return gr.update(value=text, lines=LINES if free else 1, max_lines=3 * LINES)
 
 
-def _examples(desk: Desk, known: list[tuple[str, Problem]], fields: list[Any]) -> None:
-    """Problems that are a click away."""
-    say, there = desk.say, offers(desk.shelf, desk.say)
-    with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
-        for key, problem in known:
-            title = there[key].title if key in there else key
-            text = say("example", task=title, problem=signs(problem.text[:EXAMPLE]))
-            gr.Button(text, size="sm").click(
-                lambda *these: these,
-                [gr.State(key), gr.State(problem.text)],
-                fields,
-                queue=False,
-                api_visibility="private",
-                show_progress="hidden",
-            )
+def offered(desk: Desk, model: Model) -> list[Any]:
+    """The keys and texts of the examples for a model, and a button for each."""
+    found = examples_for(desk, model)
+    shown = [gr.update(value=_named(desk, each), visible=True) for each in found]
+    hidden = [gr.update(visible=False)] * (MOST - len(found))
+    return [[(key, problem.text) for key, problem in found], *shown, *hidden]
 
 
-def _settings(say: Say, way: gr.Dropdown) -> dict[str, Any]:
+def _named(desk: Desk, example: Example) -> str:
+    """The example's question, with its task where that is not told by it."""
+    key, problem = example
+    there = offers(desk.shelf, desk.say)
+    told = in_words(problem, desk.say)
+    if told != problem.text:
+        return signs(told.partition(desk.say("question.end"))[0][:EXAMPLE])
+    title = there[key].title if key in there else key
+    return signs(desk.say("example", task=title, problem=problem.text[:EXAMPLE]))
+
+
+def _limits(say: Say, way: gr.Dropdown) -> dict[str, Any]:
     """A slider for every setting, shown where the way of searching has it, and the seed."""
     sliders: dict[str, Any] = {}
     with gr.Row():
@@ -118,19 +142,6 @@ def _settings(say: Say, way: gr.Dropdown) -> dict[str, Any]:
         lambda chosen: [gr.update(visible=name in sliders_of(chosen)) for name in SLIDERS],
         way,
         list(sliders.values()),
-        queue=False,
-        api_visibility="private",
-        show_progress="hidden",
+        **QUIET,
     )
     return {**sliders, "seed": seed}
-
-
-def _chosen(desk: Desk) -> list[dict[str, Any]]:
-    """Lists and first choices of the single pass's and the search's model: a tuned one, a base."""
-    titled = titles(desk.shelf, desk.say)
-    return [{"choices": titled, "value": model.name} for model in desk.shelf.first()]
-
-
-def models(desk: Desk) -> list[Any]:
-    """Fresh lists: a run may have finished since the page was made."""
-    return [gr.update(**found) for found in _chosen(desk)]

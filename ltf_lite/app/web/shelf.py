@@ -13,10 +13,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from ltf_lite.core.errors import UsageError
+from ltf_lite import presets
+from ltf_lite.app.answer.demo import PRESET
+from ltf_lite.core.errors import LtfError, UsageError
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.places import place
-from ltf_lite.engines import EngineError, asked_first, bases, gguf_files, resolve
+from ltf_lite.engines import (
+    TINY_BASE,
+    TINY_TUNED,
+    EngineError,
+    asked_first,
+    bases,
+    gguf_files,
+    resolve,
+)
 from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.tasks import Task
@@ -30,13 +40,14 @@ class Model:
     """A model that may be chosen.
 
     `name` is how it is chosen, `opens` what `open_engine` takes, `task` what it was tuned on, with
-    the settings of its run, where that is known.
+    the settings of its run, where that is known. `folder` is that of its run.
     """
 
     name: str
     opens: str
     tuned: bool = False
     task: Task | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,33 @@ class Shelf:
         return _choose(self.run_folders(), name, "run")
 
     def models(self) -> dict[str, Model]:
-        """Name → model: tuned ones first, those of the latest run before others, then bases."""
+        """Name → model: tuned ones first, those of the latest run before others, then bases.
+
+        Before these stands the copy that comes with ltf_lite, tuned before.
+        """
         found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
         found += self.named()
         found.sort(key=lambda model: not model.tuned)
-        found += [Model(base, base) for base in bases()]
+        found += [*_shipped(), *(Model(base, base) for base in bases())]
         return {model.name: model for model in found}
 
     def first(self) -> tuple[Model, Model]:
-        """What is chosen before anybody chooses: a tuned model where there is one, and a base."""
-        models = list(self.models().values())
-        return models[0], next(model for model in models if not model.tuned)
+        """What is chosen before anybody chooses: a tuned model, and what it was tuned from."""
+        first = next(iter(self.models().values()))
+        return first, self.before(first)
+
+    def of_run(self, run: object) -> Model | None:
+        """The model of a run that is asked first; None where there is none."""
+        folder = self.run_folders().get(run) if isinstance(run, str) else None
+        return next(self._of_run(folder), None) if folder else None
+
+    def before(self, model: Model) -> Model:
+        """The base that a model was tuned from; where it can't be chosen here, the first base."""
+        models = self.models()
+        base = models.get(self.base_of(model))
+        if base is not None and not base.tuned:
+            return base
+        return next(each for each in models.values() if not each.tuned)
 
     def named(self) -> list[Model]:
         """What was named when the app was started; every model of a run or of a folder of files."""
@@ -93,11 +120,12 @@ class Shelf:
 
     def base_of(self, model: Model) -> str:
         """What would be tuned where a model was asked: of a run's GGUF file, the run's base."""
-        folder = Path(model.opens).parent.parent
-        if not model.tuned or not model.opens.endswith(".gguf"):
+        if model.opens == TINY_TUNED:
+            return TINY_BASE
+        if model.folder is None or not model.opens.endswith(".gguf"):
             return model.opens
         try:
-            return str(Run.load(folder).preset.model.base)
+            return str(Run.load(model.folder).preset.model.base)
         except Exception:  # whatever is wrong with its files, the pilot can still be made
             return model.opens
 
@@ -128,9 +156,18 @@ class Shelf:
             return
         files = sorted(_inside(folder, run.gguf, "*.gguf"), key=asked_first)
         for file in files:
-            yield Model(f"{folder.name}/{file.name}", str(file), True, task)
+            yield Model(f"{folder.name}/{file.name}", str(file), True, task, folder)
         for config in _inside(folder, run.model, "config.json"):
-            yield Model(f"{folder.name}/{run.model.name}", str(config.parent), True, task)
+            name = f"{folder.name}/{run.model.name}"
+            yield Model(name, str(config.parent), True, task, folder)
+
+
+def _shipped() -> list[Model]:
+    """The copy of the embedded base that was tuned before, and what it was tuned on."""
+    try:
+        return [Model(TINY_TUNED, resolve(TINY_TUNED).given, True, presets.load(PRESET).task)]
+    except LtfError:  # one's own preset of that name is broken
+        return []
 
 
 def _task_of(folder: Path) -> Task | None:

@@ -18,6 +18,7 @@ class Say:
     """Says a string of a language by its key, with facts put into it; KeyError for neither."""
 
     words: Mapping[str, str]
+    language: str = "en"
 
     def __call__(self, key: str, **facts: object) -> str:
         return self.words[key].format(**facts) if facts else self.words[key]
@@ -46,4 +47,4 @@ class Say:
 
 def speaker(language: str) -> Say:
     """Who says the strings of a language; KeyError if there is none."""
-    return Say(LANGUAGES[language])
+    return Say(LANGUAGES[language], language)

@@ -1,0 +1,75 @@
+"""The part of the Compare tab that compares on many problems."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ltf_lite.app.answer import live
+from ltf_lite.app.web import cards
+from ltf_lite.app.web.asked import MOST_PROBLEMS, Form, batch_of, sides_of, task_of
+from ltf_lite.app.web.desk import Desk, who
+from ltf_lite.report.figures.batch import batch_figure, batch_table
+
+DRAWN_EVERY = 0.5  # seconds between two pictures of a batch
+
+
+class Batch(NamedTuple):
+    """What stands there and is pressed or changed."""
+
+    size: gr.Slider
+    start: gr.Button
+    stop: gr.Button
+    told: gr.HTML
+    plot: gr.HTML
+    table: gr.Markdown
+
+
+def batch_part(desk: Desk) -> Batch:
+    """Lay it out."""
+    say = desk.say
+    with gr.Accordion(say("batch.title"), open=False, elem_id="batch-box"):
+        gr.Markdown(say("batch.intro"))
+        with gr.Row():
+            count = gr.Slider(
+                1, MOST_PROBLEMS, 20, step=1, label=say("batch.count"), elem_id="count"
+            )
+            start = gr.Button(say("batch.button"), elem_id="batch")
+            stop = gr.Button(say("stop"), variant="stop", elem_id="batch-stop", visible=False)
+        told, plot = gr.HTML(elem_id="batch-notice"), gr.HTML(elem_id="plot")
+        return Batch(count, start, stop, told, plot, gr.Markdown(elem_id="batch-text"))
+
+
+def run_batch(desk: Desk, ended: Callable[[], list[Any]]) -> Callable[..., Iterator[tuple]]:
+    """Asks so many problems; at the end come the buttons as `ended` has them."""
+
+    def batch(request: gr.Request, *values: Any) -> Iterator[tuple]:
+        *rest, count = values
+        ticket = desk.tickets.of(who(request))
+        try:
+            form, points, shown = Form(*rest), list[live.Point](), 0.0
+            task = task_of(desk, form)
+            sides, problems = sides_of(desk, form, task), batch_of(desk, form, task, count)
+            yield "", "", desk.say("batch.waiting"), *[gr.skip()] * 4
+            for point in live.batch(problems, task, *sides, desk.pool, ticket):
+                points.append(point)
+                if time.monotonic() - shown > DRAWN_EVERY:
+                    yield "", *_plotted(points, desk), *[gr.skip()] * 4
+                    shown = time.monotonic()
+            yield "", *_plotted(points, desk), *ended()
+        finally:
+            desk.tickets.end(who(request), ticket)
+
+    return batch
+
+
+def _plotted(points: list[live.Point], desk: Desk) -> tuple[str, str]:
+    """The running plot, and where it stands as text."""
+    if not points:
+        return "", desk.say("batch.none")
+    words = desk.say.picture("figure")
+    drawn = batch_figure(points, words)
+    return cards.figure(drawn, desk.say("batch.title")), batch_table(points)

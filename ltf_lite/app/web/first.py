@@ -1,0 +1,110 @@
+"""What a run came to, in three boxes: one answer before, one after, and the search before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web.ways import title_of
+from ltf_lite.app.web.words import Say
+from ltf_lite.core.text import escape
+from ltf_lite.evaluation.compare import Difference
+from ltf_lite.evaluation.success import FEW
+from ltf_lite.evaluation.types import Result
+from ltf_lite.pipeline import Run
+from ltf_lite.report.results import Headline, headline, results
+from ltf_lite.report.tables.differences import differences
+
+REAL = 0.05  # p below which a difference is called real, as in the report
+
+
+def boxes(desk: Desk, name: Any) -> str:
+    """The boxes of the run that a model came out of, or what can be done without one.
+
+    Raises UsageError where there is no such model, and BrokenFile for a file of its run.
+    """
+    say, model = desk.say, desk.shelf.model(name)
+    if model.folder is None:
+        return _none(say, "first.shipped" if model.tuned else "first.none")
+    run = Run.load(model.folder)
+    run.check("baseline", "evaluate")
+    found = headline(results(run.at, run.preset.task.name))
+    if found is None:
+        return _none(say, "first.unfinished")
+    single = differences(run.at, run.preset.task.name).single
+    lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
+    shown = _before(found, say) + _after(found, single, say) + _search(found, single, say)
+    return f'<p class="ltf-dim ltf-over">{escape(lead)}</p><div class="ltf-boxes">{shown}</div>'
+
+
+def _none(say: Say, word: str) -> str:
+    title = escape(say("first.title"))
+    return f'<div class="ltf-first"><h2>{title}</h2><p>{escape(say(word))}</p></div>'
+
+
+def _before(found: Headline, say: Say) -> str:
+    return _box(found.base, say("first.before"), say("first.as_it_was"), "", say)
+
+
+def _after(found: Headline, single: list[Difference], say: Say) -> str:
+    """The tuned single pass against the base's."""
+    pair = next((each for each in single if each.second.choice.kind == "single_pass"), None)
+    told = "" if pair is None else verdict(pair, "first", say)
+    return _box(found.tuned, say("first.after"), told, _look(pair), say)
+
+
+def _search(found: Headline, single: list[Difference], say: Say) -> str:
+    """The base's best search against the tuned single pass."""
+    search = found.search
+    if search is None:
+        return ""
+    pair = next((each for each in single if _is_of(each, search)), None)
+    told = [] if pair is None else [verdict(pair, "search", say)]
+    solves = search.rate.rate > 0 or found.tuned.rate.rate > 0
+    if found.tokens is not None and solves:
+        told.append(say("first.times", times=f"{found.tokens:,.0f}"))
+    title = say("first.search", way=title_of(search.reasoner, search.choice, say))
+    return _box(search, title, " ".join(told), "", say)
+
+
+def _is_of(pair: Difference, search: Result) -> bool:
+    return pair.second.choice == search.choice and pair.second.label == search.label
+
+
+def _look(pair: Difference | None) -> str:
+    """The colour of a real difference."""
+    if pair is None or pair.n < FEW or pair.p >= REAL:
+        return ""
+    return " ltf-good" if pair.points > 0 else " ltf-bad"
+
+
+def verdict(pair: Difference, of: str, say: Say) -> str:
+    """What a difference allows to say, with its interval in points: `of` the single pass before
+    tuning (`first`), or of the `search`.
+    """
+    if pair.n < FEW:
+        return say("first.few", n=pair.n)
+    sign = -1 if of == "search" else 1  # of the search it is said how much more it solves
+    low, high = sorted((sign * pair.low, sign * pair.high))
+    points, word = sign * pair.points, "same"
+    if pair.p < REAL:
+        word = "more" if points > 0 else "less"
+    shown = abs(points) if word != "same" else points
+    if word == "less":
+        low, high = -high, -low
+    facts = {"points": f"{shown:.1f}", "low": f"{low:.1f}", "high": f"{high:.1f}"}
+    return say(f"{of}.{word}", **facts)
+
+
+def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:
+    rate = found.rate
+    solved = f"{100 * rate.rate:.1f} %"
+    between = say("first.interval", low=f"{100 * rate.low:.1f}", high=f"{100 * rate.high:.1f}")
+    return (
+        f'<section class="ltf-box{look}" aria-label="{escape(title)}">'
+        f'<div class="ltf-title">{escape(title)}</div><dl>'
+        f'<div><dd class="ltf-number">{solved}</dd>'
+        f"<dt>{escape(say('first.solved'))} <span>{escape(between)}</span></dt></div>"
+        f'<div><dd class="ltf-number">{found.cost.tokens:,.0f}</dd>'
+        f"<dt>{escape(say('metric.tokens'))}</dt></div></dl><p>{escape(told)}</p></section>"
+    )
