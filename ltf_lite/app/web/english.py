@@ -39,8 +39,8 @@ WORDS = {
     "first.more": "Better than before by {points} points [{low} to {high}].",
     "first.less": "Worse than before by {points} points [{low} to {high}].",
     "first.same": "Not told apart from before: {points} points [{low} to {high}].",
-    "search.more": "Solves still more than the trained model, by {points} points [{low} to {high}].",
-    "search.less": "Solves no more: {points} points less than the trained model [{low} to {high}].",
+    "search.more": "Still solves more: {points} points above the trained model [{low} to {high}].",
+    "search.less": "Solves no more: {points} points below the trained model [{low} to {high}].",
     "search.same": (
         "Solves no more that could be told: {points} points against the trained model "
         "[{low} to {high}]."
