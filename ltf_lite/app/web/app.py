@@ -21,6 +21,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ltf_lite import presets
+from ltf_lite.app.answer.demo import PRESET
 from ltf_lite.app.answer.pool import Pool
 from ltf_lite.app.web import (
     banner,
@@ -43,6 +44,7 @@ from ltf_lite.core.errors import UsageError
 from ltf_lite.core.network import no_proxy_here
 from ltf_lite.core.text import escape
 from ltf_lite.engines.dialect import dialect as dialect_of
+from ltf_lite.pipeline.run import jobs
 
 HERE = "127.0.0.1"
 QUEUE = 64  # requests that may wait
@@ -82,13 +84,13 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
         tabs = {name: gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") for name in TABS}
     others = {name: [tabs[other] for other in TABS if other != name] for name in TABS}
     with tabs["compare"]:
-        first_train = compare.tab(desk, page, place)
+        first_train, first_told = compare.tab(desk, page, place)
     with tabs["own"]:
         mine = own.tab(desk, page, tabs["own"], others["own"])
     with tabs["runs"]:
         runs.tab(desk, tabs["runs"])
     with tabs["train"]:
-        preset = train.tab(desk, tabs["train"], others["train"])
+        preset = train.tab(desk, page, tabs["train"], others["train"], place[0])
     with tabs["failures"]:
         failures.tab(desk, tabs["failures"])
     for name, each in tabs.items():
@@ -99,7 +101,12 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
         [all_tabs, preset, mine.told],
         api_visibility="private",
     )
-    first_train.click(lambda: gr.Tabs(selected="train"), None, all_tabs, **QUIET)
+    first_train.click(
+        answered(_train_first(desk), lambda note: (gr.skip(), gr.skip(), note), say),
+        None,
+        [all_tabs, preset, first_told],
+        api_visibility="private",
+    )
 
 
 def _top(desk: Desk) -> str:
@@ -125,6 +132,15 @@ def _to_train(desk: Desk) -> Callable[[Any], Any]:
         return gr.Tabs(selected="train"), gr.update(choices=there, value=name), ""
 
     return to_train
+
+
+def _train_first(desk: Desk) -> Callable[[], Any]:
+    def train_first() -> Any:
+        """Start the training of the example and open the tab Train with it."""
+        jobs.start(PRESET, desk.shelf.runs)
+        return gr.Tabs(selected="train"), PRESET, ""
+
+    return train_first
 
 
 def _text(name: str) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from ltf_lite import presets
 from ltf_lite.app.answer import live
+from ltf_lite.app.answer.demo import PRESET
 from ltf_lite.app.web import cards, first, question
 from ltf_lite.app.web.asked import Form, before_of, drawn, problem_of, sides_of, task_of
 from ltf_lite.app.web.batch import Batch, batch_part, run_batch
@@ -22,14 +24,20 @@ WAITING = 16  # comparisons that gradio lets go on at once; they take turns at t
 PATIENCE = 20.0  # seconds that a page waits for the example that is answered at the start
 
 
-def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> gr.Button:
-    """Lay the tab out and connect it; returns the button of who has no trained model yet.
+def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> tuple[gr.Button, gr.HTML]:
+    """Lay the tab out and connect it; returns the button of who has no trained model yet, and
+    where it is told what went wrong.
 
     `place` are the run, task and problem that the page's address names.
     """
     say = desk.say
     result = gr.HTML(elem_id="result")
-    train = gr.Button(say("first.train"), variant="primary", elem_id="first-train", visible=False)
+    train = gr.Button(
+        say("first.train", n=presets.load(PRESET).minutes or "?"),
+        variant="primary",
+        elem_id="first-train",
+        visible=False,
+    )
     asked = asking(desk)
     told, verdict = gr.HTML(elem_id="notice"), gr.HTML(elem_id="ratio")
     sides = []
@@ -45,7 +53,7 @@ def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> gr.Button:
     _open(desk, page, place, asked, form, [result, train], outputs)
     _edit(desk, asked, form, told)
     _connect(desk, page, asked, form, outputs, batch)
-    return train
+    return train, told
 
 
 def _open(

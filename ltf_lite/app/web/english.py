@@ -27,7 +27,7 @@ WORDS = {
     "first.unfinished": (
         "This run has no result yet: its model is measured on test problems at the end."
     ),
-    "first.train": "Train the example model …",
+    "first.train": "Train the example model (about {n} minutes)",
     "first.lead": "Run {run}, measured on {n} test problems that no training saw",
     "first.before": "Before training: one answer",
     "first.after": "After training: one answer",
@@ -41,10 +41,7 @@ WORDS = {
     "first.same": "Not told apart from before: {points} points [{low} to {high}].",
     "search.more": "Still solves more: {points} points above the trained model [{low} to {high}].",
     "search.less": "Solves no more: {points} points below the trained model [{low} to {high}].",
-    "search.same": (
-        "Solves no more that could be told: {points} points against the trained model "
-        "[{low} to {high}]."
-    ),
+    "search.same": "Not shown to solve more: a difference of {points} points [{low} to {high}].",
     "first.times": "It writes {times} times the tokens.",
     "banner.working": "{run} is being trained: step {step} of {of}",
     "banner.watch": "Watch it",
@@ -270,11 +267,16 @@ WORDS = {
         "Stopped or killed, it goes on where it stopped."
     ),
     "train.preset": "Preset",
-    "train.start": "Start or go on",
+    "train.start": "Start",
+    "train.go_on": "Go on",
+    "train.minutes": "Takes about {n} minutes on two CPU cores (measured).",
+    "train.no_minutes": "How long it takes was not measured.",
+    "train.cannot": "This preset can't be trained here.",
+    "train.done": "Compare the trained model with what it was",
     "train.needs": "What it needs",
     "train.started": "{preset} is being trained.",
     "train.finished": "{preset} was trained before: nothing is left to do.",
-    "train.stopped": "{preset} was stopped. “Start or go on” goes on where it stopped.",
+    "train.stopped": "{preset} was stopped. “Go on” goes on where it stopped.",
     "train.never": "This preset was not run here yet.",
     "train.working": "running, {done} of {total} stages done",
     "train.idle": "not running, {done} of {total} stages done",

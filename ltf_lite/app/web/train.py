@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import gradio as gr
 
 from ltf_lite import presets
 from ltf_lite.app.web import cards
-from ltf_lite.app.web.desk import Desk, answered, choice, sentence
+from ltf_lite.app.web.desk import QUIET, Desk, answered, choice, sentence
 from ltf_lite.app.web.runs import stages
 from ltf_lite.app.web.words import Say
+from ltf_lite.core.errors import UsageError
 from ltf_lite.core.progress import Progress, duration
 from ltf_lite.core.text import escape
 from ltf_lite.pipeline.needs import needs as needs_of
@@ -25,14 +28,26 @@ from ltf_lite.tuning.types import LogLine
 LOOK = 1.0  # seconds between two looks at a running training
 
 
-def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> gr.Dropdown:
+class Parts(NamedTuple):
+    """What stands on the tab and follows the chosen preset and its run."""
+
+    seen: gr.State
+    status: gr.HTML
+    log: gr.HTML
+    start: gr.Button
+    stop: gr.Button
+
+
+def tab(
+    desk: Desk, page: gr.Blocks, chosen: gr.Tab, others: list[gr.Tab], run: gr.Textbox
+) -> gr.Dropdown:
     """Lay the tab out; it looks at the run while it is open, and only then.
 
-    Returns the list of presets.
+    `run` is the one that the page's address names. Returns the list of presets.
     """
     say, names = desk.say, list(presets.available())
     gr.Markdown(say("train.intro"))
-    with gr.Row():
+    with gr.Row(equal_height=True):
         preset = choice(
             names,
             value="tiny" if "tiny" in names else names[0] if names else None,
@@ -43,58 +58,54 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> gr.Dropdown:
         start = gr.Button(
             say("train.start"), variant="primary", elem_id="train-start", min_width=140
         )
-        stop = gr.Button(say("stop"), variant="stop", elem_id="train-stop", min_width=100)
+        stop = gr.Button(
+            say("stop"), variant="stop", elem_id="train-stop", min_width=100, visible=False
+        )
     told = gr.HTML(elem_id="train-notice")
     needs = gr.HTML(elem_id="train-needs")
     status, log = gr.HTML(elem_id="train-status"), gr.HTML(elem_id="train-log")
-    seen = gr.State("")  # what is on the page: nothing is sent where nothing changed
-    timer = gr.Timer(LOOK, active=False)
-    look, parts = _look(desk), [seen, status, log]
-    no = lambda note: (note, *[gr.skip()] * 3)  # noqa: E731
+    parts = Parts(gr.State(""), status, log, start, stop)
+    page.load(
+        lambda name: gr.update(value=name) if name in presets.available() else gr.skip(),
+        run,
+        preset,
+        js='() => new URLSearchParams(location.search).get("run") || ""',
+        **QUIET,
+    )
+    _connect(desk, (chosen, others), preset, told, needs, parts)
+    return preset
 
-    chosen.select(
-        lambda: gr.update(choices=list(presets.available())),
-        None,
-        preset,
-        queue=False,
-        api_visibility="private",
-        show_progress="hidden",
+
+def _connect(
+    desk: Desk,
+    tabs: tuple[gr.Tab, list[gr.Tab]],
+    preset: gr.Dropdown,
+    told: gr.HTML,
+    needs: gr.HTML,
+    parts: Parts,
+) -> None:
+    say, (chosen, others) = desk.say, tabs
+    timer = gr.Timer(LOOK, active=False)  # nothing is sent where nothing changed
+    look, no = _look(desk), lambda note: (note, *[gr.skip()] * len(Parts._fields))
+    every = lambda: gr.update(choices=list(presets.available()))  # noqa: E731
+    chosen.select(every, None, preset, **QUIET)
+    opened: list[Any] = [chosen.select, preset.change]
+    gr.on(opened, answered(_needs(desk), lambda note: note, say), preset, needs, **QUIET)
+    clear = lambda: ("", gr.Timer(active=True))  # noqa: E731
+    gr.on(opened, clear, None, [told, timer], **QUIET).then(
+        look, [preset, parts.seen], list(parts), **QUIET
     )
-    gr.on(
-        [chosen.select, preset.change],
-        answered(_needs(desk), lambda note: note, say),
-        preset,
-        needs,
-        queue=False,
-        api_visibility="private",
-        show_progress="hidden",
-    )
-    gr.on(
-        [chosen.select, preset.change],
-        lambda: ("", gr.Timer(active=True)),
-        None,
-        [told, timer],
-        queue=False,
-        api_visibility="private",
-    ).then(
-        look, [preset, seen], parts, queue=False, api_visibility="private", show_progress="hidden"
-    )
-    timer.tick(
-        look, [preset, seen], parts, queue=False, api_visibility="private", show_progress="hidden"
-    )
-    for click, work in ((start, _start), (stop, _stop)):
+    timer.tick(look, [preset, parts.seen], list(parts), **QUIET)
+    for click, work in ((parts.start, _start), (parts.stop, _stop)):
         click.click(
             answered(work(desk), no, say),
-            [preset, seen],
+            [preset, parts.seen],
             [told, *parts],
             api_visibility="private",
             concurrency_limit=8,
         )
     for other in others:
-        other.select(
-            lambda: gr.Timer(active=False), None, timer, queue=False, api_visibility="private"
-        )
-    return preset
+        other.select(lambda: gr.Timer(active=False), None, timer, **QUIET)
 
 
 def _folder(desk: Desk, preset: Any) -> Path:
@@ -107,20 +118,42 @@ def _folder(desk: Desk, preset: Any) -> Path:
 
 def _needs(desk: Desk) -> Callable[[Any], str]:
     def needs(preset: Any) -> str:
-        """What the preset's tuning needs, and whether this machine has it."""
+        """What the preset is for, how long it takes, and whether this machine can train it."""
         _folder(desk, preset)
-        loaded = presets.load(preset)
+        loaded, say = presets.load(preset), desk.say
+        took = say("train.no_minutes")
+        if loaded.minutes:
+            took = say("train.minutes", n=loaded.minutes)
         said = needs_of(loaded)
-        lead = f'<p class="ltf-lead">{escape(loaded.about)}. {escape(said.sentence)}</p>'
+        lead = f'<p class="ltf-lead">{escape(loaded.about)}.</p>'
+        able = f"<p><strong>{escape(took)}</strong></p><p>{escape(said.sentence)}</p>"
+        if not said.has:
+            able = cards.notice(f"{say('train.cannot')} {said.sentence}")
         detail = f"<pre>{escape(preview_text(said))}</pre>"
-        return lead + cards.folded(desk.say("train.needs"), detail)
+        return lead + able + cards.folded(say("train.needs"), detail)
 
     return needs
+
+
+@lru_cache(maxsize=64)
+def _can(preset: str, file: Path, changed: int) -> bool:
+    """Whether this machine can train a preset; asked once as long as its file stays the same."""
+    try:
+        return needs_of(presets.load(preset)).has
+    except Exception:  # what can't be told may be tried: the training says what is wrong
+        return True
+
+
+def _able(preset: str) -> bool:
+    file = presets.available()[preset]
+    return _can(preset, file, file.stat().st_mtime_ns)
 
 
 def _start(desk: Desk) -> Callable[[Any, str], tuple]:
     def start(preset: Any, seen: str) -> tuple:
         _folder(desk, preset)
+        if not _able(preset):
+            raise UsageError(desk.say("train.cannot"))
         working = jobs.start(preset, desk.shelf.runs).working
         word = "train.started" if working else "train.finished"
         return done(desk.say(word, preset=preset)), *_look(desk)(preset, "")
@@ -142,18 +175,18 @@ def done(text: str) -> str:
 
 def _look(desk: Desk) -> Callable[[Any, str], list[Any]]:
     def look(preset: Any, seen: str) -> list[Any]:
-        """(what is shown now, its status, its log); nothing where nothing changed."""
+        """(what is shown now, its status, its log, the buttons); nothing where nothing changed."""
         try:
             folder = _folder(desk, preset)
         except presets.PresetError:
-            return [gr.skip()] * 3
+            return [gr.skip()] * 5
         try:
             return _seen(desk, preset, folder, seen)
         except Exception as error:  # a file of the run is broken; the next look may find it whole
             now = repr(error)
             if now == seen:
-                return [gr.skip()] * 3
-            return [now, cards.notice(sentence(error, desk.say)), ""]
+                return [gr.skip()] * 5
+            return [now, cards.notice(sentence(error, desk.say)), "", *[gr.skip()] * 2]
 
     return look
 
@@ -163,8 +196,21 @@ def _seen(desk: Desk, preset: str, folder: Path, seen: str) -> list[Any]:
     state, curve = jobs.state(folder), jobs.curves(folder)
     now = repr((preset, state, len(curve)))
     if now == seen:
-        return [gr.skip()] * 3
-    return [now, _status(state, curve, desk.say), _log(state, desk.say)]
+        return [gr.skip()] * 5
+    shown = _status(state, curve, desk.say), _log(state, desk.say)
+    return [now, *shown, *_buttons(state, _able(preset), desk.say)]
+
+
+def _buttons(state: RunState, able: bool, say: Say) -> list[Any]:
+    """To start, where there is something to do and the machine can; to stop, where it works."""
+    begun = any(stage.status != "waiting" for stage in state.stages)
+    word = "train.go_on" if begun else "train.start"
+    starts = able and not state.working and not _is_done(state)
+    return [gr.update(value=say(word), visible=starts), gr.update(visible=state.working)]
+
+
+def _is_done(state: RunState) -> bool:
+    return all(stage.status == "done" for stage in state.stages)
 
 
 def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
@@ -174,6 +220,10 @@ def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
         return f'<p class="ltf-dim">{escape(say("train.never"))}</p>'
     word = "train.working" if state.working else "train.idle"
     html = f'<p class="ltf-lead">{escape(say(word, done=ended, total=len(state.stages)))}</p>'
+    if _is_done(state):
+        link = f"?tab=compare&run={quote(Path(state.run).name, safe='')}"
+        text = escape(say("train.done"))
+        html = f'{html}<p class="ltf-done"><a href="{escape(link)}">{text}</a></p>'
     if state.ended and not state.working:
         html += cards.notice(state.ended)
     if state.progress:
