@@ -146,7 +146,9 @@ def test_a_method_that_forgets_nothing_has_one_loss():
 def test_the_kinds_stand_under_their_reasoner():
     figure = kinds_figure(RECORDS, KINDS)
     said = texts(as_svg(figure, "kinds"))
-    assert {"tot", "base", "tuned", "success", "dead end", "illegal", "format"} <= set(said)
+    assert {"tree of thoughts", "base", "tuned", "success", "dead end", "illegal", "format"} <= set(
+        said
+    )
     assert not {"random", "rap", "incomplete"} & set(said)  # asks no model, has none, had none
     widths = [round(p.get_width()) for p in figure.axes[0].patches if p.get_width() > 1]
     assert widths == [5, 5, 90, 50, 10, 40]  # in the order of the kinds
@@ -269,4 +271,4 @@ def test_the_headline_is_written_whole(tmp_path):
     assert file.read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {"headline.png", HASHES}
     said = texts(as_svg(headline_figure(ROWS), "headline"))
-    assert {"tuned: single pass", "base: tot", "random legal steps"} <= set(said)
+    assert {"tuned: single pass", "base: tree of thoughts", "random legal steps"} <= set(said)

@@ -190,7 +190,9 @@ def test_a_second_search_of_a_kind_is_named_with_its_settings():
 def test_the_change_of_kinds_has_a_side_and_a_number():
     figure = kinds_change_figure(RECORDS, KINDS)
     said = texts(as_svg(figure, "change"))
-    assert {"tot", "dead end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(said)
+    assert {"tree of thoughts", "dead end", "−50.0", "illegal", "−5.0", "format", "+10.0"} <= set(
+        said
+    )
     assert not {"random", "rap", "success"} & set(said)
     assert [round(bar.get_width()) for bar in figure.axes[0].patches] == [10, -5, -50]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,9 @@ class Card:
 class Spent:
     """What work has cost.
 
-    `seconds` are of wall time, `engine_seconds` those inside a model. The peaks are in bytes.
+    `seconds` are of wall time, `engine_seconds` those inside a model, `cpu_seconds` those that the
+    process and its children had a CPU, all cores together; None where nobody counted them. The
+    peaks are in bytes.
     `joules` is None where no device counts them; `metered` names the devices that did. A peak is
     None where the system does not tell it.
     """
@@ -34,6 +37,7 @@ class Spent:
     tokens_out: int = 0
     engine_calls: int = 0
     engine_seconds: float = 0.0
+    cpu_seconds: float | None = None
     joules: float | None = None
     metered: tuple[str, ...] = ()
     peak_bytes: int | None = None
@@ -79,3 +83,15 @@ def read_manifest(folder: RunFolder | Path) -> Manifest:
 def write_manifest(folder: RunFolder | Path, manifest: Manifest) -> None:
     at = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     write_as(at.manifest, manifest)
+
+
+def quiet_share(manifest: Manifest, stages: Iterable[str]) -> float | None:
+    """CPU seconds over wall seconds of these stages; None where not counted, or with a card.
+
+    Below 1 the processes waited for a CPU. Work on several cores may hide that they did.
+    """
+    found = [manifest.stages[name] for name in stages if name in manifest.stages]
+    wall = sum(each.seconds for each in found)
+    if manifest.cards or not wall or any(each.cpu_seconds is None for each in found):
+        return None
+    return sum(each.cpu_seconds or 0.0 for each in found) / wall

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ltf_lite.core.plugins import PluginError
@@ -53,8 +54,27 @@ def name_of(choice: Choice, title: str, settings: Mapping[str, Any]) -> str:
     return title if choice.picker == "solver" else full
 
 
+def worded(
+    reasoner: str,
+    settings: Mapping[str, Any],
+    single: bool,
+    words: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """A reasoner with its settings in words, as a figure or a list calls it; `single`: one pass.
+
+    `words` may have other words for a reasoner's name and for `single`.
+    """
+    if single:
+        return words.get("single", KINDS["single_pass"])
+    if reasoner == "cot" and "n" in settings:
+        return words.get("samples", "{n} samples").format(n=settings["n"])
+    title = words.get(reasoner) or title_of(reasoner)
+    by = settings_of(settings)
+    return f"{title} ({by})" if by else title
+
+
 def short_name(choice: Choice, reasoner: str) -> str:
-    """A name of a few letters, for a crowded figure; `reasoner` is the plugin's name."""
+    """A short name for a crowded figure; `reasoner` is the plugin's name."""
     many = size_of(choice)
     if choice.kind == "single_pass":
         return KINDS["single_pass"]
@@ -65,8 +85,8 @@ def short_name(choice: Choice, reasoner: str) -> str:
     if choice.kind == "best_of_n":
         return f"best of {many}"
     if choice.kind == "oracle":
-        return f"oracle@{many}" if many else f"oracle of {reasoner}"
-    return f"oracle {reasoner}" if choice.is_bound else reasoner
+        return f"oracle@{many}" if many else f"oracle of {title_of(reasoner)}"
+    return f"oracle {title_of(reasoner)}" if choice.is_bound else title_of(reasoner)
 
 
 def size_of(choice: Choice) -> str:
@@ -77,8 +97,8 @@ def size_of(choice: Choice) -> str:
 
 
 def settings_of(settings: Mapping[str, Any]) -> str:
-    """Settings for a person."""
-    return " ".join(f"{name}={value}" for name, value in settings.items())
+    """Settings for a person: `beam 3, value logprob`."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
 def results_of(record: Record) -> list[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ltf_lite.core.folder import RunFolder
@@ -13,7 +14,7 @@ from ltf_lite.evaluation.types import AskedPath, Record, read_record
 from ltf_lite.harvest.browse import counts, failures, marked, saving_step
 from ltf_lite.harvest.store import Row
 from ltf_lite.report.figures.drawing import WORDS
-from ltf_lite.report.kinds import ordered, word_of
+from ltf_lite.report.kinds import Titles, ordered, title_in, word_of
 from ltf_lite.report.results import sorted_files
 from ltf_lite.report.tables.base import Cell, Table, cell
 from ltf_lite.tasks import Problem, Task
@@ -42,7 +43,11 @@ class Group(NamedTuple):
 
 
 def failed_paths(
-    harvest: Path, task: Task, seed: int, words: Mapping[str, str] = WORDS
+    harvest: Path,
+    task: Task,
+    seed: int,
+    words: Mapping[str, str] = WORDS,
+    titles: Titles = MappingProxyType({}),
 ) -> list[Group]:
     """For every failure kind of the harvest a few paths, of different reasoners where it can be."""
     groups, counted = [], counts(harvest)
@@ -54,7 +59,9 @@ def failed_paths(
         cards = []
         for number, (label, at) in enumerate(_drawn(sizes, seed, kind), 1):
             rows, _, _ = failures(harvest, kind, label, offset=at, limit=1)
-            cards += [card(f"{kind}.{number}", row, task, row.label) for row in rows]
+            cards += [
+                card(f"{kind}.{number}", row, task, title_in(titles, row.label)) for row in rows
+            ]
         if cards:
             n = f"{sum(sizes.values()):,} of the harvested paths"
             groups.append(Group(kind, f"{word_of(kind, words)}: {n}", cards))

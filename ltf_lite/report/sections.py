@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ltf_lite.core.files import read_as
 from ltf_lite.core.folder import RunFolder
-from ltf_lite.core.manifest import Manifest
+from ltf_lite.core.manifest import Manifest, quiet_share
 from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import floors_of, missed, read_elsewhere, said
 from ltf_lite.evaluation.success import too_few
@@ -27,7 +27,7 @@ from ltf_lite.report.figures.drawing import WORDS
 from ltf_lite.report.figures.headline import headline_figure
 from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
-from ltf_lite.report.kinds import kinds_of
+from ltf_lite.report.kinds import Titles, kinds_of, titles_in
 from ltf_lite.report.results import headline, headline_sentence, records, rows_of, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
@@ -39,6 +39,7 @@ from ltf_lite.report.tables.base import Table
 from ltf_lite.tuning.types import LogLine, TuningResult, best_line, read_log
 
 PRICE = Price()
+QUIET = 0.85  # of its wall time that a process on a quiet machine has a CPU
 
 
 class Picture(NamedTuple):
@@ -79,6 +80,11 @@ class Told:
     def floors(self) -> dict[str, float]:
         """Floors by kind of ability."""
         return self.preset.retention.floors()
+
+    @property
+    def titles(self) -> Titles:
+        """What the reasoners of the search are called, by their labels."""
+        return titles_in(self.preset, self.words)
 
     @cached_property
     def records(self) -> list[Record]:
@@ -146,12 +152,26 @@ def _headline(told: Told) -> Iterator[Section]:
     facts = headline(told.results)
     if facts is None:
         return
-    label = "Success against seconds a problem, models and ways of answering"
-    picture = Picture("headline", label, headline_figure(told.results))
+    label = "Success against tokens a problem, models and ways of answering"
+    pictures = [Picture("headline", label, headline_figure(told.results, told.words))]
+    if len({row.runtime for row in told.results if row.model in ("base", "tuned")} - {""}) == 1:
+        timed = headline_figure(told.results, told.words, "seconds")
+        pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    sentence = headline_sentence(facts)
-    yield Section("headline", told.preset.name, sentence, alarm, [picture], [table])
+    sentence = " ".join(filter(None, (headline_sentence(facts), busy(told.manifest))))
+    yield Section("headline", told.preset.name, sentence, alarm, pictures, [table])
+
+
+def busy(manifest: Manifest) -> str:
+    """That other work slowed the evaluations down; "" where it did not, or nobody counted."""
+    waited = quiet_share(manifest, ("baseline", "evaluate"))
+    if waited is None or waited >= QUIET:
+        return ""
+    return (
+        f"Other work shared the machine: the evaluations ran for {100 * waited:.0f} % of their "
+        "time, so times are longer than on a quiet one."
+    )
 
 
 def _success(told: Told) -> Iterator[Section]:
@@ -232,7 +252,9 @@ def _kinds(told: Told) -> Iterator[Section]:
 
 def _failed(told: Told) -> Iterator[Section]:
     preset = told.preset
-    groups = paths.failed_paths(told.folder.harvest, preset.task, preset.seed, told.words)
+    groups = paths.failed_paths(
+        told.folder.harvest, preset.task, preset.seed, told.words, told.titles
+    )
     if groups:
         text = (
             "Harvested paths of every kind, drawn by the run's seed. The first step that is "
@@ -245,7 +267,9 @@ def _failed(told: Told) -> Iterator[Section]:
 def _examples(told: Told) -> Iterator[Section]:
     folder, tables = told.folder, []
     if any(folder.harvest.glob("*.parquet")):
-        tables.append(kinds_tables.searched_table(folder.harvest, told.preset.searched))
+        tables.append(
+            kinds_tables.searched_table(folder.harvest, told.preset.searched, told.titles)
+        )
         if found := found_fatal(folder.harvest):
             tables.append(kinds_tables.fatal_table(found))
     if folder.examples.is_file():

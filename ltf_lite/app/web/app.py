@@ -88,11 +88,14 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
     with tabs["own"]:
         mine = own.tab(desk, page, tabs["own"], others["own"])
     with tabs["runs"]:
-        runs.tab(desk, tabs["runs"])
+        run = runs.tab(desk, tabs["runs"])
     with tabs["train"]:
-        preset = train.tab(desk, page, tabs["train"], others["train"], place[0])
+        preset = train.tab(desk, tabs["train"], others["train"])
     with tabs["failures"]:
-        failures.tab(desk, tabs["failures"])
+        failed = failures.tab(desk, tabs["failures"])
+    page.load(
+        _placed(desk), place[0], [run, failed, preset], js="() => window.ltfPlace()[0]", **QUIET
+    ).then(None, None, None, js="() => window.ltfTab()", **QUIET)
     for name, each in tabs.items():
         each.select(None, None, None, js=f"() => window.ltfGo({{tab: {name!r}}})", **QUIET)
     mine.go_on.click(
@@ -107,6 +110,17 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
         [all_tabs, preset, first_told],
         api_visibility="private",
     )
+
+
+def _placed(desk: Desk) -> Callable[[Any], Any]:
+    def placed(name: Any) -> Any:
+        """The run that the address names, chosen on every tab that has it."""
+        there = list(desk.shelf.run_folders())
+        run = gr.update(choices=there, value=name) if name in there else gr.skip()
+        known = list(presets.available())
+        return run, run, gr.update(choices=known, value=name) if name in known else gr.skip()
+
+    return placed
 
 
 def _top(desk: Desk) -> str:

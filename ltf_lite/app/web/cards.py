@@ -279,13 +279,19 @@ def remark(text: str) -> str:
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; everything in it is text."""
+    """A table; everything in it is text. On a narrow page each row becomes a list of its cells."""
     top = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in head)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(
+            f'<td data-name="{escape(str(name))}">{escape(str(cell))}</td>'
+            for name, cell in zip(head, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
     )
     whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="ltf-scroll">{whole}</div>'
+    return f'<div class="ltf-scroll ltf-grid">{whole}</div>'
 
 
 def part(title: str, body: str) -> str:

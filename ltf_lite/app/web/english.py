@@ -103,6 +103,33 @@ WORDS = {
     "state.stopped": "stopped",
     "state.done": "done",
     "state.failed": "failed:",
+    "verdict.better": "Better.",
+    "verdict.worse": "Worse.",
+    "verdict.same": "Not told apart.",
+    "verdict.search": "The search before training ({way}): {told}",
+    "verdict.budget": (
+        "With {budget} tokens a problem the search before training solves {search} %; one answer "
+        "after training solves {single} % with {tokens}."
+    ),
+    "verdict.learning": (
+        "Of the problems kept for validation, one answer solves {after} % after training and "
+        "{before} % before."
+    ),
+    "verdict.kept": "{way} after training: {points} points [{low} to {high}] against before.",
+    "verdict.failures": (
+        "Of one answer, the kind of failure that changed most is “{kind}”: {points} points."
+    ),
+    "verdict.never": "That search costs no more than one answer after training.",
+    "verdict.pays.better": (
+        "After {n} questions training has cost less than the search, and it solves more."
+    ),
+    "verdict.pays.worse": (
+        "After {n} questions training has cost less than the search, but it solves less."
+    ),
+    "verdict.pays.same": (
+        "After {n} questions training has cost less than the search; which of the two solves more "
+        "these problems can't tell."
+    ),
     "verdict.solved": "Solved",
     "verdict.not_solved": "Not solved:",
     "verdict.open": "No verdict:",
@@ -242,7 +269,7 @@ WORDS = {
     "tab.runs": "Runs",
     "runs.intro": "What `ltf train` made: read from the records of each run.",
     "runs.run": "Run",
-    "runs.none": "There is no run yet: the Train tab, or `ltf train tiny`, makes one.",
+    "runs.none": "There is no run yet. Here its results will stand. Make one:",
     "runs.stages": "Stages",
     "runs.stage": "stage",
     "runs.status": "status",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ltf_lite.app.web import cards
+from ltf_lite.app.web import cards, verdicts
 from ltf_lite.app.web.desk import Desk, answered, bounded, choice, sentence, tried
+from ltf_lite.app.web.runs import nothing
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
 from ltf_lite.harvest import browse
 from ltf_lite.harvest.store import Row
 from ltf_lite.pipeline import Run
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
-from ltf_lite.report.kinds import kinds_of
+from ltf_lite.report.kinds import Titles, kinds_of, title_in, titles_in
 from ltf_lite.report.results import records
 from ltf_lite.tasks import Task
 
@@ -31,8 +33,8 @@ class Picked(NamedTuple):
     fatal_step: str = ALL
 
 
-def tab(desk: Desk, chosen: gr.Tab) -> None:
-    """Lay the tab out; a new choice goes back to the first page."""
+def tab(desk: Desk, chosen: gr.Tab) -> gr.Dropdown:
+    """Lay the tab out; a new choice goes back to the first page. Returns the list of runs."""
     say = desk.say
     gr.Markdown(say("failures.intro"))
     with gr.Row():
@@ -64,6 +66,8 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
     gr.on([page.change], turn, inputs, outputs, **options)
     filters = [one.input for one in (kind, reasoner, step)]
     gr.on(filters, lambda *picked: turn(*picked[:-1], 1), inputs, outputs, **options)
+    run.input(None, run, None, js="(run) => window.ltfGo({ run })", **options)
+    return run
 
 
 def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
@@ -72,9 +76,9 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
     def show(run: Any, kind: Any, reasoner: Any, step: Any, page: Any) -> list[Any]:
         say, names = desk.say, list(desk.shelf.run_folders())
         if not names:
-            return [*[gr.skip()] * 5, cards.notice(say("runs.none")), "", ""]
+            return [*[gr.update(visible=False)] * 5, nothing(say), "", ""]
         name = run or names[0]
-        chosen = gr.update(choices=names, value=name)
+        chosen = gr.update(choices=names, value=name, visible=True)
         try:
             return [chosen, *run_of(name, kind, reasoner, step, page)]
         except Exception as error:  # another run can still be chosen
@@ -85,7 +89,8 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
         found.check("search", "baseline", "evaluate")
         counted = browse.counts(found.at.harvest)
         picked = Picked(kind or ALL, reasoner or ALL, step or ALL)
-        lists = [_choices(counted, picked, field, say) for field in Picked._fields]
+        titles = titles_in(found.preset, say.picture("figure"))
+        lists = [_choices(counted, picked, field, say, titles) for field in Picked._fields]
         # A choice of another run, or of which nothing is left, becomes `ALL`.
         kept = Picked(
             *(
@@ -95,11 +100,11 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
         )
         shown, page = _page(found, kept, page, say)
         updates = [
-            gr.update(choices=choices, value=value)
+            gr.update(choices=choices, value=value, visible=True)
             for choices, value in zip(lists, kept, strict=True)
         ]
         kinds = tried(kinds_of_run, found, say, say=say) if drawn else gr.skip()
-        return [*updates, gr.update(value=page), "", kinds, shown]
+        return [*updates, gr.update(value=page, visible=True), "", kinds, shown]
 
     return show
 
@@ -114,11 +119,12 @@ def kinds_of_run(run: Run, say: Say) -> str:
     if {"base", "tuned"} <= {record.model for record in made}:
         drawn["runs.change"] = kinds_change_figure(made, kinds, words)
     parts = (cards.part(say(key), cards.figure(each, say(key))) for key, each in drawn.items())
-    return f'<div class="ltf-two">{"".join(parts)}</div>'
+    judged = verdicts.of_run(run, say).get("failures", "")
+    return f'{judged}<div class="ltf-two">{"".join(parts)}</div>'
 
 
 def _choices(
-    counted: Sequence[browse.Failed], picked: Picked, name: str, say: Say
+    counted: Sequence[browse.Failed], picked: Picked, name: str, say: Say, titles: Titles
 ) -> list[tuple[str, str]]:
     """What can be chosen of one filter under the others, with how many there are."""
     others = [each for each in Picked._fields if each != name and getattr(picked, each) != ALL]
@@ -130,14 +136,15 @@ def _choices(
             if value is not None:
                 found[str(value)] = found.get(str(value), 0) + row.n
     first = (f"{say('failures.all')} ({total:,})", ALL)
-    return [first, *((f"{_shown(name, v, say)} ({n:,})", v) for v, n in sorted(found.items()))]
+    told = ((_shown(name, v, say, titles), v, n) for v, n in sorted(found.items()))
+    return [first, *((f"{title} ({n:,})", value) for title, value, n in told)]
 
 
-def _shown(name: str, value: str, say: Say) -> str:
-    """Steps are counted from 0 in the records and from 1 for people; kinds have names."""
+def _shown(name: str, value: str, say: Say, titles: Titles) -> str:
+    """Steps are counted from 0 in the records and from 1 for people; the rest has names."""
     if name == "fatal_step":
         return str(int(value) + 1)
-    return say.name(value) if name == "kind" else value
+    return say.name(value) if name == "kind" else title_in(titles, value)
 
 
 def _page(run: Run, picked: Picked, page: Any, say: Say) -> tuple[str, int]:
@@ -160,17 +167,20 @@ def _page(run: Run, picked: Picked, page: Any, say: Say) -> tuple[str, int]:
     html = f'<p class="ltf-lead" role="status">{escape(head)}</p>'
     if skipped:
         html += cards.notice(say("failures.skipped", files=", ".join(skipped)))
-    found = "".join(card(row, run.preset.task, say) for row in rows)
+    titles = titles_in(run.preset, say.picture("figure"))
+    found = "".join(card(row, run.preset.task, say, titles) for row in rows)
     return f'{html}<div class="ltf-cards">{found}</div>', page
 
 
-def card(row: Row, task: Task, say: Say) -> str:
+def card(row: Row, task: Task, say: Say, titles: Titles = MappingProxyType({})) -> str:
     """One failed path: the problem, its lines, the fatal one marked, why, what would save it."""
     lines, why = browse.marked(row, task)
     steps = "".join(cards.step_line(line.text, line.state, say) for line in lines)
     saving = browse.saving_step(row, task)
     rescue = f"<p>{escape(say('failures.saving', step=saving))}</p>" if saving else ""
-    by = say("failures.by", reasoner=row.label, tokens=row.tokens)
+    by = title_in(titles, row.label)
+    if row.tokens:  # of a tree's path nobody counted its own
+        by = say("failures.by", reasoner=by, tokens=row.tokens)
     return (
         f'<article class="ltf-pane ltf-bad"><div class="ltf-title">{escape(row.problem.text)}</div>'
         f'<p class="ltf-state"><strong>{escape(say.name(row.kind or ""))}</strong> {escape(why)}'

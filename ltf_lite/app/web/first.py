@@ -48,7 +48,7 @@ def _before(found: Headline, say: Say) -> str:
 
 def _after(found: Headline, single: list[Difference], say: Say) -> str:
     """The tuned single pass against the base's."""
-    pair = next((each for each in single if each.second.choice.kind == "single_pass"), None)
+    pair = single_pair(single)
     told = "" if pair is None else verdict(pair, "first", say)
     return _box(found.tuned, say("first.after"), told, _look(pair), say)
 
@@ -58,7 +58,7 @@ def _search(found: Headline, single: list[Difference], say: Say) -> str:
     search = found.search
     if search is None:
         return ""
-    pair = next((each for each in single if _is_of(each, search)), None)
+    pair = search_pair(single, search)
     told = [] if pair is None else [verdict(pair, "search", say)]
     solves = search.rate.rate > 0 or found.tuned.rate.rate > 0
     if found.tokens is not None and solves:
@@ -67,8 +67,15 @@ def _search(found: Headline, single: list[Difference], say: Say) -> str:
     return _box(search, title, " ".join(told), "", say)
 
 
-def _is_of(pair: Difference, search: Result) -> bool:
-    return pair.second.choice == search.choice and pair.second.label == search.label
+def single_pair(single: list[Difference]) -> Difference | None:
+    """The tuned single pass against the base's."""
+    return next((each for each in single if each.second.choice.kind == "single_pass"), None)
+
+
+def search_pair(single: list[Difference], search: Result) -> Difference | None:
+    """The tuned single pass against a search of the base."""
+    asked = search.choice, search.label
+    return next((e for e in single if (e.second.choice, e.second.label) == asked), None)
 
 
 def _look(pair: Difference | None) -> str:

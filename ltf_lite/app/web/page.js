@@ -11,15 +11,12 @@ window.ltfGo = (parts) => {
   if (query.toString() !== ltfQuery().toString()) history.pushState(null, "", "?" + query);
   ltfBefore = location.search;
 };
-const ltfTab = () => {
+window.ltfTab = () => {
   const button = document.getElementById(`tab-${ltfQuery().get("tab") || "compare"}-button`);
   if (button && button.getAttribute("aria-selected") !== "true") button.click();
 };
 // What the tabs show when the page is opened.
-window.ltfPlace = () => {
-  ltfTab();
-  return ["run", "task", "problem"].map((name) => ltfQuery().get(name) || "");
-};
+window.ltfPlace = () => ["run", "task", "problem"].map((name) => ltfQuery().get(name) || "");
 // A comparison is named by its run, task and problem, and brought into view.
 window.ltfAsked = (model, task, problem) => {
   const run = model && model.includes("/") ? model.split("/")[0] : "";

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from ltf_lite.app.web import cards, sections
-from ltf_lite.app.web.desk import Desk, answered, choice, tried
+from ltf_lite.app.web import cards, sections, verdicts
+from ltf_lite.app.web.desk import QUIET, Desk, answered, choice, tried
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import duration
 from ltf_lite.core.text import escape
@@ -21,8 +21,8 @@ from ltf_lite.pipeline.run.state import RunState
 PARTS = ("report", "stages", "sections", "files")
 
 
-def tab(desk: Desk, chosen: gr.Tab) -> None:
-    """Lay the tab out; it is read anew whenever it is opened."""
+def tab(desk: Desk, chosen: gr.Tab) -> gr.Dropdown:
+    """Lay the tab out; it is read anew whenever it is opened. Returns the list of runs."""
     say = desk.say
     gr.Markdown(say("runs.intro"))
     with gr.Row():
@@ -39,18 +39,19 @@ def tab(desk: Desk, chosen: gr.Tab) -> None:
         api_visibility="private",
         show_progress_on=run,
     )
+    run.input(None, run, None, js="(run) => window.ltfGo({ run })", **QUIET)
+    return run
 
 
 def _show(desk: Desk) -> Callable[[Any], list[Any]]:
     def show(name: Any) -> list[Any]:
         names = list(desk.shelf.run_folders())
         if not names:
-            told = cards.notice(desk.say("runs.none"))
-            return [gr.update(choices=[]), told, *[""] * len(PARTS)]
+            return [gr.update(visible=False), nothing(desk.say), *[""] * len(PARTS)]
         name = name or names[0]
         folder = desk.shelf.run(name)
         return [
-            gr.update(choices=names, value=name),
+            gr.update(choices=names, value=name, visible=True),
             "",
             tried(_report, desk, name, say=desk.say),
             tried(_stages, folder, desk.say, say=desk.say),
@@ -61,13 +62,22 @@ def _show(desk: Desk) -> Callable[[Any], list[Any]]:
     return show
 
 
+def nothing(say: Say) -> str:
+    """Before there is any run: where one is made."""
+    link = f'<a href="?tab=train">{escape(say("tab.train"))}</a>'
+    return f'<p class="ltf-remark">{escape(say("runs.none"))} {link}</p>'
+
+
 def _sections(folder: Path, say: Say) -> str:
     """The report's sections, as far as the run has come."""
-    found = sections.of_run(Run.load(folder), say)
+    run = Run.load(folder)
+    found, judged = sections.of_run(run, say), verdicts.of_run(run, say)
     waits = ""
     if all(section.name != "headline" for section in found):
         waits = f'<p class="ltf-dim">{escape(say("runs.no_results"))}</p>'
-    return waits + "".join(sections.html(section, say) for section in found)
+    return waits + "".join(
+        sections.html(section, say, judged.get(section.name, "")) for section in found
+    )
 
 
 def _stages(folder: Path, say: Say) -> str:

@@ -23,8 +23,8 @@ def of_run(run: Run, say: Say) -> list[Section]:
     return sections(run.at, run.manifest, run.preset, words=say.picture("figure"))
 
 
-def html(section: Section, say: Say) -> str:
-    """A section: its alarm and sentences, pictures, tables and paths."""
+def html(section: Section, say: Say, verdict: str = "") -> str:
+    """A section: its alarm, its verdict and sentences, pictures, tables and paths."""
     title = say.known(f"section.{section.name}", section.title)
     text = f'<p class="ltf-lead">{escape(section.text)}</p>' if section.text else ""
     pictures = "".join(_picture(each, say) for each in section.pictures)
@@ -34,7 +34,7 @@ def html(section: Section, say: Say) -> str:
     groups = "".join(_group(each, say) for each in section.groups)
     return (
         f'<section id="runs-{escape(section.name)}"><h3>{escape(title)}</h3>'
-        f"{cards.notice(section.alarm)}{text}{shown}{tables}{groups}</section>"
+        f"{cards.notice(section.alarm)}{verdict}{text}{shown}{tables}{groups}</section>"
     )
 
 

@@ -38,12 +38,10 @@ class Parts(NamedTuple):
     stop: gr.Button
 
 
-def tab(
-    desk: Desk, page: gr.Blocks, chosen: gr.Tab, others: list[gr.Tab], run: gr.Textbox
-) -> gr.Dropdown:
+def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> gr.Dropdown:
     """Lay the tab out; it looks at the run while it is open, and only then.
 
-    `run` is the one that the page's address names. Returns the list of presets.
+    Returns the list of presets.
     """
     say, names = desk.say, list(presets.available())
     gr.Markdown(say("train.intro"))
@@ -65,13 +63,6 @@ def tab(
     needs = gr.HTML(elem_id="train-needs")
     status, log = gr.HTML(elem_id="train-status"), gr.HTML(elem_id="train-log")
     parts = Parts(gr.State(""), status, log, start, stop)
-    page.load(
-        lambda name: gr.update(value=name) if name in presets.available() else gr.skip(),
-        run,
-        preset,
-        js='() => new URLSearchParams(location.search).get("run") || ""',
-        **QUIET,
-    )
     _connect(desk, (chosen, others), preset, told, needs, parts)
     return preset
 

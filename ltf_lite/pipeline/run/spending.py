@@ -8,6 +8,7 @@ are the same sums.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -95,12 +96,14 @@ def take_over(entry: StageEntry, file: Path, stage: str) -> None:
 def added(earlier: Spent, now: Spent) -> Spent:
     """What both have spent together."""
     joules = _both(earlier.joules, now.joules, sum)
+    cpu = _both(earlier.cpu_seconds, now.cpu_seconds, sum)
     return Spent(
         seconds=round(earlier.seconds + now.seconds, 2),
         tokens_in=earlier.tokens_in + now.tokens_in,
         tokens_out=earlier.tokens_out + now.tokens_out,
         engine_calls=earlier.engine_calls + now.engine_calls,
         engine_seconds=round(earlier.engine_seconds + now.engine_seconds, 2),
+        cpu_seconds=None if cpu is None else round(cpu, 2),
         joules=None if joules is None else round(joules, 1),
         metered=now.metered or earlier.metered,
         peak_bytes=_both(earlier.peak_bytes, now.peak_bytes, max),
@@ -123,11 +126,18 @@ def _spent(meter: Meter, seconds: float) -> Spent:
         tokens_out=usage.tokens_out,
         engine_calls=usage.calls,
         engine_seconds=usage.seconds,
+        cpu_seconds=_on_cpu(),
         joules=joules,
         metered=() if joules is None else tuple(meter.devices),
         peak_bytes=_peak(),
         peak_device_bytes=_device_peak(),
     )
+
+
+def _on_cpu() -> float:
+    """Seconds that this process and its ended children had a CPU, all cores together."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _peak() -> int | None:

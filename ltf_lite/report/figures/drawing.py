@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from math import log10
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -54,6 +55,9 @@ WORDS: dict[str, str] = {
     "self_consistency": "self-consistency",
     "best_of_n": "best of n by likelihood",
     "tokens": "tokens a problem (log scale)",
+    "milliseconds": "milliseconds a problem, asked in bulk (log scale)",
+    "bound": "hollow: the verifier picks, an upper bound and no search",
+    "samples": "{n} samples",
     "change": "change in the share of the paths, points",
     "questions": "questions asked (log scale)",
     "cost": "total cost (log scale)",
@@ -226,6 +230,11 @@ def log_axis(axis: Axis, low: float, high: float) -> None:
         axis.set_major_locator(LogLocator(numticks=9))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_locator(NullLocator())
+
+
+def columns(text: str) -> int:
+    """Columns of a text, of which a Japanese letter takes two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def plain(value: float) -> str:

@@ -1,29 +1,33 @@
-"""Pictures as files, and the headline: success against seconds, models × ways of answering."""
+"""Pictures as files, and the headline: success against tokens, models × ways of answering."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from ltf_lite.core.files import whole
 from ltf_lite.evaluation.naming import short_name, title_of
 from ltf_lite.evaluation.types import Rate, Result
 from ltf_lite.reasoners.choice import ORACLE
-from ltf_lite.report.figures.drawing import TEXT
+from ltf_lite.report.figures.drawing import TEXT, WORDS, blank, columns, finish, log_axis
 
 COLORS = {"base": "#9a6324", "tuned": "#0b6e4f", "none": "#8a8a8a"}
-LETTER, LINE, GAP = 0.0135, 0.05, 0.018  # of a name, as shares of the axes
+LETTER, LINE, GAP = 0.0185, 0.06, 0.024  # of a name, as shares of the axes
 
+Measure = Literal["tokens", "seconds"]  # of a problem
 Box = tuple[float, float, float, float]  # left, right, low, high
 
 
-def short_label(row: Result) -> str:
-    return f"{row.model}: {short_name(row.choice, row.reasoner)}"
+def short_label(row: Result, words: Mapping[str, str] = WORDS) -> str:
+    """A model and a way of answering, in a few words."""
+    named = "single" if row.choice.kind == "single_pass" else row.reasoner
+    own = words.get(named) if row.choice.kind in ("single_pass", "search") else None
+    way = own or short_name(row.choice, row.reasoner)
+    return f"{words.get(row.model, row.model)}: {way}"
 
 
 def write_png(figure: Figure, file: Path) -> None:
@@ -32,34 +36,42 @@ def write_png(figure: Figure, file: Path) -> None:
         figure.savefig(half, format="png", dpi=150, bbox_inches="tight", facecolor="white")
 
 
-def headline_figure(results: Sequence[Result]) -> Figure:
-    """Success (%, 95 % interval) against milliseconds a problem (log axis).
+def headline_figure(
+    results: Sequence[Result], words: Mapping[str, str] = WORDS, of: Measure = "tokens"
+) -> Figure:
+    """Success (%, 95 % interval) against what a problem costs: `tokens`, or `seconds` of wall time.
 
-    It is made without pyplot, which keeps every figure and is not for threads.
+    The axis is logarithmic. What generates no token stands in no picture of tokens.
     """
-    figure = Figure(figsize=(9, 5.4))
-    FigureCanvasAgg(figure)
+    figure = blank(4.2)
     axes = figure.subplots()
     # The paths that a tree explored are in the tables; here their oracle would only hide its tree.
-    shown = [row for row in results if row.model in ("base", "tuned") and not _of_a_tree(row)]
+    shown = [
+        row
+        for row in results
+        if row.model in ("base", "tuned") and not _of_a_tree(row) and _at(row, of) > 0
+    ]
     for row in shown:
-        _point(axes, row)
+        _point(axes, row, of)
     axes.set_xscale("log")
     axes.margins(x=0.3)
     axes.set_ylim(0, min(100, 12 + 100 * max((row.rate.high for row in shown), default=1)))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_locator(NullLocator())
+    if shown:
+        log_axis(axes.xaxis, *axes.get_xlim())
     chance = (row for row in results if row.choice.is_floor)
-    _label(axes, shown, _floor(axes, next(chance, None)))
-    axes.set_xlabel("milliseconds a problem (asked in bulk, log scale)")
-    axes.set_ylabel("test problems solved, % (95 % interval)")
-    axes.set_title("Single pass after tuning against search before it", loc="left", fontsize=12)
-    note = "Hollow: the verifier picks among the paths; an upper bound, no search."
-    axes.text(0, -0.16, note, transform=axes.transAxes, fontsize=TEXT, color="#555555")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
+    _label(axes, shown, _floor(axes, next(chance, None), words), words, of)
+    bound = any(row.choice.is_bound for row in shown)
+    finish(axes, words["rates"], None, shown, words)
+    note = f"\n{words['bound']}" if bound else ""
+    axes.set_xlabel(words["tokens" if of == "tokens" else "milliseconds"] + note, fontsize=TEXT)
+    if shown:
+        log_axis(axes.xaxis, *axes.get_xlim())
     return figure
+
+
+def _at(row: Result, of: Measure) -> float:
+    """Where a row stands: tokens, or milliseconds."""
+    return row.cost.tokens if of == "tokens" else 1000 * row.cost.seconds
 
 
 def _of_a_tree(row: Result) -> bool:
@@ -67,12 +79,12 @@ def _of_a_tree(row: Result) -> bool:
     return row.choice == ORACLE
 
 
-def _point(axes: Axes, row: Result) -> None:
+def _point(axes: Axes, row: Result, of: Measure) -> None:
     """A star for a single pass, a disc for a search, hollow where the verifier picks."""
     rate, low, high = _percents(row.rate)
     color, single = COLORS[row.model], row.choice.kind == "single_pass"
     axes.errorbar(
-        1000 * row.cost.seconds,
+        _at(row, of),
         rate,
         yerr=[[rate - low], [high - rate]],
         color=color,
@@ -88,11 +100,12 @@ def _percents(found: Rate) -> tuple[float, float, float]:
     return 100 * found.rate, 100 * found.low, 100 * found.high
 
 
-def _floor(axes: Axes, row: Result | None) -> list[Box]:
+def _floor(axes: Axes, row: Result | None, words: Mapping[str, str]) -> list[Box]:
     """What chance alone solves as a dotted line, since it asks no model; where its name stands."""
     if row is None:
         return []
-    name, rate, color = title_of(row.reasoner), 100 * row.rate.rate, COLORS["none"]
+    name = words.get(row.reasoner) or title_of(row.reasoner)
+    rate, color = 100 * row.rate.rate, COLORS["none"]
     axes.axhline(rate, color=color, linestyle=":", linewidth=1.2, zorder=0)
     across = axes.get_yaxis_transform()
     axes.text(
@@ -106,10 +119,16 @@ def _floor(axes: Axes, row: Result | None) -> list[Box]:
         transform=across,
     )
     height = rate / axes.get_ylim()[1]
-    return [(0.99 - LETTER * len(name), 0.99, height, height + LINE)]
+    return [(0.99 - LETTER * columns(name), 0.99, height, height + LINE)]
 
 
-def _label(axes: Axes, shown: Sequence[Result], taken: Sequence[Box]) -> None:
+def _label(
+    axes: Axes,
+    shown: Sequence[Result],
+    taken: Sequence[Box],
+    words: Mapping[str, str],
+    of: Measure,
+) -> None:
     """Name every point beside it, where no other name, point or interval is in the way.
 
     A name that had to go further away has a thin line to its point.
@@ -117,7 +136,7 @@ def _label(axes: Axes, shown: Sequence[Result], taken: Sequence[Box]) -> None:
     to_axes = axes.transData + axes.transAxes.inverted()
 
     def place(row: Result, percent: float) -> tuple[float, float]:
-        x, y = to_axes.transform((1000 * row.cost.seconds, percent))
+        x, y = to_axes.transform((_at(row, of), percent))
         return float(x), float(y)
 
     full = list(taken)
@@ -126,9 +145,10 @@ def _label(axes: Axes, shown: Sequence[Result], taken: Sequence[Box]) -> None:
         full += [(x - GAP / 2, x + GAP / 2, y - GAP / 2, y + GAP / 2), (x, x, low, high)]
     for row in sorted(shown, key=lambda row: row.rate.rate):
         x, y = place(row, 100 * row.rate.rate)
-        box = _spot(x, y, LETTER * len(short_label(row)), full)
+        name = short_label(row, words)
+        box = _spot(x, y, LETTER * columns(name), full)
         full.append(box)
-        _name(axes, row, (x, y), box)
+        _name(axes, name, COLORS[row.model], (x, y), box)
 
 
 def _spot(x: float, y: float, width: float, full: list[Box]) -> Box:
@@ -142,12 +162,11 @@ def _spot(x: float, y: float, width: float, full: list[Box]) -> Box:
     return next((spot for spot in spots if _free(spot, full)), spots[0])
 
 
-def _name(axes: Axes, row: Result, point: tuple[float, float], box: Box) -> None:
+def _name(axes: Axes, name: str, color: str, point: tuple[float, float], box: Box) -> None:
     """A name in its place, with a line to its point where that is far."""
-    (x, y), color, within = point, COLORS[row.model], axes.transAxes
+    (x, y), within = point, axes.transAxes
     right, height = box[0] > x, (box[2] + box[3]) / 2
     edge, ha = (box[0], "left") if right else (box[1], "right")
-    name = short_label(row)
     axes.text(edge, height, name, fontsize=TEXT, transform=within, color=color, va="center", ha=ha)
     if abs(height - y) > LINE / 2:
         axes.plot([x, edge], [y, height], transform=within, linewidth=0.6, color=color, zorder=0)

@@ -33,6 +33,7 @@ KINDS = {
 }
 NAMED = {SINGLE_PASS: "single", VALID_STEPS: VALID_STEPS}  # kinds whose word has another name
 # Of the vertical axis, the dearest first, and the share of it that a number needs.
+MUCH = 3  # times the base's
 TICKS = (1, 0, 2, 0.5, 5, 10, 20, 50, 100, 0.75, 1.5, 3, 0.25, 0.9, 0.8, 1.25, 1.1, 0.7, 0.6)
 ROOM = 0.07
 
@@ -45,7 +46,8 @@ def retention_figure(
 ) -> Figure:
     """What every checkpoint kept of each of the base's abilities: tuned over base, step 0 being 1.
 
-    `floors` are those of the preset, by kind. Linear up to 1 and logarithmic above. An ability that
+    `floors` are those of the preset, by kind. The axis is logarithmic where something grew to more
+    than `MUCH` times the base's and nothing is 0, and linear elsewhere. An ability that
     the base has not has no ratio and is named under the picture.
     """
     figure = blank(4.0)
@@ -125,13 +127,16 @@ def _line(axes: Axes, look: SearchLook, points: Sequence[tuple[int, float]], lab
 
 
 def _scale(axes: Axes, lines: Sequence[LogLine], floors: Mapping[str, float]) -> None:
-    """Linear up to 1 and then logarithmic, as high and low as there is something to see."""
+    """As high and low as there is something to see."""
     ratios = [
         ratio for line in lines for ratio in line.validation.kept.values() if ratio is not None
     ]
-    axes.set_yscale("symlog", linthresh=1, linscale=1.3)
     bottom, top = min([0.9, *ratios, *floors.values()]), max([1.1, *ratios, *floors.values()])
-    axes.set_ylim(max(0, bottom - 0.05), 1.05 * top)
+    if bottom > 0 and top > MUCH:
+        axes.set_yscale("log")
+        axes.set_ylim(0.92 * bottom, 1.1 * top)
+    else:
+        axes.set_ylim(max(0, bottom - 0.05), 1.05 * top)
     axes.yaxis.set_major_locator(FixedLocator(_ticks(axes)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ltf_lite.evaluation.types import Record
 from ltf_lite.report.figures.drawing import TEXT, WORDS, Look, blank, looks, nothing
-from ltf_lite.report.kinds import word_of
+from ltf_lite.report.kinds import titles_of, word_of
 from ltf_lite.report.tables.kinds import kind_changes, with_paths
 
 
@@ -23,13 +23,14 @@ def kinds_figure(
     """
     shown, own = with_paths(records), looks(kinds)
     groups = {r.label: [s for s in shown if s.label == r.label] for r in shown}
+    titles = titles_of(shown, words)
     rows = sum(len(group) for group in groups.values()) + len(groups)
     figure = blank(1.6 + 0.27 * max(rows, 4))
     axes = figure.subplots()
     ticks: list[tuple[float, str]] = []
     at = 0.0
     for label, group in groups.items():
-        axes.text(0, at, label, fontsize=10, weight="bold", va="center", parse_math=False)
+        axes.text(0, at, titles[label], fontsize=10, weight="bold", va="center", parse_math=False)
         for record in group:
             at += 1
             ticks.append((at, words.get(record.model, record.model)))
@@ -80,6 +81,7 @@ def kinds_change_figure(
     `kinds` are all failure kinds in their order.
     """
     changes, own = kind_changes(records, kinds), looks(kinds)
+    titles = titles_of(records, words)
     bars = sum(map(len, changes.values()))
     figure = blank(1.0 + 0.27 * max(bars + 1.3 * len(changes), 4))
     axes = figure.subplots()
@@ -88,7 +90,13 @@ def kinds_change_figure(
     for label, row in changes.items():
         axes.vlines(0, at + 0.5, at + len(row) + 0.5, colors="#555555", linewidth=0.9)
         axes.text(
-            -1.45 * most, at, label, fontsize=TEXT, weight="bold", va="center", parse_math=False
+            -1.45 * most,
+            at,
+            titles[label],
+            fontsize=TEXT,
+            weight="bold",
+            va="center",
+            parse_math=False,
         )
         for kind, points in row.items():
             at += 1

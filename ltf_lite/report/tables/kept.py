@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ltf_lite.evaluation.retention import HELDOUT_NLL, SINGLE_PASS, floors_of, retention
 from ltf_lite.evaluation.types import Abilities, Ability, Rate, Record
+from ltf_lite.report.kinds import titles_of
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share, without_empty
 from ltf_lite.tuning.types import LogLine, TuningResult, Validation
 
@@ -152,7 +153,7 @@ def choice_sentence(result: TuningResult, floors: Mapping[str, float]) -> str:
 
 def retention_table(records: Sequence[Record], elsewhere: Sequence[Abilities]) -> Table | None:
     """Every ability before and after tuning on the test problems; None where none is shared."""
-    found = retention(records, elsewhere)
+    found, titles = retention(records, elsewhere), titles_of(records)
     if not found:
         return None
     return Table(
@@ -161,7 +162,7 @@ def retention_table(records: Sequence[Record], elsewhere: Sequence[Abilities]) -
         ("reasoner", "ability", "base", "tuned", "tuned / base"),
         [
             (
-                cell(row.label),
+                Cell(row.label, titles.get(row.label, row.label)),
                 cell(row.answer),
                 _value(row.kind, row.base),
                 _value(row.kind, row.tuned),

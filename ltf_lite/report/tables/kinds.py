@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from ltf_lite.evaluation.naming import title_of
 from ltf_lite.evaluation.success import rate_of
 from ltf_lite.evaluation.types import Record
 from ltf_lite.harvest.browse import Found, solved
 from ltf_lite.harvest.sampling import Taken
 from ltf_lite.harvest.store import ROUND
-from ltf_lite.report.kinds import ends_of, ordered
+from ltf_lite.report.kinds import Titles, ends_of, ordered, title_in, titles_of
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share
 
 
@@ -24,7 +26,7 @@ def kinds_table(records: Sequence[Record], kinds: Sequence[str]) -> Table | None
     found = with_paths(records)
     if not found:
         return None
-    ends = ends_of(kinds, [r.kinds for r in found])
+    ends, titles = ends_of(kinds, [r.kinds for r in found]), titles_of(found)
     return Table(
         "kinds",
         "How the paths ended",
@@ -32,7 +34,7 @@ def kinds_table(records: Sequence[Record], kinds: Sequence[str]) -> Table | None
         [
             (
                 cell(r.model),
-                cell(r.label),
+                Cell(r.label, titles[r.label]),
                 cell(sum(r.kinds.values()), "{:,}"),
                 *(share(part(r, end)) for end in ends),
             )
@@ -73,7 +75,7 @@ def kind_changes(records: Sequence[Record], kinds: Sequence[str]) -> dict[str, d
 
 def kinds_change_table(records: Sequence[Record], kinds: Sequence[str]) -> Table | None:
     """By reasoner, which kinds went away with tuning and which came, in points; None without."""
-    changes = kind_changes(records, kinds)
+    changes, titles = kind_changes(records, kinds), titles_of(records)
     shown = [kind for kind in kinds if any(kind in own for own in changes.values())]
     if not shown:
         return None
@@ -83,7 +85,7 @@ def kinds_change_table(records: Sequence[Record], kinds: Sequence[str]) -> Table
         ("reasoner", *shown, "went away", "came"),
         [
             (
-                cell(label),
+                Cell(label, titles[label]),
                 *(cell(own.get(kind, 0.0), "{:+.1f}") for kind in shown),
                 _named(own, -1),
                 _named(own, 1),
@@ -101,7 +103,9 @@ def _named(changes: Mapping[str, float], sign: int) -> Cell:
     return cell(", ".join(sorted(moved, key=lambda kind: -sign * changes[kind])) or None)
 
 
-def searched_table(harvest: Path, asked: Mapping[str, int]) -> Table:
+def searched_table(
+    harvest: Path, asked: Mapping[str, int], titles: Titles = MappingProxyType({})
+) -> Table:
     """Of how many training problems each reasoner found a right path; `asked` is of how many.
 
     A reasoner that was asked again in a later round has a row for each.
@@ -114,7 +118,11 @@ def searched_table(harvest: Path, asked: Mapping[str, int]) -> Table:
         "What the search solved of the training problems",
         ("reasoner", "problems", "solved [95 %]"),
         [
-            (cell(label), cell(n, "{:,}"), rate(rate_of(found.get(label, 0), n)))
+            (
+                Cell(label, title_in(titles, label)),
+                cell(n, "{:,}"),
+                rate(rate_of(found.get(label, 0), n)),
+            )
             for label, n in asked.items()
         ],
         "Solved: a right path is among those harvested, whichever the reasoner would have chosen.",
@@ -134,7 +142,7 @@ def examples_table(examples: Taken, known: Sequence[str]) -> Table:
         ("reasoner", "taken", "of", *ends),
         [
             (
-                cell(name),
+                Cell(name, title_of(name)),
                 cell(sum(taken.get(name, {}).values()), "{:,}"),
                 cell(sum(found.get(name, {}).values()), "{:,}"),
                 *(

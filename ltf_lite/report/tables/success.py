@@ -9,6 +9,7 @@ from pathlib import Path
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.evaluation.budget import MODELS, BudgetPoint, curve
 from ltf_lite.evaluation.types import Record, Result, read_record
+from ltf_lite.report.kinds import titles_of
 from ltf_lite.report.results import Headline, record_files, sorted_files
 from ltf_lite.report.tables.base import Cell, Table, cell, rate, share, without_empty
 
@@ -84,6 +85,7 @@ def pass_table(records: Sequence[Record]) -> Table | None:
     found = [record for record in records if record.pass_at]
     if not found:
         return None
+    titles = titles_of(found)
     sizes = sorted({k for record in found for k in record.pass_at})
     return Table(
         "pass_at_k",
@@ -92,7 +94,7 @@ def pass_table(records: Sequence[Record]) -> Table | None:
         [
             (
                 cell(record.model),
-                cell(record.label),
+                Cell(record.label, titles[record.label]),
                 *(rate(at[k]) if k in (at := record.pass_at) else cell(None) for k in sizes),
             )
             for record in found
