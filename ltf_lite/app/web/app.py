@@ -96,8 +96,6 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
     page.load(
         _placed(desk), place[0], [run, failed, preset], js="() => window.ltfPlace()[0]", **QUIET
     ).then(None, None, None, js="() => window.ltfTab()", **QUIET)
-    for name, each in tabs.items():
-        each.select(None, None, None, js=f"() => window.ltfGo({{tab: {name!r}}})", **QUIET)
     mine.go_on.click(
         answered(_to_train(desk), lambda note: (gr.skip(), gr.skip(), note), say),
         mine.task,

@@ -32,6 +32,9 @@ addEventListener("popstate", () => {
 addEventListener("click", (event) => {
   const link = event.target.closest(".ltf-languages a");
   if (link) link.search = location.search;
+  const tab = event.target.closest("button[role=tab]");  // a person's click: the page opens one too
+  const named = tab && event.isTrusted && tab.id.match(/^tab-(\w+)-button$/);
+  if (named) window.ltfGo({ tab: named[1] });
 }, true);
 // Brings a file of questions to the app; gives its name there, or the sentence that says why not.
 window.ltfUpload = async () => {

@@ -18,7 +18,7 @@ from ltf_lite.pipeline import Run
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.pipeline.run.state import RunState
 
-PARTS = ("report", "stages", "sections", "files")
+PARTS = ("report", "sections", "stages", "files")
 
 
 def tab(desk: Desk, chosen: gr.Tab) -> gr.Dropdown:
@@ -54,8 +54,8 @@ def _show(desk: Desk) -> Callable[[Any], list[Any]]:
             gr.update(choices=names, value=name, visible=True),
             "",
             tried(_report, desk, name, say=desk.say),
-            tried(_stages, folder, desk.say, say=desk.say),
             tried(_sections, folder, desk.say, say=desk.say),
+            tried(_stages, folder, desk.say, say=desk.say),
             tried(_files, desk, name, say=desk.say),
         ]
 

@@ -10,7 +10,6 @@ from ltf_lite.report.paths import Group
 from ltf_lite.report.sections import Picture, Section, sections
 from ltf_lite.report.tables.base import Table
 
-LONG = 30  # rows; a longer table is folded
 LINES = ("right", "fatal", "after", "missing")  # states of a path's line in a card
 
 
@@ -29,8 +28,7 @@ def html(section: Section, say: Say, verdict: str = "") -> str:
     text = f'<p class="ltf-lead">{escape(section.text)}</p>' if section.text else ""
     pictures = "".join(_picture(each, say) for each in section.pictures)
     shown = f'<div class="ltf-two">{pictures}</div>' if pictures else ""
-    folded = bool(section.pictures) or section.name == "manifest"
-    tables = "".join(_table(each, folded, say) for each in section.tables)
+    tables = "".join(_table(each, say) for each in section.tables)
     groups = "".join(_group(each, say) for each in section.groups)
     return (
         f'<section id="runs-{escape(section.name)}"><h3>{escape(title)}</h3>'
@@ -43,13 +41,11 @@ def _picture(picture: Picture, say: Say) -> str:
     return cards.part(label, cards.figure(picture.figure, label))
 
 
-def _table(table: Table, folded: bool, say: Say) -> str:
+def _table(table: Table, say: Say) -> str:
+    """A table, folded: what it comes to stands above it in words or as a picture."""
     rows = [[each.shown for each in row] for row in table.rows]
     note = f'<p class="ltf-dim">{escape(table.note)}</p>' if table.note else ""
-    body = cards.grid(table.head, rows) + note
-    if folded or len(rows) > LONG:
-        return cards.folded(table.title or say("as_table"), body)
-    return f"<h4>{escape(table.title)}</h4>{body}" if table.title else body
+    return cards.folded(table.title or say("as_table"), cards.grid(table.head, rows) + note)
 
 
 def _group(group: Group, say: Say) -> str:
