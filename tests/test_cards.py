@@ -99,9 +99,9 @@ def test_what_cannot_be_said_is_neither_right_nor_wrong():
     assert "That is all." in html
     assert "x" * 900 in html
     assert "<script" not in html
-    both = cards.verdict_of_both(snapshot, snapshot, SAY, task.spared)
-    assert "could not be checked" in both
-    assert "Neither" not in both
+    told = cards.verdict_of(snapshot, snapshot, snapshot, SAY, task.spared)
+    assert "could not be checked" in told
+    assert "None of" not in told
     wrong = replace(snapshot, verdict=Verdict(False, "wrong_answer", 2, "it is wrong"))
     assert "ltf-bad" in cards.pane(wrong, "x", task, SAY)
     assert '<mark class="ltf-taken">42</mark>' in cards.pane(wrong, "x", task, SAY)
@@ -114,23 +114,38 @@ def test_the_kinds_of_number_games_have_japanese_words():
         assert say.name(kind) != kind.replace("_", " ")
 
 
-def test_the_ratio_is_said_when_both_are_done_and_not_before():
+def test_the_costs_are_compared_when_all_are_done_and_not_before():
     right = Verdict(True, None, None, "correct: reaches 3")
-    one = done(WRONG, seconds=0.5, tokens=20, runtime="transformers, float32")
+    base = done(WRONG, tokens=22, runtime="transformers, float32")
+    one = done(right, seconds=0.5, tokens=20, runtime="transformers, float32")
     other = done(right, seconds=24.0, tokens=620, runtime="transformers, float32")
-    html = cards.verdict_of_both(one, other, SAY)
-    assert ">31×<" in html
-    assert "31 times the tokens" in html
+    html = cards.verdict_of(base, one, other, SAY)
+    assert "solves in one answer what needed search before" in html
+    assert "wrote 620 tokens, the trained model 20: 31 times as many" in html
     assert "48 times as long" in html
-    assert "Only the search solved it." in html
-    apart = cards.verdict_of_both(one, replace(other, runtime="llama.cpp, Q8_0"), SAY)
-    assert ">31×<" in apart
-    assert "of two engines" in apart
+    apart = cards.verdict_of(base, one, replace(other, runtime="llama.cpp, Q8_0"), SAY)
+    assert "31 times" in apart
+    assert "Two engines" in apart
     assert "as long" not in apart
-    exact = cards.verdict_of_both(one, replace(other, tokens=0, runtime=""), SAY)
-    assert "×" not in exact
-    assert "Only the search solved it." in exact
-    assert cards.verdict_of_both(one, replace(other, state="stopped"), SAY) == ""
+    exact = cards.verdict_of(base, one, replace(other, tokens=0, runtime=""), SAY)
+    assert "times" not in exact
+    assert cards.verdict_of(base, one, replace(other, state="stopped"), SAY) == ""
+
+
+def test_where_neither_solved_it_nothing_is_said_of_its_cost():
+    sides = [done(WRONG, tokens=tokens, runtime="x") for tokens in (20, 20, 620)]
+    html = cards.verdict_of(*sides, SAY)
+    assert "None of the three solved it." in html
+    assert "31" not in html
+    only = replace(sides[2], verdict=Verdict(True, None, None, "correct"))
+    assert "31 times" in cards.verdict_of(sides[0], sides[1], only, SAY)
+
+
+def test_the_tokens_are_the_large_number():
+    html = cards.pane(done(WRONG, lines=("8-5=3",)), "x", TASK, SAY, "a model")
+    assert '<strong class="ltf-number">25</strong> tokens' in html
+    assert "500 ms" in html.partition("ltf-number")[2]
+    assert "a model" in html.partition("<details")[2]  # what few ask for is folded
 
 
 def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
@@ -138,11 +153,14 @@ def test_a_real_search_is_shown_with_its_tree_as_picture_and_as_text():
     problem = task.problem("44 41 4 23 -> 66")
     *_, last = live.answer(problem, task, live.Side("tiny-base", "tot"), pool, threading.Event())
     pool.close()
-    html = cards.pane(last, "search", task, SAY, problem.text)
+    html = cards.tree_block(last, problem.text, task, SAY)
     assert html.count("<svg") == 1
+    assert "how promising" in html  # what the numbers in its boxes are
+    assert html.count("data-zoom") == 3
     assert "The tree as text" in html
-    assert f"{last.calls} " in html or f">{last.calls}<" in html
-    japanese = cards.pane(last, "search", task, speaker("ja"), problem.text)
+    html = cards.pane(last, "search", task, SAY)
+    assert f">{last.calls}<" in html
+    japanese = cards.pane(last, "search", task, speaker("ja"))
     assert "解け" in japanese
     assert "dead_end" not in japanese.split("<details")[0]
 
@@ -152,10 +170,11 @@ def test_a_tree_that_nobody_checked_has_no_colours_of_right_and_wrong():
     verdict = Verdict(False, "unchecked", None, "the answer is '42', unchecked")
     tree = (Node(None, state=None), Node(0, "Answer: 42", verdict=verdict))
     snapshot = replace(done(verdict, lines=("Answer: 42",), text="Answer: 42"), tree=tree)
-    html = cards.pane(snapshot, "x", task, SAY, "What is 6 * 7?")
+    pane = cards.pane(snapshot, "x", task, SAY)
+    html = cards.tree_block(snapshot, "What is 6 * 7?", task, SAY)
     picture = html.partition("</style>")[2].partition("</svg>")[0]
     assert "42" in picture
     assert not re.search(r'class="[^"]*\b(good|bad|right|way-good|way-bad)\b', picture)
-    assert "✗" not in html
-    assert "? of 0" in html
+    assert "✗" not in html + pane
+    assert "? of 0" in pane
     assert "unchecked" in html.partition('aria-label="2 nodes')[2].partition(">")[0]

@@ -156,7 +156,7 @@ def test_the_csv_has_the_values_that_were_recorded(small_run):
     assert {
         "oracle@4 (the verifier picks: upper bound)",
         "random legal steps (floor)",
-        "tree of thoughts (beam=2)",
+        "tree of thoughts (beam 2)",
     } <= answers
 
 
@@ -428,14 +428,14 @@ def test_kinds_that_only_a_task_knows_are_in_the_tables():
     assert table is not None
     assert table.head == ("model", "reasoner", "paths", "success", "ambiguous", "off_topic")
     assert [[cell.shown for cell in row] for row in table.rows] == [
-        ["base", "cot", "10", "10.0 %", "50.0 %", "40.0 %"],
-        ["tuned", "cot", "10", "80.0 %", "20.0 %", "0.0 %"],
+        ["base", "chain of thought", "10", "10.0 %", "50.0 %", "40.0 %"],
+        ["tuned", "chain of thought", "10", "80.0 %", "20.0 %", "0.0 %"],
     ]
     change = kinds_change_table(made, kinds)
     assert change is not None
     assert change.head == ("reasoner", "ambiguous", "off_topic", "went away", "came")
     shown = [cell.shown for cell in change.rows[0]]
-    assert shown == ["cot", "-30.0", "-40.0", "off_topic, ambiguous", "–"]
+    assert shown == ["chain of thought", "-30.0", "-40.0", "off_topic, ambiguous", "–"]
     assert ordered(["b", "a"], ["z", "a", "c", "success"]) == ["b", "a", "c", "z"]
 
 

@@ -14,6 +14,8 @@ from ltf_lite.engines import TINY_BASE, TINY_TUNED, bases, resolve
 from ltf_lite.engines.refs import MAGIC
 from tests.conftest import SMALL
 
+OTHERS = [TINY_TUNED, *bases()]  # what is there without any run
+
 
 @pytest.fixture
 def runs(tmp_path):
@@ -36,7 +38,13 @@ def runs(tmp_path):
 
 def test_the_smallest_file_of_a_run_comes_first_and_the_bases_last(runs):
     found = Shelf(runs).models()
-    assert list(found) == ["older/a.gguf", "older/inner.gguf", "older/big.gguf", *bases()]
+    assert list(found) == [
+        "older/a.gguf",
+        "older/inner.gguf",
+        "older/big.gguf",
+        TINY_TUNED,
+        *bases(),
+    ]
     assert found["older/a.gguf"].task.name == "countdown"
     assert found["older/a.gguf"].task.max_intermediate == 999
     assert found[TINY_BASE].task is None
@@ -97,7 +105,7 @@ def test_what_was_given_at_the_start_may_be_chosen(runs, tmp_path):
     (extra / "x.gguf").write_bytes(b"GGUF1")
     given = (str(tmp_path / "secret.gguf"), str(extra), "http://127.0.0.1:1/v1")
     names = list(Shelf(tmp_path / "none", given).models())
-    assert names == [given[0], str(extra / "x.gguf"), given[2], *bases()]
+    assert names == [given[0], str(extra / "x.gguf"), given[2], *OTHERS]
     assert Shelf(tmp_path / "none", given).model(given[0]).opens == given[0]
 
 
@@ -114,7 +122,11 @@ def test_gguf_files_of_a_folder_that_was_given_are_told_by_their_first_bytes(tmp
     (extra / "z.gguf").symlink_to("../blobs/12ab")  # as the Hub's cache has it
     assert missing(["~/extra"]) is None
     names = list(Shelf(tmp_path / "none", ("~/extra",)).models())
-    assert names == [*(str(extra / n) for n in ("A.GGUF", "sha256-34cd", "z.gguf")), *bases()]
+    assert names == [
+        *(str(extra / n) for n in ("A.GGUF", "sha256-34cd", "z.gguf")),
+        TINY_TUNED,
+        *bases(),
+    ]
     assert "without a model" in missing([str(tmp_path)])
 
 
@@ -126,7 +138,7 @@ def test_a_run_given_at_the_start_is_taken_with_its_files(runs, tmp_path):
 def test_a_half_written_manifest_hides_its_run_alone(runs):
     (runs / "newer" / "manifest.json").write_text('{"preset": {')
     (runs / "older" / "gguf" / "inner.gguf").unlink()
-    assert list(Shelf(runs).models()) == ["older/a.gguf", "older/big.gguf", *bases()]
+    assert list(Shelf(runs).models()) == ["older/a.gguf", "older/big.gguf", *OTHERS]
 
 
 def test_what_was_given_and_is_not_there_is_named(tmp_path):
@@ -137,7 +149,10 @@ def test_what_was_given_and_is_not_there_is_named(tmp_path):
 
 def test_a_run_that_is_still_trained_may_be_given(runs):
     assert missing([str(runs / "newer")]) is None
-    assert list(Shelf(runs.parent / "none", (str(runs / "newer"),)).models()) == bases()
+    assert list(Shelf(runs.parent / "none", (str(runs / "newer"),)).models()) == [
+        TINY_TUNED,
+        *bases(),
+    ]
 
 
 @pytest.mark.parametrize(("language", "size"), [("en", "135 M"), ("ja", "1.35 億")])
@@ -148,14 +163,13 @@ def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_pa
     monkeypatch.syspath_prepend(package.parent)
     shelf, say = Shelf(tmp_path / "none"), speaker(language)
     titled = {name: title for title, name in titles(shelf, say)}
-    assert list(titled) == [TINY_BASE, TINY_TUNED, "smollm2"]
-    assert "ltf train tiny" in titled[TINY_TUNED]
+    assert list(titled) == [TINY_TUNED, TINY_BASE, "smollm2"]
     assert all(word in titled["smollm2"] for word in ("smollm2", size, "Q4_1"))
     assert shelf.model("smollm2").opens == "smollm2"
-    assert [model.name for model in shelf.first()] == [TINY_BASE] * 2
+    assert [model.name for model in shelf.first()] == [TINY_TUNED, TINY_BASE]
 
 
 def test_smollm2_is_not_offered_where_its_package_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
-    names = [name for _, name in titles(Shelf(tmp_path / "none"), speaker("en"))]
-    assert names == [TINY_BASE, TINY_TUNED]
+    found = titles(Shelf(tmp_path / "none"), speaker("en"))
+    assert [name for _, name in found] == [TINY_TUNED, TINY_BASE]

@@ -71,7 +71,7 @@ def test_every_string_is_said_and_every_said_string_is_there():
     english = set(LANGUAGES["en"])
     assert literal <= english
     rooms = {room + "." for text in SOURCES for room in re.findall(r'picture\(\s*"(\w+)"', text)}
-    prefixes = (*made, *rooms, "single.", "search.")  # the last two by side
+    prefixes = (*made, *rooms, "before.", "single.", "search.")  # the last by side
     assert all(any(key.startswith(prefix) for key in english) for prefix in rooms)
     quoted = {
         key for key in english if any(f'= "{key}"' in t or f'else "{key}"' in t for t in SOURCES)
@@ -91,6 +91,6 @@ def test_what_is_chosen_by_name_has_a_word(language):
 
 
 def test_facts_are_put_in():
-    assert "12" in speaker("ja")("ratio.sentence", times="12")
+    assert "12" in speaker("ja")("ratio.sentence", times="12", search="300", single="25")
     with pytest.raises(KeyError):
         speaker("fr")

@@ -39,7 +39,7 @@ from ltf_lite.app.web.form import FIRST
 from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.uploads import LARGEST
-from ltf_lite.app.web.words import LANGUAGES, speaker
+from ltf_lite.app.web.words import LANGUAGES, Say, speaker
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.network import no_proxy_here
 from ltf_lite.core.text import escape
@@ -126,14 +126,18 @@ def _top(desk: Desk) -> str:
     say, own = desk.say, desk.say.language
     links = "".join(
         f'<a href="{"./" if desk.public is False and code == desk.home else code}" '
-        f'lang="{code}" hreflang="{code}">{escape(words["language"])}</a>'
-        for code, words in LANGUAGES.items()
+        f'lang="{code}" hreflang="{code}">{escape(_own_name(speaker(code)))}</a>'
+        for code in LANGUAGES
         if code != own
     )
     return (
         f'<header class="ltf-top"><h1>ltf_lite</h1><p>{escape(say("subtitle"))}</p>'
         f'<nav class="ltf-languages" aria-label="{escape(say("languages"))}">{links}</nav></header>'
     )
+
+
+def _own_name(say: Say) -> str:
+    return say("language")
 
 
 def _to_train(desk: Desk) -> Callable[[Any], Any]:

@@ -182,10 +182,10 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     picture = tree_svg(*drawn, words, shown, problem)
     size = say("tree.nodes", n=len(snapshot.tree) + snapshot.hidden)
     look = f'class="ltf-tree" tabindex="0" role="group" aria-label="{escape(size)}"'
-    note = f'<p class="ltf-dim">{escape(say("tree.legend"))}</p>'
+    note = f'<p class="ltf-dim">{escape(say("searched.legend"))}</p>'
     valued = any(node.value is not None for node in snapshot.tree)
     block = f"{_zoom(say)}{note if valued else ''}<div {look}>{picture}</div>"
-    block = f'<section class="ltf-searched"><h3>{escape(say("tree.title"))}</h3>{block}'
+    block = f'<section class="ltf-searched"><h3>{escape(say("searched.title"))}</h3>{block}'
     if snapshot.state not in ("done", "stopped"):
         return f"{block}</section>"
     text = escape(tree_text(*drawn, shown, problem))
@@ -196,7 +196,7 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
 def _zoom(say: Say) -> str:
     """Buttons that make the tree larger and smaller; the page's script listens to them."""
     buttons = "".join(
-        f'<button type="button" data-zoom="{step}" aria-label="{escape(say(f"tree.{name}"))}">'
+        f'<button type="button" data-zoom="{step}" aria-label="{escape(say(f"searched.{name}"))}">'
         f"{sign}</button>"
         for name, step, sign in (
             ("smaller", "0.8", "−"),

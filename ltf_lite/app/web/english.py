@@ -36,12 +36,18 @@ WORDS = {
     "first.solved": "solved",
     "first.interval": "[{low} to {high}]",
     "first.few": "Only {n} problems: too few to conclude anything.",
-    "first.more": "Better than before by {points} points [{low} to {high}].",
-    "first.less": "Worse than before by {points} points [{low} to {high}].",
-    "first.same": "Not told apart from before: {points} points [{low} to {high}].",
-    "search.more": "Still solves more: {points} points above the trained model [{low} to {high}].",
-    "search.less": "Solves no more: {points} points below the trained model [{low} to {high}].",
-    "search.same": "Not shown to solve more: a difference of {points} points [{low} to {high}].",
+    "against.first.more": "Better than before by {points} points [{low} to {high}].",
+    "against.first.less": "Worse than before by {points} points [{low} to {high}].",
+    "against.first.same": "Not told apart from before: {points} points [{low} to {high}].",
+    "against.search.more": (
+        "Still solves more: {points} points above the trained model [{low} to {high}]."
+    ),
+    "against.search.less": (
+        "Solves no more: {points} points below the trained model [{low} to {high}]."
+    ),
+    "against.search.same": (
+        "Not shown to solve more: a difference of {points} points [{low} to {high}]."
+    ),
     "first.times": "It writes {times} times the tokens.",
     "banner.working": "{run} is being trained: step {step} of {of}",
     "banner.watch": "Watch it",
@@ -164,14 +170,14 @@ WORDS = {
     "pane.more": "More numbers",
     "tree.as_text": "The tree as text ({n} nodes)",
     "tree.nodes": "The searched tree, {n} nodes; scroll to see all",
-    "tree.title": "How the search went",
-    "tree.legend": (
+    "searched.title": "How the search went",
+    "searched.legend": (
         "A box is a step, the thick path leads to the answer. “value” is how promising the search "
         "judged a step: it goes on from those with the highest."
     ),
-    "tree.smaller": "Smaller",
-    "tree.fit": "Fit the whole tree",
-    "tree.larger": "Larger",
+    "searched.smaller": "Smaller",
+    "searched.fit": "Fit the whole tree",
+    "searched.larger": "Larger",
     "batch.title": "Compare on many problems",
     "batch.intro": (
         "Random test problems of the task, one after the other, each asked alone, with the models "

@@ -25,21 +25,21 @@ def boxes(desk: Desk, name: Any) -> str:
     """
     say, model = desk.say, desk.shelf.model(name)
     if model.folder is None:
-        return _none(say, "first.shipped" if model.tuned else "first.none")
+        return _none(say, say("first.shipped") if model.tuned else say("first.none"))
     run = Run.load(model.folder)
     run.check("baseline", "evaluate")
     found = headline(results(run.at, run.preset.task.name))
     if found is None:
-        return _none(say, "first.unfinished")
+        return _none(say, say("first.unfinished"))
     single = differences(run.at, run.preset.task.name).single
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
     shown = _before(found, say) + _after(found, single, say) + _search(found, single, say)
     return f'<p class="ltf-dim ltf-over">{escape(lead)}</p><div class="ltf-boxes">{shown}</div>'
 
 
-def _none(say: Say, word: str) -> str:
+def _none(say: Say, text: str) -> str:
     title = escape(say("first.title"))
-    return f'<div class="ltf-first"><h2>{title}</h2><p>{escape(say(word))}</p></div>'
+    return f'<div class="ltf-first"><h2>{title}</h2><p>{escape(text)}</p></div>'
 
 
 def _before(found: Headline, say: Say) -> str:
@@ -100,7 +100,7 @@ def verdict(pair: Difference, of: str, say: Say) -> str:
     if word == "less":
         low, high = -high, -low
     facts = {"points": f"{shown:.1f}", "low": f"{low:.1f}", "high": f"{high:.1f}"}
-    return say(f"{of}.{word}", **facts)
+    return say(f"against.{of}.{word}", **facts)
 
 
 def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:

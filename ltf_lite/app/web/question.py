@@ -34,14 +34,16 @@ def shown(problem: Problem, say: Say) -> str:
 def unlike(problem: Problem, task: Task | None, say: Say) -> str:
     """A sentence where a problem has more or fewer numbers than a model was tuned on; else ""."""
     own, learnt = _count(problem), None if task is None else _counts(task)
-    if own is None or task is None or task.name != problem.task or learnt in (None, own):
+    other = task is None or task.name != problem.task or f"question.{task.name}" not in say.words
+    if other or own is None or learnt in (None, own):
         return ""
     return say("unlike", n=own, learnt=learnt)
 
 
 def _count(problem: Problem) -> int | None:
-    numbers = problem.data.get("numbers")
-    return len(numbers) if isinstance(numbers, (list, tuple)) else None
+    """How many values the first list of its data has."""
+    lists = (value for value in problem.data.values() if isinstance(value, (list, tuple)))
+    return next(map(len, lists), None)
 
 
 @lru_cache(maxsize=32)

@@ -24,4 +24,4 @@ def title_of(reasoner: str, choice: Choice, say: Say) -> str:
         return say("way.single-pass")
     if choice.kind in OF_SAMPLES and many:
         return say(f"answer.{choice.kind}", n=many)
-    return say.known(f"answer.{reasoner}", english_of(reasoner))
+    return say.known(f"figure.{reasoner}", english_of(reasoner))
