@@ -14,6 +14,7 @@ import yaml
 
 from ltf_lite.core.files import hash_file, read_json, write_json
 from ltf_lite.core.folder import RunFolder
+from ltf_lite.report.results import headline, results
 from tests.app_server import BROWSERS, ROOT, App, app
 from tests.conftest import SMALL
 
@@ -110,8 +111,16 @@ def tab(page, name: str) -> None:
 
 
 def compared(page) -> None:
+    """Compare, and wait for what the answers come to."""
     page.locator("#compare").click()
-    page.locator("#ratio .ltf-large").wait_for()
+    page.locator("#compare:not([disabled])").wait_for()
+    page.locator("#ratio .ltf-verdict").wait_for()
+
+
+def drawer(page) -> None:
+    """Open the settings."""
+    page.locator("#settings button").first.click()
+    page.locator("#way input").wait_for()
 
 
 def choose(page, element: str, text: str) -> None:
@@ -122,40 +131,130 @@ def choose(page, element: str, text: str) -> None:
 
 def test_a_comparison_to_its_end(page):
     compared(page)
-    for side in ("#single", "#search"):
+    for side in ("#before", "#single", "#search"):
         assert re.search("[Ss]olved", page.locator(f"{side} .ltf-state").inner_text())
-        assert "engine calls" in page.locator(f"{side} .ltf-metrics").inner_text()
-    assert page.locator("#search svg g title").count() > 3
-    assert re.search(r"[\d.,]+×", page.locator("#ratio").inner_text())
-    page.locator("#search details summary").click()
+        assert re.search(r"\d tokens", page.locator(f"{side} .ltf-cost").inner_text())
+        assert "engine calls" in page.locator(f"{side} .ltf-metrics").text_content()
+    assert page.locator("#tree svg g title").count() > 3
+    page.locator("#tree details summary").click()
     numbers = page.locator(PROBLEM).input_value().split(" ->")[0]
-    assert numbers in page.locator("#search svg").text_content()
-    assert numbers in page.locator("#search details pre").inner_text()
+    assert numbers in page.locator("#tree svg").text_content()
+    assert numbers in page.locator("#tree details pre").inner_text()
+
+
+def test_the_first_screen_says_what_the_run_came_to(page, served):
+    """Before, after and search: success, tokens and a sentence; then the question in words."""
+    told = page.locator("#result .ltf-box").all_inner_texts()
+    heads = [text.split(":")[0] for text in told]
+    assert heads == ["Before training", "After training", "Before training"]
+    found = headline(results(RunFolder(served.runs / "small")))
+    rates = [row.rate.rate for row in (found.base, found.tuned, found.search)]
+    assert [f"{100 * rate:.1f} %" in text for rate, text in zip(rates, told, strict=True)] == [
+        True
+    ] * 3
+    assert all("%" in text and "tokens" in text for text in told)
+    assert re.search("[Bb]etter|[Ww]orse|[Nn]ot told apart", told[1])
+    assert re.search("[Ss]olves|Not shown", told[2])
+    assert re.fullmatch(
+        r"Make \d+ from [\d, ]+\. Use every number once\.",
+        page.locator("#question").inner_text().strip(),
+    )
+
+
+def test_an_example_is_answered_before_anything_is_pressed(page):
+    page.locator("#ratio .ltf-verdict").wait_for()
+    assert page.locator("#sides .ltf-number").count() == 3
+
+
+def test_the_address_names_tab_run_and_problem(page, served):
+    compared(page)
+    first = page.locator(PROBLEM).input_value()
+    page.locator("#draw").click()
+    second = changed(page, first)
+    compared(page)
+    answers = page.locator("#single").inner_text()
+    page.reload()
+    page.locator("#single .ltf-cost").wait_for()
+    assert page.locator(PROBLEM).input_value() == second
+    assert page.locator("#single").inner_text() == answers  # it is remembered
+    page.go_back()
+    page.wait_for_function(
+        f"(document.querySelector('{PROBLEM}') || {{}}).value === {json.dumps(first)}"
+    )
+    tab(page, "runs")
+    choose(page, "run", "below")
+    page.locator("#runs-headline [role=alert]").wait_for()
+    assert "tab=runs" in page.url
+    page.reload()
+    page.locator("#runs-headline [role=alert]", has_text="below a floor").wait_for()
+    tab(page, "train")
+    page.go_back()
+    page.locator("button#tab-runs-button[aria-selected=true]").wait_for()
+
+
+def test_the_language_is_switched_in_the_page(page):
+    compared(page)
+    page.locator(".ltf-languages a").click()
+    page.locator("#compare", has_text="比較する").wait_for()
+    page.locator("#single", has_text="トークン").wait_for()
+    assert page.evaluate("document.documentElement.lang") == "ja"
+    tab(page, "runs")
+    page.locator("#runs-headline", has_text="ポイント").wait_for()
+    page.locator(".ltf-languages a").click()
+    page.locator("button#tab-runs-button", has_text="Runs").wait_for()
+    assert page.locator("button#tab-runs-button").get_attribute("aria-selected") == "true"
+
+
+def test_the_tree_fits_its_window_and_can_be_made_larger(page):
+    compared(page)
+    page.locator("#tree .ltf-tree[data-scale]").wait_for()
+    page.locator('[data-zoom="0"]').click()
+    box, drawn = "document.querySelector('#tree .ltf-tree')", "querySelector('svg')"
+    assert page.evaluate(
+        f"{box}.{drawn}.getBoundingClientRect().width <= {box}.clientWidth + 1 && "
+        f"{box}.{drawn}.getBoundingClientRect().height <= {box}.clientHeight + 1"
+    )
+    width = f"{box}.{drawn}.getBoundingClientRect().width"
+    before = page.evaluate(width)
+    page.locator('[data-zoom="1.25"]').click()
+    assert page.evaluate(width) > 1.2 * before
+    answer = page.locator("#tree g.answer")
+    if answer.count():  # it is in sight
+        inside = page.evaluate(
+            f"(() => {{ const a = {box}.querySelector('g.answer').getBoundingClientRect(), "
+            f"b = {box}.getBoundingClientRect(); return a.left < b.right && a.top < b.bottom "
+            "&& a.bottom > b.top; }})()"
+        )
+        assert inside
 
 
 def test_the_tree_grows_while_it_is_searched(page):
+    drawer(page)
     choose(page, "way", "RAP")
     page.locator("#iterations input[type=number]").fill("50")
     page.locator("#budget input[type=number]").fill("20000")  # long enough to be watched
     page.locator("#compare").click()
-    page.wait_for_selector("#search svg g")
-    few = page.locator("#search svg g").count()
-    page.wait_for_function(f"document.querySelectorAll('#search svg g').length > {few}")
+    page.locator("#search .ltf-state", has_text="running").wait_for()
+    page.wait_for_selector("#tree svg g")
+    few = page.locator("#tree svg g").count()
+    page.wait_for_function(f"document.querySelectorAll('#tree svg g').length > {few}")
     page.locator("#stop").click()
 
 
 def test_stop_in_the_middle_within_a_second(page):
+    drawer(page)
     choose(page, "way", "RAP")
     page.locator("#iterations input[type=number]").fill("50")
     page.locator("#budget input[type=number]").fill("20000")
     page.locator("#compare").click()
-    page.wait_for_selector("#search svg g")
+    page.locator("#search .ltf-state", has_text="running").wait_for()
+    page.wait_for_selector("#tree svg g")
     began = time.monotonic()
     page.locator("#stop").click()
     page.locator("#search .ltf-state", has_text="stopped").wait_for()
     assert time.monotonic() - began < 3  # a second, and a busy browser
     page.locator("#compare:not([disabled])").wait_for()
-    assert page.locator("#ratio .ltf-large").count() == 0
+    assert page.locator("#ratio .ltf-verdict").count() == 0
     choose(page, "way", "Tree")
     compared(page)
 
@@ -168,7 +267,8 @@ def test_a_bad_problem_is_refused_before_anything_runs(page, problem, word):
     page.locator(PROBLEM).fill(problem)
     page.locator("#compare").click()
     page.locator("#notice [role=alert]", has_text=word).wait_for()
-    assert page.locator("#single .ltf-metrics").count() == 0
+    page.locator("#compare:not([disabled])").wait_for()
+    assert page.locator("#sides .ltf-number, #tree svg, #ratio p").count() == 0  # nor old answers
 
 
 def changed(page, before: str) -> str:
@@ -181,14 +281,14 @@ def test_a_problem_is_drawn_and_an_example_is_a_click_away(page):
     before = page.locator(PROBLEM).input_value()
     page.locator("#draw").click()
     drawn = changed(page, before)
-    example = page.locator("#examples button").last
-    text = example.inner_text().split(": ", 1)[1]
-    assert text not in (before, drawn)
+    example = page.locator("#examples button:visible").nth(1)
+    numbers = re.findall(r"\d+", example.inner_text())
     example.click()
-    assert changed(page, drawn) == text
+    assert sorted(re.findall(r"\d+", changed(page, drawn))) == sorted(numbers)
 
 
 def test_another_task_brings_a_problem_of_its_own(page):
+    drawer(page)
     before = page.locator(PROBLEM).input_value()
     choose(page, "task", "24")
     assert changed(page, before).endswith("-> 24")
@@ -282,18 +382,26 @@ def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
     first.locator("#train-needs", has_text="quick").wait_for()
     first.locator("#train-start").click()
     first.locator("#train-notice", has_text="being trained").wait_for()
-    first.locator("#train-start").click()
-    first.locator("#train-notice [role=alert]", has_text="being worked on").wait_for()
+    first.locator("#train-stop").wait_for()
+    first.locator("#train-start").wait_for(state="hidden")  # it would do nothing
+    tab(first, "compare")
+    first.locator("#banner", has_text="quick is being trained").wait_for()
+    tab(first, "train")
     first.locator("#train-status progress, #train-status td").first.wait_for()
     next(pages, None)  # the browser is closed; the training goes on
     for second in opened(browser, served):
-        tab(second, "train")
-        choose(second, "preset", "quick")
+        second.locator("#banner", has_text="quick is being trained").wait_for()
+        second.locator("#banner a", has_text="Watch it").click()
+        second.locator("#train-stop").wait_for()
         second.locator("#train-stop").click()
         second.locator("#train-notice", has_text="was stopped").wait_for()
         second.locator("#train-start").click()
         second.locator("#train-status", has_text="8 of 8 stages").wait_for(timeout=30 * TIME)
         second.locator("#train-log", has_text="All stages done").wait_for()
+        second.locator("#banner", has_text="quick is trained").wait_for()
+        second.locator("#train-stop").wait_for(state="hidden")
+        second.locator("#train-start").wait_for(state="hidden")
+        assert "run=quick" in second.locator("#train-status a").get_attribute("href")
         tab(second, "runs")
         choose(second, "run", "quick")
         second.locator("#runs-files a", has_text="quick.q8_0.gguf").wait_for()
@@ -304,8 +412,8 @@ def test_the_keyboard_alone_is_enough(page):
     page.keyboard.press("Control+A")
     page.keyboard.type("44 41 4 23 -> 66")
     page.keyboard.press("Enter")
-    page.locator("#ratio .ltf-large").wait_for()
     page.locator("#compare:not([disabled])").wait_for()
+    page.locator("#ratio .ltf-verdict").wait_for()
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -347,7 +455,7 @@ def test_every_picture_has_words(page):
     choose(page, "run", "^small")
     page.locator("#runs-break_even svg").first.wait_for()
     bare = page.evaluate(
-        "[...document.querySelectorAll('#search svg, #runs-sections svg')]"
+        "[...document.querySelectorAll('#tree svg, #runs-sections svg')]"
         ".filter(s => s.getAttribute('role') !== 'img' || "
         "!(s.getAttribute('aria-label') || s.querySelector(':scope > title')))"
         ".map(s => s.outerHTML.slice(0, 80))"
