@@ -168,7 +168,8 @@ def step_line(line: str, state: str, say: Say) -> str:
 
 def figure(drawn: Figure, label: str) -> str:
     """A figure for the page, to scroll where the page is narrower than it can be read."""
-    return f'<div class="ltf-scroll">{as_svg(drawn, label)}</div>'
+    look = f'class="ltf-scroll" tabindex="0" role="group" aria-label="{escape(label)}"'
+    return f"<div {look}>{as_svg(drawn, label)}</div>"
 
 
 def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
@@ -291,7 +292,9 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         for row in rows
     )
     whole = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="ltf-scroll ltf-grid">{whole}</div>'
+    name = escape(" · ".join(map(str, head)))
+    look = f'class="ltf-scroll ltf-grid" tabindex="0" role="group" aria-label="{name}"'
+    return f"<div {look}>{whole}</div>"
 
 
 def part(title: str, body: str) -> str:

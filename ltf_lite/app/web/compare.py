@@ -67,8 +67,15 @@ def _open(
 ) -> None:
     """What the page shows when it is opened, by its address; then the example's answers."""
     fill = [*top, form.task, form.problem, form.single, form.search, asked.known, *asked.examples]
-    page.load(_filled(desk), place, fill, js="() => window.ltfPlace()", **QUIET).then(
-        _recalled(desk), [form.task, form.problem, form.single, form.search], outputs, **QUIET
+    page.load(_filled(desk), place, fill, js="() => window.ltfPlace()", **QUIET)
+    asked_of = [form.task, form.problem, form.single, form.search]
+    gr.on(
+        [form.problem.change, form.single.change, form.search.change],
+        _recalled(desk),
+        asked_of,
+        outputs,
+        trigger_mode="always_last",
+        **QUIET,
     )
     gr.on(
         [form.single.input],
@@ -174,13 +181,12 @@ def _result(desk: Desk, model: Model) -> str:
 
 def _recalled(desk: Desk) -> Callable[..., tuple]:
     def recalled(request: gr.Request, key: Any, problem: Any, single: Any, search: Any) -> tuple:
-        """The answers to the problem that stands there, where they are remembered."""
-        ticket = desk.tickets.held.get(who(request) or "")
+        """The answers to the problem that stands there, where they are remembered, or none."""
         desk.warm.wait(PATIENCE)
-        found = desk.recent.get((str(single), str(search), str(key), str(problem)))
-        if found is None or ticket is not desk.tickets.held.get(who(request) or ""):
+        if desk.tickets.runs(who(request)):  # its answers are coming
             return tuple([gr.skip()] * (len(SIDES) + 3))
-        return "", *shown(found, desk)
+        found = desk.recent.get((str(single), str(search), str(key), str(problem)))
+        return "", *(blank(desk) if found is None else shown(found, desk))
 
     return recalled
 

@@ -63,6 +63,11 @@ class Tickets:
             self._stop(who)
             self.held.pop(who or "", None)
 
+    def runs(self, who: str | None) -> bool:
+        """Whether the session has something running, or waiting to run."""
+        with self.lock:
+            return (who or "") in self.held
+
     def end(self, who: str | None, ticket: Event) -> None:
         """Give a ticket back when its work is over."""
         with self.lock:

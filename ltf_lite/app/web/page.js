@@ -21,6 +21,7 @@ window.ltfPlace = () => ["run", "task", "problem"].map((name) => ltfQuery().get(
 window.ltfAsked = (model, task, problem) => {
   const run = model && model.includes("/") ? model.split("/")[0] : "";
   window.ltfGo({ tab: "compare", run, task, problem });
+  if (window.ltfStill) return;
   document.getElementById("ask").scrollIntoView({ block: "start", behavior: "smooth" });
 };
 addEventListener("popstate", () => {
