@@ -186,7 +186,7 @@ def _recalled(desk: Desk) -> Callable[..., tuple]:
         if desk.tickets.runs(who(request)):  # its answers are coming
             return tuple([gr.skip()] * (len(SIDES) + 3))
         found = desk.recent.get((str(single), str(search), str(key), str(problem)))
-        return "", *(blank(desk) if found is None else shown(found, desk))
+        return gr.skip(), *(blank(desk) if found is None else shown(found, desk))
 
     return recalled
 
