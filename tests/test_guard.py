@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -15,7 +19,7 @@ from contextlib import ExitStack
 import pytest
 from gradio_client import Client
 
-from tests.app_server import BROWSERS, App, app
+from tests.app_server import BROWSERS, ROOT, App, app, free_port
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 MANY = 600  # streams that somebody opens
@@ -188,4 +192,44 @@ def test_in_a_browser_a_page_on_another_port_gets_nowhere(served):
         other.shutdown()
     assert len(found) == 7
     assert all(answer[1:] in (["no"], ["cors", 403]) for answer in found)
+    assert list(served.runs.iterdir()) == []
+
+
+def test_another_machine_needs_the_password(tmp_path):
+    port = free_port()
+    command = [sys.executable, str(ROOT / "app.py"), "--host", "0.0.0.0", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--runs", str(tmp_path / "runs")], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "LTF_APP_PASSWORD": "a secret", "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        told = [process.stdout.readline() for _ in range(2)]
+        assert "whoever has the password" in told[0]
+        assert "User ltf, password a secret" in told[1]
+        served = App(f"http://127.0.0.1:{port}", process, 0.0, tmp_path / "runs")
+        right = {"Authorization": "Basic " + base64.b64encode(b"ltf:a secret").decode()}
+        wrong = {"Authorization": "Basic " + base64.b64encode(b"ltf:another").decode()}
+        for path in ("/", "/ja", "/config", "/report/x", "/gguf/x/y", "/gradio_api/info"):
+            assert asked(served, path)[0] == 401
+            assert asked(served, path, **wrong)[0] == 401
+        assert asked(served, "/gradio_api/queue/join", {"data": []})[0] == 401
+        assert asked(served, "/tasks/upload?name=x.csv", {})[0] == 401
+        assert asked(served, "/", **right)[0] == 200
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_program_without_the_token_starts_and_stops_nothing(served):
+    code, page = asked(served, "/config")
+    changes = [
+        (each["id"], len(each["inputs"]))
+        for each in json.loads(page)["dependencies"]
+        if "ltfToken" in str(each.get("js"))
+    ]
+    assert len(changes) >= 6  # Start and Stop of a training and of a pilot, and what leads to one
+    for number, inputs in changes:
+        body = {"fn_index": number, "data": ["tiny"] * (inputs - 1) + ["guessed"]}
+        _, said = asked(served, "/gradio_api/run/predict", {**body, "session_hash": "somebody"})
+        assert "load it anew" in said
     assert list(served.runs.iterdir()) == []

@@ -29,12 +29,13 @@ from ltf_lite.app.web import (
     examples,
     failures,
     own,
+    password,
     receive,
     runs,
     train,
 )
 from ltf_lite.app.web.asked import Form, begins
-from ltf_lite.app.web.desk import QUIET, Desk, answered
+from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered
 from ltf_lite.app.web.form import FIRST
 from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
@@ -96,18 +97,18 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
     page.load(
         _placed(desk), place[0], [run, failed, preset], js="() => window.ltfPlace()[0]", **QUIET
     ).then(None, None, None, js="() => window.ltfTab()", **QUIET)
-    mine.go_on.click(
-        answered(_to_train(desk), lambda note: (gr.skip(), gr.skip(), note), say),
-        mine.task,
-        [all_tabs, preset, mine.told],
-        api_visibility="private",
-    )
-    first_train.click(
-        answered(_train_first(desk), lambda note: (gr.skip(), gr.skip(), note), say),
-        None,
-        [all_tabs, preset, first_told],
-        api_visibility="private",
-    )
+    token = gr.Textbox(visible=False)
+    for button, work, asked, told in (
+        (mine.go_on, _to_train, [mine.task], mine.told),
+        (first_train, _train_first, [], first_told),
+    ):
+        button.click(
+            answered(desk.signed(work(desk)), lambda note: (gr.skip(), gr.skip(), note), say),
+            [*asked, token],
+            [all_tabs, preset, told],
+            js=SIGNED,
+            api_visibility="private",
+        )
 
 
 def _placed(desk: Desk) -> Callable[[Any], Any]:
@@ -159,7 +160,7 @@ def _train_first(desk: Desk) -> Callable[[], Any]:
     return train_first
 
 
-def _theme() -> gr.themes.Default:
+def _theme() -> gr.themes.Base:
     """Colours of which each text has 4.5 : 1 on its ground, light and dark."""
     green, red, white = "#0b6e4f", "#b3261e", "#ffffff"
     theme = gr.themes.Default(primary_hue="emerald", neutral_hue="slate")
@@ -260,10 +261,11 @@ def open_app(
     open_to_others = host != HERE or share
     shelf = Shelf(folder, given)
     asked = {model.opens: dialect_of(dialect) for model in shelf.named()} if dialect else {}
-    desk = Desk(shelf, Pool(dialects=asked), speaker(language), home=language)
+    token = secrets.token_urlsafe(32)
+    desk = Desk(shelf, Pool(dialects=asked), speaker(language), home=language, token=token)
     page = build(desk)
     gc.freeze()  # what is imported stays; to go through it again stops every answer for a second
-    token = secrets.token_urlsafe(32)
+    secret = password.chosen() if open_to_others else ""
     head = _head(language, token)
     try:
         with no_proxy_here(share):
@@ -282,16 +284,21 @@ def open_app(
                 theme=_theme(),
                 app_kwargs={
                     "routes": [*routes(shelf), receive.route(desk, token)],
-                    "middleware": [*([] if open_to_others else [ONLY_HERE]), Middleware(Guard)],
+                    "middleware": [
+                        Middleware(password.Password, password=secret) if secret else ONLY_HERE,
+                        Middleware(Guard),
+                    ],
                     "exception_handlers": dict.fromkeys(NO_FUNCTION, no_such_function),
                 },
             )
     except OSError as error:
         raise UsageError(f"the app can't listen on {host}:{port or '7860..'}: {error}") from error
-    reach = "whoever can reach it" if open_to_others else "this machine alone"
+    reach = "whoever has the password" if open_to_others else "this machine alone"
     print(f"ltf_lite is at {address} for {reach}; Ctrl+C ends it.", flush=True)
+    if secret:
+        print(f"User {password.USER}, password {secret} ({password.VARIABLE} sets it)", flush=True)
     if public:
-        print(f"Anyone can use it at {public}", flush=True)
+        print(f"With the password it can be used at {public}", flush=True)
     threading.Thread(target=warm, args=(desk,), daemon=True).start()
     try:
         page.block_thread()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -21,6 +22,7 @@ from ltf_lite.tasks import Problem
 
 RECENT = 16  # comparisons that are remembered
 # Of an event that no program calls, that waits for nobody, and whose answer comes at once.
+SIGNED = "(...all) => [...all.slice(0, -1), window.ltfToken]"  # puts the token in the last input
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -106,6 +108,7 @@ class Desk:
     `measured` has test problems by the name of a model without a run, `recent` the comparisons
     that were shown last, and `warm` is set once the first one has been made. Programs call the
     functions of the `public` one, where there are several languages; `home` is its language.
+    What changes anything wants the `token`, which the app's own page has.
     """
 
     shelf: Shelf
@@ -117,6 +120,21 @@ class Desk:
     warm: Event = field(default_factory=Event)
     public: bool = True
     home: str = "en"
+    token: str = ""
+
+    def signed(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler that changes something: its last input is the token that this app's page has.
+
+        Of another it raises UsageError.
+        """
+
+        def checked(*args: Any) -> Any:
+            *rest, told = args
+            if not secrets.compare_digest(str(told).encode(), self.token.encode()):
+                raise UsageError(self.say("upload.token"))
+            return handler(*rest)
+
+        return checked
 
     def speaking(self, say: Say) -> Desk:
         """The same desk in another language."""

@@ -10,7 +10,7 @@ import gradio as gr
 
 from ltf_lite.app.web import cards, found
 from ltf_lite.app.web.catalogue import FILE, choices, chosen, named, titles
-from ltf_lite.app.web.desk import Desk, answered, bounded, choice, sentence
+from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered, bounded, choice, sentence
 from ltf_lite.app.web.train import bar, done
 from ltf_lite.app.web.uploads import FOLDER, LARGEST, MOST, PILOTS, uploaded
 from ltf_lite.core.errors import UsageError
@@ -23,7 +23,6 @@ from ltf_lite.tasks.table import READERS
 
 LOOK = 1.0  # seconds between two looks at a pilot
 PROBLEMS = (2, 500, 50)  # of a pilot: the least, the most, and what it begins with
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 
 class Parts(NamedTuple):
@@ -134,6 +133,7 @@ def _watch(
     """Look at the pilot of the chosen task while the tab is open, and only then."""
     timer = gr.Timer(LOOK, active=False)
     look, shown = _look(desk), [parts.seen, parts.status, parts.go_on]
+    token = gr.Textbox(visible=False)
     chosen_tab.select(lambda: gr.Timer(active=True), None, timer, **QUIET).then(
         _lists(desk), None, [parts.task, parts.model], **QUIET
     )
@@ -147,9 +147,10 @@ def _watch(
     )
     for click, work in ((start, _start), (stop, _stop)):
         click.click(
-            answered(work(desk), lambda note: (note, *[gr.skip()] * 3), desk.say),
-            [parts.task, parts.model, parts.problems],
+            answered(desk.signed(work(desk)), lambda note: (note, *[gr.skip()] * 3), desk.say),
+            [parts.task, parts.model, parts.problems, token],
             [parts.told, *shown],
+            js=SIGNED,
             api_visibility="private",
             concurrency_limit=8,
         )

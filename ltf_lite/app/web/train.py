@@ -12,7 +12,7 @@ import gradio as gr
 
 from ltf_lite import presets
 from ltf_lite.app.web import cards
-from ltf_lite.app.web.desk import QUIET, Desk, answered, choice, sentence
+from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered, choice, sentence
 from ltf_lite.app.web.runs import stages
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.errors import UsageError
@@ -77,6 +77,7 @@ def _connect(
 ) -> None:
     say, (chosen, others) = desk.say, tabs
     timer = gr.Timer(LOOK, active=False)  # nothing is sent where nothing changed
+    token = gr.Textbox(visible=False)
     look, no = _look(desk), lambda note: (note, *[gr.skip()] * len(Parts._fields))
     every = lambda: gr.update(choices=list(presets.available()))  # noqa: E731
     chosen.select(every, None, preset, **QUIET)
@@ -89,9 +90,10 @@ def _connect(
     timer.tick(look, [preset, parts.seen], list(parts), **QUIET)
     for click, work in ((parts.start, _start), (parts.stop, _stop)):
         click.click(
-            answered(work(desk), no, say),
-            [preset, parts.seen],
+            answered(desk.signed(work(desk)), no, say),
+            [preset, parts.seen, token],
             [told, *parts],
+            js=SIGNED,
             api_visibility="private",
             concurrency_limit=8,
         )
