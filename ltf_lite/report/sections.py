@@ -159,18 +159,26 @@ def _headline(told: Told) -> Iterator[Section]:
         pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    sentence = " ".join(filter(None, (headline_sentence(facts), busy(told.manifest))))
+    sentence = " ".join(filter(None, (headline_sentence(facts), _busy(told.manifest))))
     yield Section("headline", told.preset.name, sentence, alarm, pictures, [table])
 
 
-def busy(manifest: Manifest) -> str:
-    """That other work slowed the evaluations down; "" where it did not, or nobody counted."""
+def busy(manifest: Manifest) -> float | None:
+    """The share of their time for which the evaluations had a CPU, where other work took of it.
+
+    None where the machine was quiet, or nobody counted.
+    """
     waited = quiet_share(manifest, ("baseline", "evaluate"))
-    if waited is None or waited >= QUIET:
+    return None if waited is None or waited >= QUIET else waited
+
+
+def _busy(manifest: Manifest) -> str:
+    waited = busy(manifest)
+    if waited is None:
         return ""
     return (
-        f"Other work shared the machine: the evaluations ran for {100 * waited:.0f} % of their "
-        "time, so times are longer than on a quiet one."
+        f"Other work shared the machine: the evaluations had a CPU for {100 * waited:.0f} % of "
+        "their time, so times are longer than on a quiet one."
     )
 
 

@@ -13,6 +13,7 @@ WORDS = {
     "no_task": "there is no such task here; there are {tasks}",
     "no_way": "there is no such search here; there are {ways}",
     "as_table": "As a table",
+    "in_detail": "In detail",
     "refresh": "Refresh",
     "stop": "Stop",
     "language": "English",
@@ -113,6 +114,10 @@ WORDS = {
     "verdict.worse": "Worse.",
     "verdict.same": "Not told apart.",
     "verdict.search": "The search before training ({way}): {told}",
+    "verdict.busy": (
+        "Other work shared the machine: the evaluations had a CPU for {share} % of their time, so "
+        "times are longer than on a quiet one."
+    ),
     "verdict.budget": (
         "With {budget} tokens a problem the search before training solves {search} %; one answer "
         "after training solves {single} % with {tokens}."

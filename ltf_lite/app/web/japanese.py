@@ -1,9 +1,11 @@
 """Everything the app says, in Japanese."""
 
 from ltf_lite.app.web.japanese_pictures import PICTURES
+from ltf_lite.app.web.japanese_tables import TABLES
 
 WORDS = {
     **PICTURES,
+    **TABLES,
     "subtitle": "探索しなければ見つからなかった答えを、小さなモデルが一回で答えられるように訓練します。",
     "failed": "処理に失敗しました({kind})。詳しくはアプリのログをご覧ください。",
     "bounds": "{name}は {low} から {high} までの整数です({value} は使えません)",
@@ -11,6 +13,7 @@ WORDS = {
     "no_task": "そのタスクはありません。選べるのは {tasks} です",
     "no_way": "その探索はありません。選べるのは {ways} です",
     "as_table": "表",
+    "in_detail": "詳しく(英語)",
     "refresh": "更新",
     "stop": "停止",
     "language": "日本語",
@@ -104,6 +107,7 @@ WORDS = {
     "verdict.worse": "悪くなりました。",
     "verdict.same": "差はわかりません。",
     "verdict.search": "訓練前の探索({way}): {told}",
+    "verdict.busy": "ほかの仕事が同じ機械を使っていました。評価が CPU を使えたのは時間の {share} % で、時間は静かな機械より長く出ています。",
     "verdict.budget": "一問 {budget} トークンまでの訓練前の探索は {search} %、訓練後の一回の回答は {tokens} トークンで {single} % を解きます。",
     "verdict.learning": "検証用の問題を一回で解けた割合: 訓練前 {before} %、訓練後 {after} %。",
     "verdict.kept": "訓練後の{way}: 訓練前より {points} ポイント [{low}〜{high}]。",

@@ -25,7 +25,10 @@ def of_run(run: Run, say: Say) -> list[Section]:
 def html(section: Section, say: Say, verdict: str = "") -> str:
     """A section: its alarm, its verdict and sentences, pictures, tables and paths."""
     title = say.known(f"section.{section.name}", section.title)
-    text = f'<p class="ltf-lead">{escape(section.text)}</p>' if section.text else ""
+    told = say.known(f"text.{section.name}", section.text)
+    text = f'<p class="ltf-lead">{escape(told)}</p>' if told else ""
+    if verdict and text:  # the verdict says what it comes to
+        text = cards.folded(say("in_detail"), text)
     pictures = "".join(_picture(each, say) for each in section.pictures)
     shown = f'<div class="ltf-two">{pictures}</div>' if pictures else ""
     tables = "".join(_table(each, say) for each in section.tables)
@@ -45,7 +48,13 @@ def _table(table: Table, say: Say) -> str:
     """A table, folded: what it comes to stands above it in words or as a picture."""
     rows = [[each.shown for each in row] for row in table.rows]
     note = f'<p class="ltf-dim">{escape(table.note)}</p>' if table.note else ""
-    return cards.folded(table.title or say("as_table"), cards.grid(table.head, rows) + note)
+    title = say.known(f"table.{table.name}", table.title) or say("as_table")
+    return cards.folded(title, cards.grid([_column(name, say) for name in table.head], rows) + note)
+
+
+def _column(name: str, say: Say) -> str:
+    """A column's name, of failure kinds among them."""
+    return say.known(f"column.{name}", say.name(name))
 
 
 def _group(group: Group, say: Say) -> str:

@@ -18,7 +18,7 @@ from ltf_lite.evaluation.types import read_abilities
 from ltf_lite.pipeline import Run
 from ltf_lite.report.kinds import kinds_of, word_of
 from ltf_lite.report.results import headline, records, rows_of
-from ltf_lite.report.sections import PRICE
+from ltf_lite.report.sections import PRICE, busy
 from ltf_lite.report.tables.cost import paid
 from ltf_lite.report.tables.differences import Differences, differences
 from ltf_lite.report.tables.kinds import kind_changes
@@ -67,6 +67,9 @@ def _headline(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Ver
     if found.search and (other := search_pair(apart.single, found.search)):
         way = title_of(found.search.reasoner, found.search.choice, say)
         told.append(say("verdict.search", way=way, told=verdict(other, "search", say)))
+    waited = busy(run.manifest)
+    if waited is not None:
+        told.append(say("verdict.busy", share=f"{100 * waited:.0f}"))
     yield "headline", Verdict(look_of(pair), " ".join(told))
 
 
