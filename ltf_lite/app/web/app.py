@@ -234,7 +234,7 @@ def warm(desk: Desk) -> None:
         examples.measure(desk, tuned)
         for key, problem in examples.examples_for(desk, tuned)[:1]:
             form = Form(key, problem.text, tuned.name, base.name, FIRST, **begins(), seed=0)
-            for _ in compare.compared(desk, form, threading.Event()):
+            for _ in compare.compared(desk, form, problem, threading.Event()):
                 pass
     except Exception as error:  # whoever compares is told
         logging.getLogger("ltf_lite.app").info("no example: %s", error)

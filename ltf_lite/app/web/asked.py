@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ltf_lite.app.answer import live
@@ -84,11 +85,20 @@ def task_of(desk: Desk, form: Form) -> Task:
 
 def problem_of(desk: Desk, form: Form) -> Problem:
     """The typed problem; raises UsageError if it is none or has no solution."""
+    return _made(desk, form, posed)
+
+
+def read(desk: Desk, form: Form) -> Problem:
+    """The typed problem, without asking whether it has a solution, which may take a while."""
+    return _made(desk, form, lambda task, typed: task.problem(typed))
+
+
+def _made(desk: Desk, form: Form, make: Callable[[Task, str], Problem]) -> Problem:
     task, typed = task_of(desk, form), str(form.problem or "")
     if len(typed) > LONGEST:
         raise UsageError(desk.say("too_long", most=f"{LONGEST:,}"))
     try:
-        return posed(task, typed)
+        return make(task, typed)
     except TaskError as error:
         how = desk.say.known(f"how.{task.name}", "")
         raise UsageError(desk.say("no_problem", why=str(error), how=how).strip()) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ from ltf_lite import presets
 from ltf_lite.app.answer import live
 from ltf_lite.app.answer.demo import PRESET
 from ltf_lite.app.web import cards, first, question
-from ltf_lite.app.web.asked import Form, before_of, drawn, problem_of, sides_of, task_of
+from ltf_lite.app.web.asked import Form, before_of, drawn, problem_of, read, sides_of, task_of
 from ltf_lite.app.web.batch import Batch, batch_part, run_batch
 from ltf_lite.app.web.catalogue import choices, titles
 from ltf_lite.app.web.desk import QUIET, Desk, answered, streamed, tried, who
@@ -19,6 +20,7 @@ from ltf_lite.app.web.form import Asking, asking, field, offered, settings
 from ltf_lite.app.web.panes import SIDES, Compared, blank, shown
 from ltf_lite.app.web.shelf import Model
 from ltf_lite.core.errors import LtfError
+from ltf_lite.tasks import Problem
 
 WAITING = 16  # comparisons that gradio lets go on at once; they take turns at the models
 PATIENCE = 20.0  # seconds that a page waits for the example that is answered at the start
@@ -67,7 +69,15 @@ def _open(
 ) -> None:
     """What the page shows when it is opened, by its address; then the example's answers."""
     fill = [*top, form.task, form.problem, form.single, form.search, asked.known, *asked.examples]
-    page.load(_filled(desk), place, fill, js="() => window.ltfPlace()", **QUIET)
+    at = fill.index(form.problem)
+    ready = [gr.update(interactive=True) if k == at else gr.skip() for k in range(len(fill))]
+    page.load(
+        answered(_filled(desk), lambda _: ready, desk.say),
+        place,
+        fill,
+        js="() => window.ltfPlace()",
+        **QUIET,
+    ).then(lambda: gr.update(interactive=True), None, asked.start, **QUIET)
     asked_of = [form.task, form.problem, form.single, form.search]
     gr.on(
         [form.problem.change, form.single.change, form.search.change],
@@ -139,10 +149,12 @@ def _filled(desk: Desk) -> Callable[..., list[Any]]:
         model = desk.shelf.of_run(run) or desk.shelf.first()[0]
         top, base, known, *buttons = _of_model(desk)(model.name)[1:]
         result, tasks = _result(desk, model), choices(desk.shelf, desk.say)
-        if problem or not known:
-            chosen = [gr.update(choices=tasks, **({"value": key} if key else {})), problem]
-        else:
-            chosen = [gr.update(choices=tasks, value=known[0][0]), known[0][1]]
+        if not problem and known:
+            key, problem = known[0]
+        chosen = [
+            gr.update(choices=tasks, **({"value": key} if key else {})),
+            gr.update(value=problem, interactive=True),
+        ]
         titled = titles(desk.shelf, desk.say)
         return [
             result,
@@ -194,7 +206,7 @@ def _recalled(desk: Desk) -> Callable[..., tuple]:
 def _question(desk: Desk) -> Callable[..., str]:
     def in_words(*values: Any) -> str:
         try:
-            return question.shown(problem_of(desk, Form(*values)), desk.say)
+            return question.shown(read(desk, Form(*values)), desk.say)
         except LtfError:  # while it is typed; who starts it is told
             return f'<p class="ltf-question ltf-dim">{desk.say("question.none")}</p>'
 
@@ -219,14 +231,14 @@ def _draw(desk: Desk) -> Callable[..., Any]:
 def _check(desk: Desk) -> Callable[..., str]:
     def check(*values: Any) -> str:
         """Say what is wrong with a typed problem before anything is started."""
-        return _remark(desk, Form(*values))
+        form = Form(*values)
+        return _remark(desk, form, problem_of(desk, form))
 
     return check
 
 
-def _remark(desk: Desk, form: Form) -> str:
-    """What is unusual about the problem for the tuned model; raises what makes it none."""
-    problem = problem_of(desk, form)
+def _remark(desk: Desk, form: Form, problem: Problem) -> str:
+    """What is unusual about the problem for the tuned model."""
     return cards.remark(question.unlike(problem, desk.shelf.model(form.single).task, desk.say))
 
 
@@ -267,8 +279,9 @@ def _run(desk: Desk) -> Callable[..., Iterator[tuple]]:
         ticket = desk.tickets.of(who(request))
         try:
             form = Form(*values)
-            remark, html = _remark(desk, form), blank(desk)
-            for found in compared(desk, form, ticket):
+            problem, html = problem_of(desk, form), blank(desk)
+            remark = _remark(desk, form, problem)
+            for found in compared(desk, form, problem, ticket):
                 html = shown(found, desk)
                 yield remark, *html, *[gr.skip()] * 4
             yield remark, *html, *_ended()  # the last is the result of who asks by the API
@@ -278,9 +291,9 @@ def _run(desk: Desk) -> Callable[..., Iterator[tuple]]:
     return run
 
 
-def compared(desk: Desk, form: Form, ticket: Any) -> Iterator[Compared]:
+def compared(desk: Desk, form: Form, problem: Problem, ticket: Event) -> Iterator[Compared]:
     """A comparison while it is made; one that came to its end is remembered."""
-    problem, task = problem_of(desk, form), task_of(desk, form)
+    task = task_of(desk, form)
     single, search = sides_of(desk, form, task)
     sides, found = (before_of(search), single, search), None
     for snapshots in live.compare(problem, task, sides, desk.pool, ticket):

@@ -36,7 +36,10 @@ class Asking(NamedTuple):
 
 
 def asking(desk: Desk) -> Asking:
-    """The problem and its buttons, the examples under them."""
+    """The problem and its buttons, the examples under them.
+
+    Nothing can be typed or started before the page has its first problem, which would replace it.
+    """
     say = desk.say
     question = gr.HTML(elem_id="question")
     with gr.Row(elem_id="ask", equal_height=True):
@@ -46,12 +49,19 @@ def asking(desk: Desk) -> Asking:
             placeholder=say("problem.hint"),
             elem_id="problem",
             max_length=LONGEST,
+            interactive=False,
             min_width=220,
             scale=3,
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )
         button: dict[str, Any] = {"min_width": 130, "scale": 1}
-        start = gr.Button(say("compare.button"), variant="primary", elem_id="compare", **button)
+        start = gr.Button(
+            say("compare.button"),
+            variant="primary",
+            elem_id="compare",
+            interactive=False,
+            **button,
+        )
         stop = gr.Button(say("stop"), variant="stop", elem_id="stop", visible=False, **button)
         draw = gr.Button(say("draw"), elem_id="draw", **button)
     with gr.Row(elem_classes="ltf-examples", elem_id="examples"):
