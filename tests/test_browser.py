@@ -26,6 +26,13 @@ PICTURES = ROOT / ".screenshots"
 WIDTHS = (1280, 390)
 PROBLEM = "#problem textarea, #problem input"
 TABS = ("compare", "own", "runs", "train", "failures")
+READY = {  # what a tab shows once it has been read
+    "compare": "#result .ltf-box",
+    "own": "#own-problems input",
+    "runs": "#runs-headline svg",
+    "train": "#train-needs details",
+    "failures": "#failures-list article",
+}
 TIME = 20_000  # milliseconds that a page may take on a busy machine
 QUICK = {  # a training of a few seconds
     **SMALL, "name": "quick", "problems": {"train": 120, "validation": 8, "test": 8},
@@ -463,3 +470,22 @@ def test_every_picture_has_words(page):
         ".map(s => s.outerHTML.slice(0, 80))"
     )
     assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("width", "path"), [(1280, "/?__theme=light"), (390, "/ja?__theme=dark"), (390, "/")]
+)
+def test_axe_finds_no_serious_fault_on_any_tab(browser, served, width, path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for view in opened(browser, served, width, path):
+        for name in TABS:
+            tab(view, name)
+            view.locator(READY[name]).first.wait_for()
+            view.wait_for_timeout(400)  # what fades in
+            found = [
+                (each["id"], node["html"][:120])
+                for each in axe.run(view).response["violations"]
+                if each["impact"] in ("serious", "critical")
+                for node in each["nodes"]
+            ]
+            assert found == [], name

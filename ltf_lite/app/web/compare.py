@@ -52,8 +52,8 @@ def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> tuple[gr.Button
     form = settings(desk, asked.problem)
     batch = batch_part(desk)
     outputs = [told, verdict, *sides, tree]
+    _edit(desk, asked, form, told)  # before what waits for an example: the page asks in this order
     _open(desk, page, place, asked, form, [result, train], outputs)
-    _edit(desk, asked, form, told)
     _connect(desk, page, asked, form, outputs, batch)
     return train, told
 

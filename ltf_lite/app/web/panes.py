@@ -9,7 +9,7 @@ from ltf_lite.app.web import cards
 from ltf_lite.app.web.asked import Form, asks_model
 from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.desk import Desk
-from ltf_lite.app.web.ways import title_of_way
+from ltf_lite.app.web.ways import within
 from ltf_lite.tasks import Problem, Task
 
 SIDES = ("before", "single", "search")
@@ -30,7 +30,7 @@ def shown(found: Compared, desk: Desk) -> tuple[str, ...]:
     before, after, search = found.sides
     called = {name: title for title, name in titles(desk.shelf, say)}
     base, tuned = (called.get(name, str(name)) for name in (form.search, form.single))
-    way = say("search.of", way=title_of_way(form.way, say))
+    way = say("search.of", way=within(form.way, say))
     asked = base if asks_model(form.way) else ""
     return (
         cards.verdict_of(before, after, search, say, task.spared),

@@ -17,6 +17,12 @@ def title_of_way(way: str, say: Say) -> str:
     return say.known(f"way.{way}", title[:1].upper() + title[1:] or way)
 
 
+def within(way: str, say: Say) -> str:
+    """What a way is called within a sentence."""
+    title = say.known(f"figure.{way}", title_of_way(way, say))
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def title_of(reasoner: str, choice: Choice, say: Say) -> str:
     """What a row of a run's results is called; of samples it is said how many there are."""
     many = size_of(choice)
