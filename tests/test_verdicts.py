@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltf_lite.app.answer.pool import Pool
-from ltf_lite.app.web import first, sections, verdicts
+from ltf_lite.app.web import batch, first, sections, verdicts
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.examples import examples_for
 from ltf_lite.app.web.shelf import Shelf
@@ -53,6 +53,17 @@ def test_a_difference_that_chance_explains_is_neither_better_nor_worse():
         "better", "worse", "same",
     ]  # fmt: skip
     assert verdicts.look_of(pair(30, 0.001, 12)) == "same"
+
+
+def test_a_batch_tells_which_solves_more_where_that_can_be_told():
+    right, wrong = [True] * 40, [False] * 40
+    found = verdicts.of_marks(right, wrong, SAY)
+    assert found.look == "better"
+    assert found.text.startswith("Solves no more: 100.0 points below")
+    assert verdicts.of_marks(wrong, right, SAY).look == "worse"
+    assert verdicts.of_marks(right, right, SAY).look == "same"
+    assert "too few" in verdicts.of_marks(right[:9], wrong[:9], SAY).text
+    assert batch._marks([0, 1, 1, 2]) == [False, True, False, True]
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

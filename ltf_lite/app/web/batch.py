@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from ltf_lite.app.answer import live
-from ltf_lite.app.web import cards
+from ltf_lite.app.web import cards, verdicts
 from ltf_lite.app.web.asked import MOST_PROBLEMS, Form, batch_of, sides_of, task_of
 from ltf_lite.app.web.desk import Desk, who
 from ltf_lite.report.figures.batch import batch_figure, batch_table
@@ -59,11 +60,26 @@ def run_batch(desk: Desk, ended: Callable[[], list[Any]]) -> Callable[..., Itera
                 if time.monotonic() - shown > DRAWN_EVERY:
                     yield "", *_plotted(points, desk), *[gr.skip()] * 4
                     shown = time.monotonic()
-            yield "", *_plotted(points, desk), *ended()
+            plot, table = _plotted(points, desk)
+            yield "", _judged(points, desk) + plot, table, *ended()
         finally:
             desk.tickets.end(who(request), ticket)
 
     return batch
+
+
+def _judged(points: list[live.Point], desk: Desk) -> str:
+    """Which of the two solves more of these problems, if that can be told."""
+    if not points:
+        return ""
+    single = _marks([point.single.solved for point in points])
+    search = _marks([point.search.solved for point in points])
+    return verdicts.html(verdicts.of_marks(single, search, desk.say), desk.say)
+
+
+def _marks(solved: list[int]) -> list[bool]:
+    """Whether each problem was solved, from how many had been solved after each."""
+    return [now > before for before, now in pairwise([0, *solved])]
 
 
 def _plotted(points: list[live.Point], desk: Desk) -> tuple[str, str]:

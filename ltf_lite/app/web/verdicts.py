@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 from ltf_lite.app.web.first import REAL, search_pair, single_pair, verdict
@@ -11,11 +12,13 @@ from ltf_lite.app.web.words import Say
 from ltf_lite.core.files import read_as
 from ltf_lite.core.text import escape
 from ltf_lite.evaluation.budget import BudgetPoint
-from ltf_lite.evaluation.compare import Difference
+from ltf_lite.evaluation.compare import SEED, Difference, Side
 from ltf_lite.evaluation.retention import SINGLE_PASS
+from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import read_abilities
 from ltf_lite.pipeline import Run
+from ltf_lite.reasoners.choice import SINGLE_PASS as SINGLE
 from ltf_lite.report.kinds import kinds_of, word_of
 from ltf_lite.report.results import headline, records, rows_of
 from ltf_lite.report.sections import PRICE, busy
@@ -56,6 +59,16 @@ def look_of(pair: Difference) -> Look:
     if pair.n < FEW or pair.p >= REAL or not pair.points:
         return "same"
     return "better" if pair.points > 0 else "worse"
+
+
+def of_marks(one: Sequence[bool], other: Sequence[bool], say: Say) -> Verdict:
+    """What right and wrong answers of a single pass and of a search to the same problems tell."""
+    b, c = discordant(one, other)
+    low, high = (100 * end for end in paired_interval(one, other, SEED))
+    first, second = (Side("", "", "", {}, SINGLE, fmean(each)) for each in (one, other))
+    points, p = 100 * (b - c) / len(one), mcnemar(one, other)
+    pair = Difference(first, second, len(one), points, low, high, b, c, p)
+    return Verdict(look_of(pair), verdict(pair, "search", say))
 
 
 def _headline(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict]]:
