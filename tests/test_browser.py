@@ -480,7 +480,7 @@ def test_axe_finds_no_serious_fault_on_any_tab(browser, served, width, path):
     for view in opened(browser, served, width, path):
         for name in TABS:
             tab(view, name)
-            view.locator(READY[name]).first.wait_for()
+            view.locator(READY[name]).first.wait_for(timeout=3 * TIME)
             view.wait_for_timeout(400)  # what fades in
             found = [
                 (each["id"], node["html"][:120])

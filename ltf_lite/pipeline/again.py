@@ -80,7 +80,6 @@ def next_round(run: Run) -> Preset:
     how = f"(round {number}: searched with {run.preset.name}'s tuned model, and tuned on from it)"
     told["about"] = f"{about} {how}".strip()
     told["tuning"] = {**told["tuning"], "start": None}  # a repaired run's is older than its own
-    told["minutes"] = None  # nobody measured a round
     told["previous"] = str(run.folder.absolute())
     return parse(told, f"the round after {run.folder}")
 

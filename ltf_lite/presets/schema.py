@@ -181,13 +181,12 @@ class Preset(Settings):
     `about` says what it is and `takes` how long it takes and where, for a person.
     `task`, `engine`, `tuning` and each of `search` and `evaluation` are plugins, ready for use.
     `previous` is the folder of a run whose tuned model searches and is tuned on, and whose harvest
-    is kept. `minutes` are what it took on two CPU cores, None where nobody measured it. `quick` has
-    other values by setting, such as `tuning.steps`, for a short first run.
+    is kept. `quick` has other values by setting, such as `tuning.steps`, for a short first run.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     about: str = ""
-    minutes: int | None = Field(None, gt=0)
+    takes: str = ""
     seed: int = Field(0, ge=0)
     threads: int | None = Field(None, gt=0)
     task: AnyTask

@@ -35,7 +35,7 @@ def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> tuple[gr.Button
     say = desk.say
     result = gr.HTML(elem_id="result")
     train = gr.Button(
-        say("first.train", n=presets.load(PRESET).minutes or "?"),
+        say("first.train", time=presets.load(PRESET).takes or "?"),
         variant="primary",
         elem_id="first-train",
         visible=False,

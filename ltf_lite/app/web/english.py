@@ -28,7 +28,7 @@ WORDS = {
     "first.unfinished": (
         "This run has no result yet: its model is measured on test problems at the end."
     ),
-    "first.train": "Train the example model (about {n} minutes)",
+    "first.train": "Train the example model ({time})",
     "first.lead": "Run {run}, measured on {n} test problems that no training saw",
     "first.before": "Before training: one answer",
     "first.after": "After training: one answer",
@@ -307,8 +307,8 @@ WORDS = {
     "train.preset": "Preset",
     "train.start": "Start",
     "train.go_on": "Go on",
-    "train.minutes": "Takes about {n} minutes on two CPU cores (measured).",
-    "train.no_minutes": "How long it takes was not measured.",
+    "train.takes": "It takes {time} (measured).",
+    "train.no_time": "How long it takes was not measured.",
     "train.cannot": "This preset can't be trained here.",
     "train.done": "Compare the trained model with what it was",
     "train.needs": "What it needs",

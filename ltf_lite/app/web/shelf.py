@@ -73,7 +73,7 @@ class Shelf:
         found = [model for folder in self.run_folders().values() for model in self._of_run(folder)]
         found += self.named()
         found.sort(key=lambda model: not model.tuned)
-        found += [*_shipped(), *(Model(base, base) for base in bases())]
+        found += [*_shipped(), *(Model(name, name) for name in bases() if name != TINY_TUNED)]
         return {model.name: model for model in found}
 
     def first(self) -> tuple[Model, Model]:

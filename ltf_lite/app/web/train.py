@@ -114,9 +114,9 @@ def _needs(desk: Desk) -> Callable[[Any], str]:
         """What the preset is for, how long it takes, and whether this machine can train it."""
         _folder(desk, preset)
         loaded, say = presets.load(preset), desk.say
-        took = say("train.no_minutes")
-        if loaded.minutes:
-            took = say("train.minutes", n=loaded.minutes)
+        took = say("train.no_time")
+        if loaded.takes:
+            took = say("train.takes", time=loaded.takes)
         said = needs_of(loaded)
         lead = f'<p class="ltf-lead">{escape(loaded.about)}.</p>'
         able = f"<p><strong>{escape(took)}</strong></p><p>{escape(said.sentence)}</p>"
