@@ -68,6 +68,16 @@ class RunFolder:
     def parity(self) -> Path:
         return self.gguf / "parity.json"
 
+    @property
+    def card(self) -> Path:
+        """The model card; the Hub reads it under this name."""
+        return self.gguf / "README.md"
+
+    @property
+    def lora(self) -> Path:
+        """The folder of the adapter as a GGUF file: apart, for it is no model that can be asked."""
+        return self.gguf / "lora"
+
     def evaluation(self, model: str) -> Path:
         """The records of `base` or `tuned`."""
         return self / "evaluation" / model

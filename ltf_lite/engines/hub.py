@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 
-def reachable() -> bool:
-    """Whether the Hub answers at all, within the seconds of HF_HUB_ETAG_TIMEOUT (10).
+def reachable(seconds: float | None = None) -> bool:
+    """Whether the Hub answers at all, within so many seconds or those of HF_HUB_ETAG_TIMEOUT (10).
 
     Where it does not, a model can only come from the Hub's cache on this machine.
     """
@@ -20,7 +20,7 @@ def reachable() -> bool:
         target=lambda: found.append(_answers(constants.ENDPOINT)), daemon=True
     )
     asking.start()
-    asking.join(constants.HF_HUB_ETAG_TIMEOUT)
+    asking.join(constants.HF_HUB_ETAG_TIMEOUT if seconds is None else seconds)
     return any(found)
 
 

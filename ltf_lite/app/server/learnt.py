@@ -43,7 +43,7 @@ class Learnt:
         return self.task.stop(self.dialect.name) if self.task else []
 
     def asked(self, messages: Sequence[Mapping[str, Any]]) -> tuple[str, int | None]:
-        """The prompt of a chat's last question, and the tokens that are enough for its answer.
+        """All that the model reads of a chat's last question, and the tokens enough for its answer.
 
         Each problem is asked alone, as it was learnt. A text that is such a prompt already stays as
         it is. Raises TaskError.
@@ -51,10 +51,10 @@ class Learnt:
         assert self.task is not None
         text = next((_text(each) for each in reversed(messages) if each["role"] == "user"), "")
         if self._is_prompt(text):
-            return text.strip() + "\n" if text.endswith("\n") else text, None
+            return self.dialect.render(text), None
         problem = self.task.problem(text)
         name = self.dialect.name
-        return self.task.prompt(problem, name), self.task.room(problem, name)
+        return self.dialect.render(self.task.prompt(problem, name)), self.task.room(problem, name)
 
     def _is_prompt(self, text: str) -> bool:
         before, after = self.ends

@@ -131,11 +131,11 @@ def _opened_safely(file: Path) -> Iterator[None]:
 
 
 def _handler(asked: Learnt) -> Any:
-    """A chat's only message is the prompt; it goes into the frame in which it was learnt."""
+    """A chat's only message is all that the model reads."""
 
     def rendered(*, messages: Any, **_: Any) -> formats.ChatFormatterResponse:
         return formats.ChatFormatterResponse(
-            prompt=asked.dialect.render(messages[-1]["content"]),
+            prompt=messages[-1]["content"],
             stop=asked.stop,
             added_special=not asked.begins,
         )
