@@ -41,6 +41,11 @@ class RunFolder:
         return self.tuning / "checkpoints"
 
     @property
+    def tracker(self) -> Path:
+        """What trackers write of the tuning; they and their dashboards change it at will."""
+        return self.tuning / "tracker"
+
+    @property
     def tuning_log(self) -> Path:
         return self.tuning / "log.jsonl"
 

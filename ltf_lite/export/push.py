@@ -11,9 +11,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import HFValidationError, HfHubHTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from ltf_lite.core.errors import UsageError
+from ltf_lite.core.errors import LONGEST, UsageError
 from ltf_lite.engines.hub import reachable
-from ltf_lite.export.architecture import in_one_line
 from ltf_lite.export.errors import ExportError
 
 PATIENCE = 4.0  # seconds in which the Hub has to answer at all
@@ -77,6 +76,11 @@ def _told(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         way = "; `hf auth login` with a token that may write there" if status in REFUSED else ""
-        raise ExportError(f"the Hub refuses {repo}: {in_one_line(error)}{way}") from error
+        raise ExportError(f"the Hub refuses {repo}: {_line(error)}{way}") from error
     except Exception as error:  # the network's errors have no common type
-        raise ExportError(f"the Hub did not take {repo}: {in_one_line(error)}") from error
+        raise ExportError(f"the Hub did not take {repo}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """What a library says, as the end of a sentence."""
+    return " ".join(str(error).split())[:LONGEST].rstrip(".:") or type(error).__name__
