@@ -161,12 +161,11 @@ def test_a_file_that_kills_is_opened_plainly(plainly, tmp_path, monkeypatch):
     from llama_cpp.server import app as theirs
 
     from ltf_lite.app.server.learnt import learnt as asked_of
-    from ltf_lite.app.server.run import application
+    from ltf_lite.app.server.run import application, close
 
     file = Path(shutil.copy(resolve("tiny-tuned").place, tmp_path))
     monkeypatch.setitem(trial.survived, trial.mark(file), plainly)
     monkeypatch.setenv("CONFIG_FILE", str(tmp_path / "another's.yaml"))
     application(asked_of(str(file)))
-    proxy = theirs._llama_proxy
-    assert proxy().model_params.use_extra_bufts is not plainly
-    proxy.free()
+    assert theirs._llama_proxy().model_params.use_extra_bufts is not plainly
+    close()

@@ -59,14 +59,17 @@ def run(model: str, port: int) -> None:
         server = uvicorn.Server(
             uvicorn.Config(application(asked), log_level="warning", timeout_graceful_shutdown=GRACE)
         )
-        place.listen()
+        place.listen()  # who reads the next line and asks at once is waited for
         about = f", {asked.task.name} in the dialect {asked.dialect.name}" if asked.task else ""
         print(
             f"{asked.file}{about} is at http://{HOST}:{port}/v1 for this machine alone; "
             "Ctrl+C ends it.",
             flush=True,
         )
-        server.run(sockets=[place])
+        try:
+            server.run(sockets=[place])
+        finally:
+            close()
 
 
 @contextmanager
@@ -111,6 +114,13 @@ def application(asked: Learnt) -> FastAPI:
         )
     app.router.routes[:0] = _routes(asked).routes
     return app
+
+
+def close() -> None:
+    """Give the model back: llama.cpp's memory must not outlive what it calls in Python."""
+    if theirs._llama_proxy is not None:
+        theirs._llama_proxy.free()
+        theirs._llama_proxy = None
 
 
 @contextmanager
