@@ -73,14 +73,17 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({})
 
     def do_GET(self) -> None:
-        if not self.begun():
-            return
+        if self.begun():
+            self.look_up()
+
+    def look_up(self) -> None:
         name = self.path.removeprefix("/api/models/").partition("?")[0]
         name = name.removesuffix("/revision/main")
         if name not in self.server.repos:
-            return self.answer({"error": "not found"}, 404)
-        private = self.server.repos[name]
-        return self.answer({"_id": "1", "id": name, "private": private, "siblings": [], "tags": []})
+            self.answer({"error": "not found"}, 404)
+        else:
+            private = self.server.repos[name]
+            self.answer({"_id": "1", "id": name, "private": private, "siblings": [], "tags": []})
 
     def do_PUT(self) -> None:
         if self.begun():

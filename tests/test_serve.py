@@ -21,6 +21,7 @@ from ltf_lite.pipeline.common import problems_of
 from tests.llama_server import free_port
 from tests.served import ended, served
 from tests.test_chat import run as chat_run  # noqa: F401 - a fixture
+from tests.test_documents import python_blocks
 
 for needed in server.NEEDS:
     pytest.importorskip(needed, reason="what llama-cpp-python's server needs")
@@ -83,6 +84,12 @@ def test_what_is_no_problem_is_refused_with_the_sentence_of_the_task(tuned, stre
     answer = tuned.chat("hello", stream=stream)
     assert answer.status_code == 400
     assert "must be a whole number from 1 to 9999, not 'hello'" in answer.json()["error"]["message"]
+
+
+def test_the_request_of_the_documents_is_answered(tuned, capsys):
+    body = python_blocks("after-training.md")[0]
+    exec(compile(body.replace("http://127.0.0.1:8080/v1", tuned.url), "docs", "exec"), {})
+    assert capsys.readouterr().out.strip() == tuned.reply(PROBLEM).strip()
 
 
 def test_openai_s_own_client_is_answered(tuned):

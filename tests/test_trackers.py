@@ -1,4 +1,4 @@
-"""Trackers: what they are told, that they stay in the run's folder, and that they change nothing."""
+"""Trackers: what they are told, that they stay in the run's folder and change nothing."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def _llama_server(exported: Exported, file: str) -> str:
 def _lora(exported: Exported, load_in_4bit: bool) -> Iterator[str]:
     place = exported.lora.relative_to(exported.folder).as_posix() if exported.lora else ""
     coarse = (
-        "\nIt was tuned on the base in 4 bits, so its answers over 16 bits can differ from those of "
-        "the files above.\n"
+        "\nIt was tuned on the base in 4 bits, so over 16 bits its answers can differ from "
+        "those of the files.\n"
     )
     yield (
         "### The adapter alone\n\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ltf_lite.core.errors import LtfError, UsageError
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.progress import say
 from ltf_lite.engines import resolve
+from ltf_lite.engines.base import common
 from ltf_lite.engines.dialect import Dialect
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.engines.refs import KINDS
@@ -104,8 +104,9 @@ def _ends(task: Task, dialect: str) -> tuple[str, str]:
     """What two prompts of a task have in common at their beginnings and at their ends."""
     with suppress(LtfError):
         one, other = (task.prompt(problem, dialect).strip() for problem in _two(task))
-        before = os.path.commonprefix([one, other])
-        after = os.path.commonprefix([one[len(before) :][::-1], other[len(before) :][::-1]])[::-1]
+        before = one[: common(one, other)]
+        one, other = one[len(before) :], other[len(before) :]
+        after = one[len(one) - common(one[::-1], other[::-1]) :]
         return before.strip(), after.strip()
     return "", ""
 

@@ -40,7 +40,9 @@ class _Told(ModelSettings):
     """Settings that are not read from the environment as well."""
 
     @classmethod
-    def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> Any:
+    def settings_customise_sources(
+        cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any
+    ) -> Any:
         return (init_settings,)
 
 
@@ -48,7 +50,9 @@ class _ToldServer(ServerSettings):
     """The server's, likewise."""
 
     @classmethod
-    def settings_customise_sources(cls, *_: Any, init_settings: Any, **__: Any) -> Any:
+    def settings_customise_sources(
+        cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any
+    ) -> Any:
         return (init_settings,)
 
 
@@ -109,9 +113,7 @@ def application(asked: Learnt) -> FastAPI:
         verbose=False,
     )
     with _opened_safely(asked.file):
-        app = theirs.create_app(
-            server_settings=_ToldServer(host=HOST), model_settings=[settings]
-        )
+        app = theirs.create_app(server_settings=_ToldServer(host=HOST), model_settings=[settings])
     app.router.routes[:0] = _routes(asked).routes
     return app
 

@@ -20,9 +20,9 @@ class Exported:
     merged 16-bit weights; `files` are the GGUF files by kind, f16 first; `lora` is the adapter's,
     where it was asked for. The model is asked in `dialect`: `problem` is one of `task` as a person
     types it, `prompt` all that the model reads of it, `question` what a chat's user says. `stop`
-    are the strings that end an answer, `room` is how many tokens one may have. Of a chat, `frame` is what stands around the user's
-    text, worked examples as earlier turns too, without the token that every text begins with, and
-    `end` is the token that ends a reply.
+    are the strings that end an answer, `room` is how many tokens one may have. Of a chat, `frame`
+    is what stands around the user's text, worked examples as earlier turns too, without the token
+    that every text begins with, and `end` is the token that ends a reply.
     """
 
     name: str

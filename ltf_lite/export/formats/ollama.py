@@ -57,7 +57,7 @@ def modelfile(file: str, stop: Sequence[str], room: int, frame: Frame | None = N
 
 def _quoted(text: str) -> str:
     """A value as it is: Ollama knows no escapes, and reads to the quotes that it began with."""
-    return f'"{text}"' if text.endswith('"') or "\n" not in text else f'"""{text}"""'
+    return f'"""{text}"""' if "\n" in text or '"' in text else f'"{text}"'
 
 
 def _template(frame: Frame) -> str:

@@ -115,7 +115,7 @@ class Run:
         return found | {name: "new" for name in now if name not in known}
 
     def files(self, stage: Stage) -> dict[str, str]:
-        """Path within the run → short hash of every file of a stage, but for checkpoints and trackers.
+        """Path within the run → short hash of every file of a stage, no checkpoints, no trackers.
 
         Only a stage that is not done has any use for checkpoints, and trackers are others'.
         """
