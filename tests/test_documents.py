@@ -115,8 +115,10 @@ def test_every_setting_stands_in_the_document_with_its_default(part):
 
 def test_the_code_for_llama_cpp_python_runs(capsys):
     from ltf_lite.engines import resolve
+    from ltf_lite.engines.llama.model import opened_safely
 
-    body = python_blocks("after-training.md")[1]
-    body = body.replace("runs/tiny/gguf/tiny.q8_0.gguf", resolve("tiny-tuned").place)
-    exec(compile(body, "after-training.md", "exec"), {})
+    body, file = python_blocks("after-training.md")[1], resolve("tiny-tuned").place
+    body = body.replace("runs/tiny/gguf/tiny.q8_0.gguf", file)
+    with opened_safely(file):  # which the block need not do on most machines
+        exec(compile(body, "after-training.md", "exec"), {})
     assert capsys.readouterr().out.split("\n")[:3] == ["31+20=51,12,7", "51-12=39,7", "39+7=46"]

@@ -10,10 +10,8 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as lc
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -27,8 +25,7 @@ from ltf_lite.app.server import HOST
 from ltf_lite.app.server.learnt import Learnt, learnt
 from ltf_lite.core.errors import UsageError, why
 from ltf_lite.core.threads import threads
-from ltf_lite.engines.llama.model import silence
-from ltf_lite.engines.llama.trial import survive
+from ltf_lite.engines.llama.model import opened_safely, silence
 from ltf_lite.tasks import TaskError
 
 FORMAT = "ltf"  # the name of our chat format
@@ -112,7 +109,7 @@ def application(asked: Learnt) -> FastAPI:
         chat_format=FORMAT if asked.task else None,
         verbose=False,
     )
-    with _opened_safely(asked.file):
+    with opened_safely(asked.file):
         app = theirs.create_app(server_settings=_ToldServer(host=HOST), model_settings=[settings])
     app.router.routes[:0] = _routes(asked).routes
     return app
@@ -123,23 +120,6 @@ def close() -> None:
     if theirs._llama_proxy is not None:
         theirs._llama_proxy.free()
         theirs._llama_proxy = None
-
-
-@contextmanager
-def _opened_safely(file: Path) -> Iterator[None]:
-    """Have llama-cpp-python load a file plainly where anything else kills; raises EngineError."""
-    plainly, defaults = survive(file), lc.llama_model_default_params
-
-    def wanted() -> Any:
-        found = defaults()
-        found.use_extra_bufts = not plainly
-        return found
-
-    lc.llama_model_default_params = wanted
-    try:
-        yield
-    finally:
-        lc.llama_model_default_params = defaults
 
 
 def _handler(asked: Learnt) -> Any:
