@@ -53,6 +53,7 @@ def test_the_command_says_what_to_do_next_and_gives_json():
     assert "each used once" in said.stdout
     assert "ltf train tiny --quick" in said.stdout
     told = json.loads(ltf("demo", "--seed", 3, "--json").stdout)
+    assert told["seed"] == 3
     assert [one["model"] for one in told["shown"]] == ["tiny-base", "tiny-base", "tiny-tuned"]
     assert all(f"{one['solved']:2} of {ASKED}" in said.stdout for one in told["shown"])
     assert told["problem"]["data"]["target"] in (

@@ -241,7 +241,7 @@ def test_a_run_in_a_terminal_is_seen_and_stopped_too():
         start()
     jobs.stop(RUN)
     _, said = process.communicate(timeout=10)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert said.strip().endswith("ltf: stopped; the same command goes on where it stopped")
     assert jobs.state(RUN).log == ()
 
@@ -595,6 +595,45 @@ def test_ctrl_c_in_a_terminal_says_one_sentence_however_early(seconds):
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert said.strip().endswith("ltf: stopped; the same command goes on where it stopped")
     assert "Traceback" not in said
+
+
+def test_a_run_that_is_told_to_terminate_says_one_sentence_too():
+    command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait(lambda: jobs.working(RUN))
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert said.strip().endswith(
+        "ltf: ended from outside; the same command goes on where it stopped"
+    )
+    assert "Traceback" not in said
+    assert not (RUN / ".pid").exists()
+    assert start().working
+
+
+LEAVES = """
+import os, signal, sys, multiprocessing
+from ltf_lite.pipeline.begin import context
+def killed():
+    global held
+    held = multiprocessing.Lock()
+    os.kill(os.getpid(), signal.SIGKILL)
+if __name__ == "__main__":
+    process = context().Process(target=killed)
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+
+
+def test_what_a_killed_stage_leaves_is_removed_without_a_word(tmp_path):
+    file = tmp_path / "leaves.py"
+    file.write_text(LEAVES)
+    done = subprocess.run(
+        [sys.executable, file], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("-9", "")

@@ -10,7 +10,7 @@ from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.shelf import Shelf, missing
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
-from ltf_lite.engines import TINY_BASE, bases, resolve
+from ltf_lite.engines import TINY_BASE, TINY_TUNED, bases, resolve
 from ltf_lite.engines.refs import MAGIC
 from tests.conftest import SMALL
 
@@ -40,6 +40,7 @@ def test_the_smallest_file_of_a_run_comes_first_and_the_bases_last(runs):
     assert found["older/a.gguf"].task.name == "countdown"
     assert found["older/a.gguf"].task.max_intermediate == 999
     assert found[TINY_BASE].task is None
+    assert found[TINY_TUNED].opens == TINY_TUNED
     assert found["older/a.gguf"].tuned
 
 
@@ -147,7 +148,8 @@ def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_pa
     monkeypatch.syspath_prepend(package.parent)
     shelf, say = Shelf(tmp_path / "none"), speaker(language)
     titled = {name: title for title, name in titles(shelf, say)}
-    assert list(titled) == [TINY_BASE, "smollm2"]
+    assert list(titled) == [TINY_BASE, TINY_TUNED, "smollm2"]
+    assert "ltf train tiny" in titled[TINY_TUNED]
     assert all(word in titled["smollm2"] for word in ("smollm2", size, "Q4_1"))
     assert shelf.model("smollm2").opens == "smollm2"
     assert [model.name for model in shelf.first()] == [TINY_BASE] * 2
@@ -155,4 +157,5 @@ def test_smollm2_is_offered_in_words_where_its_package_is(language, size, tmp_pa
 
 def test_smollm2_is_not_offered_where_its_package_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr("ltf_lite.engines.refs.find_spec", lambda name: None)
-    assert titles(Shelf(tmp_path / "none"), speaker("en")) == [(TINY_BASE, TINY_BASE)]
+    names = [name for _, name in titles(Shelf(tmp_path / "none"), speaker("en"))]
+    assert names == [TINY_BASE, TINY_TUNED]

@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 DONE, FAILED, USAGE = 0, 1, 2
 BELOW = 3  # done, but the model is below a floor or has lost an ability
+INTERRUPTED, TERMINATED = 130, 143  # by Ctrl-C, by SIGTERM: 128 and the signal, as shells have it
 LONGEST = 300  # characters of another library's error that are shown
 # What libraries say that write without Python's own files: safetensors, tokenizers, pyarrow,
 # numpy, torch.

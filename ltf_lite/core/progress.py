@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from ltf_lite.core.json_text import as_json
 from ltf_lite.core.text import signs
 
@@ -63,6 +61,8 @@ def record_to(file: Path | None) -> None:
 
 def recorded(file: Path) -> Progress | None:
     """The progress that is recorded in a file; None where there is none, or half of one."""
+    from pydantic import TypeAdapter, ValidationError  # a command's first line need not wait for it
+
     try:
         found = TypeAdapter(Progress).validate_json(file.read_bytes())
     except (OSError, ValidationError):
@@ -143,26 +143,12 @@ def _half(file: Path) -> Path:
 @contextmanager
 def _terminal(title: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description:<34}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),  # a note is text, whatever is in it
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(signs(title), total=total, completed=done, note="")
-        yield lambda n=1, note="": progress.update(task, advance=n, note=signs(note))
+    from ltf_lite.core.columns import progress
+
+    with progress(Console(stderr=True)) as shown:
+        task = shown.add_task(signs(title), total=total, completed=done, note="")
+        yield lambda n=1, note="": shown.update(task, advance=n, note=signs(note))
 
 
 @contextmanager

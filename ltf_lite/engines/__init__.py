@@ -31,6 +31,7 @@ from ltf_lite.engines.refs import (
     bases,
     gguf_files,
     loadable,
+    meant,
     model_path,
     resolve,
 )
@@ -50,9 +51,22 @@ def open_engine(
     model folder or hub name. Raises EngineError.
     """
     ref = model if isinstance(model, ModelRef) else resolve(model)
+    if ref.kind == "hub":
+        _check_at_hand(ref)
     if dialect is not None and dialect.name == AUTO:
         dialect = _automatic(ref)
     return engine_for(ref).open(ref, dialect, exact, load_in_4bit, adapter)
+
+
+def _check_at_hand(ref: ModelRef) -> None:
+    """Refuse a name that is not here while the Hub does not answer; raises EngineError."""
+    from ltf_lite.engines.hub import at_hand
+
+    if not at_hand(ref.place):
+        raise EngineError(
+            f"the model {ref.given!r} is not on this machine, and the Hugging Face Hub cannot be "
+            f"reached: give a model folder or a GGUF file, or go online{meant(ref.given)}"
+        )
 
 
 def _automatic(ref: ModelRef) -> Dialect | None:

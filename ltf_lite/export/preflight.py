@@ -23,6 +23,7 @@ from ltf_lite.export.architecture import (
 from ltf_lite.export.errors import ExportError
 from ltf_lite.export.gguf.vocabulary import read_vocabulary
 
+WHOLE = ("config.json", "tokenizer.json", "model*.safetensors")  # a model on the Hub
 NEEDED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
 
 
@@ -65,8 +66,7 @@ def local(model_dir: str | Path) -> Path:
     except Exception as error:  # the network's errors and the Hub's have no common type
         begun = getattr(error, "snapshot_path", None)
         if begun is None:
-            everything = ["config.json", "tokenizer.json", "model*.safetensors"]
-            raise ExportError(unreachable(name, everything)) from error
+            raise ExportError(unreachable(name, list(WHOLE))) from error
         folder = Path(begun)
     if missing := missing_files(folder):
         raise ExportError(unreachable(name, missing))

@@ -15,7 +15,6 @@ from ltf_lite.core.errors import LONGEST, UsageError
 from ltf_lite.engines.hub import reachable
 from ltf_lite.export.errors import ExportError
 
-PATIENCE = 4.0  # seconds in which the Hub has to answer at all
 REFUSED = (401, 403)
 
 
@@ -62,7 +61,7 @@ def check_reach(repo: str) -> None:
         raise ExportError("HF_HUB_OFFLINE is set, so nothing is pushed: unset it")
     if get_token() is None:
         raise ExportError("the Hugging Face Hub takes files from who is known: `hf auth login`")
-    if not reachable(PATIENCE):
+    if not reachable():
         raise ExportError(
             f"the Hugging Face Hub does not answer at {constants.ENDPOINT}: is there a network?"
         )

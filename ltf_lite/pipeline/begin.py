@@ -14,6 +14,7 @@ LOADED = "ltf_lite.pipeline.loaded"  # imports what stages need, once for all of
 # The process that they are copied for, told to the one that is copied: that may begin so late that
 # it finds another parent.
 ASKED_BY = "LTF_COPIED_FOR"
+WARNINGS = "PYTHONWARNINGS"
 # A process that has asked for its cards can't be copied, and imports ask for them.
 CARDS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
@@ -25,22 +26,41 @@ def copies() -> bool:
 
 def context() -> BaseContext:
     """What processes of this package are made with; none inherits threads or an engine."""
+    if sys.platform != "win32":
+        _track_quietly()
     if not copies():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver, resource_tracker  # not on Windows, as DupFd
+    from multiprocessing import forkserver  # not on Windows, as DupFd
 
     os.environ[ASKED_BY] = str(os.getpid())
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload([LOADED])
     # A Ctrl-C reaches every process of a terminal: in the one that is copied it would end an import
     # in a traceback. What a signal mask holds back, it inherits, and so do its copies.
-    resource_tracker.ensure_running()  # else it begins below, and lets the signal through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return found
+
+
+def _track_quietly() -> None:
+    """Start the process that removes what a killed one leaves of semaphores, if there is none yet.
+
+    It does so in any case; its warning, after a Ctrl-C, tells a person of nothing to be done. Begun
+    by the server of copies, it would inherit that one's signal mask.
+    """
+    from multiprocessing import resource_tracker
+
+    kept = os.environ.get(WARNINGS)
+    os.environ[WARNINGS] = ",".join(filter(None, [kept, "ignore:resource_tracker"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ[WARNINGS]
+        if kept is not None:
+            os.environ[WARNINGS] = kept
 
 
 class Surroundings:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ltf_lite.core.files import BrokenFile
 from ltf_lite.core.places import place
+from ltf_lite.engines import EngineError, base_ref
+from ltf_lite.engines.hub import at_hand
 from ltf_lite.evaluation.heldout import HeldoutError, paragraphs
 from ltf_lite.evaluation.retention import OTHER, SIBLING
 from ltf_lite.pipeline.abilities import heldout_file
@@ -22,6 +24,7 @@ def check(preset: Preset) -> None:
 
     Raises TaskError, ReasonerError and PresetError.
     """
+    _base(preset)
     for split in SPLITS:
         preset.task.problems(split, 1, preset.seed)
     for reasoner in (*preset.search, *preset.evaluation):
@@ -39,6 +42,29 @@ def check(preset: Preset) -> None:
             f"tuning.report_to: {lacking[0]} is not installed here: `pip install {lacking[0]}`, or "
             "leave it out"
         )
+
+
+def _base(preset: Preset) -> None:
+    """Refuse a base that can't be."""
+    try:
+        base_ref(preset.model.base)
+    except EngineError as error:
+        raise PresetError(f"model.base: {error}") from error
+
+
+def check_at_hand(preset: Preset) -> None:
+    """Refuse a base of the Hub that can't be had, before torch is loaded.
+
+    Raises RunError, or PresetError for a name that hardly is one of the Hub.
+    """
+    ref = base_ref(preset.model.base)
+    if ref.kind == "hub" and not at_hand(ref.place):
+        from ltf_lite.export.preflight import WHOLE, unreachable
+
+        why = unreachable(ref.place, list(WHOLE))
+        if "/" not in ref.place:  # but for the oldest, a name on the Hub has its owner's before it
+            raise PresetError(f"model.base: {why}")
+        raise RunError(why)
 
 
 def _previous(preset: Preset) -> None:

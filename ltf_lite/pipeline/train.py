@@ -14,8 +14,9 @@ from typing import Any
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration, forget, say
 from ltf_lite.core.seals import HASHES
-from ltf_lite.pipeline.checks import check, check_apart
+from ltf_lite.pipeline.checks import check, check_apart, check_at_hand
 from ltf_lite.pipeline.graph import STAGES, Stage
+from ltf_lite.pipeline.needs.fits import in_words
 from ltf_lite.pipeline.process import in_process
 from ltf_lite.pipeline.run import spending
 from ltf_lite.pipeline.run.folder import Run, RunError
@@ -31,6 +32,7 @@ def train(preset: Preset, folder: Path, force_new: bool = False) -> Run:
     finished before stays finished.
     """
     check(preset)
+    check_at_hand(preset)
     check_apart(preset, folder)
     _heed_interrupts()
     with locked(folder), ExitStack() as work:
@@ -112,5 +114,5 @@ def run_stage(run: Run, stage: Stage, wanted: str) -> None:
         with suppress(OSError) if entry.status == "failed" else nullcontext():
             run.save()
             forget(run.at.spent)  # not before the manifest has it
-    peak = "" if entry.peak_bytes is None else f", peak {entry.peak_bytes / 2**20:.0f} MiB"
+    peak = "" if entry.peak_bytes is None else f", peak {in_words(entry.peak_bytes)}"
     say(f"      {duration(entry.seconds)}{peak}")

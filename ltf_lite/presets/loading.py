@@ -135,6 +135,7 @@ def _both(name: str) -> tuple[Preset, Preset | None]:
 
 def _short(data: dict[str, Any], whole: Preset, file: Path) -> Preset:
     """The preset of this YAML with the values of its `quick` section; changes `data`."""
+    data.pop("takes", None)  # it is of the whole
     for setting, value in data.pop("quick").items():
         *way, last = setting.split(".")
         if setting in OWN:

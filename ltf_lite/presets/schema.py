@@ -178,6 +178,7 @@ class SweepSection(Settings):
 class Preset(Settings):
     """A whole run; every random choice comes from `seed`.
 
+    `about` says what it is and `takes` how long it takes and where, for a person.
     `task`, `engine`, `tuning` and each of `search` and `evaluation` are plugins, ready for use.
     `previous` is the folder of a run whose tuned model searches and is tuned on, and whose harvest
     is kept. `quick` has other values by setting, such as `tuning.steps`, for a short first run.
@@ -185,6 +186,7 @@ class Preset(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     about: str = ""
+    takes: str = ""
     seed: int = Field(0, ge=0)
     threads: int | None = Field(None, gt=0)
     task: AnyTask

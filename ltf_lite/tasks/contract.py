@@ -93,13 +93,15 @@ class Task(Plugin):
     Its fields are its settings. A task has the five methods below without a body; the others have
     a default that suits free text. `kinds` are its failure kinds, each with a sentence; what ends
     in one of `spared` may be right in other words, and is never forgotten. `test_apart` says what
-    test problems alone have, where they are not drawn as validation problems are.
+    test problems alone have, where they are not drawn as validation problems are. `aims` says that
+    a problem has a target, typed as `-> 27` after it or as `--target 27`.
     """
 
     name: str
     kinds: ClassVar[Mapping[str, str]] = {"wrong_answer": "The answer is not right."}
     spared: ClassVar[frozenset[str]] = frozenset()
     test_apart: ClassVar[str] = ""
+    aims: ClassVar[bool] = False
 
     @abstractmethod
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 
 from ltf_lite.app.cli.common import (
     DONE,
@@ -19,7 +22,10 @@ from ltf_lite.app.cli.common import (
     tell,
     whole,
 )
-from ltf_lite.core.network import no_proxy_here
+from ltf_lite.core.progress import say
+
+if TYPE_CHECKING:
+    from ltf_lite.presets import Preset
 
 
 def add(verbs: Any) -> None:
@@ -45,7 +51,7 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--share", action="store_true", help="let anyone use it, through Gradio's public tunnel"
     )
-    verb.set_defaults(run=app)
+    verb.set_defaults(run=app, loads=True)
 
     verb = verbs.add_parser("presets", help="list the presets")
     add_json(verb)
@@ -53,10 +59,12 @@ def add(verbs: Any) -> None:
 
     verb = verbs.add_parser("doctor", help="say what this machine can run")
     add_json(verb)
-    verb.set_defaults(run=doctor)
+    verb.set_defaults(run=doctor, loads=True)
 
 
 def app(args: argparse.Namespace) -> int:
+    from ltf_lite.core.network import no_proxy_here
+
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with no_proxy_here(args.share):  # gradio asks itself as it starts, and reads this on import
         from ltf_lite.app.web.app import open_app
@@ -68,7 +76,6 @@ def app(args: argparse.Namespace) -> int:
 
 def list_presets(args: argparse.Namespace) -> int:
     from ltf_lite import presets
-    from ltf_lite.core.progress import say
 
     found = {}
     for name, file in presets.available().items():
@@ -81,10 +88,28 @@ def list_presets(args: argparse.Namespace) -> int:
         return DONE
     for name, preset in found.items():
         own = " (your own, in place of the one that came with ltf)"
-        tell(f"{name:<24} {preset.about}{own if presets.in_place_of(name) else ''}")
+        about = f"{preset.about}{own if presets.in_place_of(name) else ''}"
+        tell(_entry(name, "; ".join(filter(None, [about, *_times(preset)]))))
+    say("`ltf train NAME` runs one; those of a sweep name their command.")
     for file in presets.foreign():
         say(f"{file} is no preset and is left out")
     return DONE
+
+
+def _entry(name: str, text: str) -> str:
+    """A name and what it is, within the width of a terminal; one line where there is none."""
+    if not sys.stdout.isatty():
+        return f"{name:<24} {text}"
+    width = max(40, get_terminal_size().columns)
+    return fill(text, width, initial_indent=f"{name:<24} ", subsequent_indent=" " * 6)
+
+
+def _times(preset: Preset) -> list[str]:
+    """How long a preset's run takes, and its short form, where the preset says so."""
+    found = [preset.takes] if preset.takes else []
+    if preset.quick:
+        found.append(f"with --quick {preset.quick.get('takes', 'shorter')}")
+    return found
 
 
 def doctor(args: argparse.Namespace) -> int:

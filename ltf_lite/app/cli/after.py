@@ -21,7 +21,7 @@ def add(verbs: Any) -> None:
     verb.add_argument(
         "--port", type=whole("a port", 1, 2**16 - 1), default=8080, help="default 8080"
     )
-    verb.set_defaults(run=serve)
+    verb.set_defaults(run=serve, loads=True)
 
     verb = verbs.add_parser("export", help="write more files of a run's model, or push them")
     verb.add_argument("folder", type=path, metavar="RUN", help="the run's folder")
@@ -42,7 +42,7 @@ def add(verbs: Any) -> None:
     )
     verb.add_argument("--public", action="store_true", help="with --push: for anyone to read")
     add_json(verb)
-    verb.set_defaults(run=export)
+    verb.set_defaults(run=export, loads=True)
 
 
 def serve(args: argparse.Namespace) -> int:

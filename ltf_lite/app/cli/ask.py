@@ -25,7 +25,7 @@ from ltf_lite.app.cli.common import (
 )
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.json_text import BLANK, Line, json_lines
-from ltf_lite.core.progress import duration
+from ltf_lite.core.progress import duration, say
 
 if TYPE_CHECKING:
     from ltf_lite.app.answer.ask import Answer, Way
@@ -46,7 +46,7 @@ def add(verbs: Any) -> None:
     """Give the parser these commands."""
     verb = verbs.add_parser("solve", help="answer problems with a model")
     add_task(verb)
-    verb.add_argument("problem", nargs="*", help='one problem: "25 5 5 33 -> 27"')
+    verb.add_argument("problem", nargs="*", help="one problem: 25 5 5 33 --target 27")
     _add_target(verb)
     verb.add_argument(
         "--problems",
@@ -68,11 +68,11 @@ def add(verbs: Any) -> None:
     _add_set(verb)
     add_json(verb)
     verb.names = lambda: f"{tasks_there()}\n{_reasoners()}"
-    verb.set_defaults(run=solve)
+    verb.set_defaults(run=solve, loads=True)
 
     verb = verbs.add_parser("search", help="search one problem and show the whole tree")
     add_task(verb)
-    verb.add_argument("problem", nargs="+", help='the problem: "25 5 5 33 -> 27"')
+    verb.add_argument("problem", nargs="+", help="the problem: 25 5 5 33 --target 27")
     _add_target(verb)
     verb.add_argument("--reasoner", default="tot", metavar="NAME", help="default: tot")
     verb.add_argument("--model", help=f"{MODEL} (default: tiny-base, of number games)")
@@ -80,7 +80,7 @@ def add(verbs: Any) -> None:
     _add_set(verb)
     add_json(verb)
     verb.names = lambda: f"{tasks_there()}\n{_reasoners()}"
-    verb.set_defaults(run=search)
+    verb.set_defaults(run=search, loads=True)
 
     verb = verbs.add_parser("verify", help="check paths: JSONL on stdin, verdicts on stdout")
     add_task(verb)
@@ -101,7 +101,11 @@ def add_task(verb: Verb) -> None:
 
 
 def _add_target(verb: Verb) -> None:
-    verb.add_argument("--target", help='"25 5 5 33" --target 27 is "25 5 5 33 -> 27"')
+    verb.add_argument(
+        "--target",
+        metavar="NUMBER",
+        help='what a number game has to reach; as part of a problem in quotes: "25 5 5 33 -> 27"',
+    )
 
 
 def _add_set(verb: Verb) -> None:
@@ -152,6 +156,10 @@ def _problem(args: argparse.Namespace, task: Task) -> Problem:
     text = " ".join(args.problem)
     if args.target is not None and "->" in text:
         raise UsageError("the target is given twice: after the -> and by --target")
+    if args.target is not None and not task.aims:
+        raise UsageError(f"a problem of {task.reference} has no target: leave --target out")
+    if task.aims and args.problem[-1] == "-":  # of "->", the rest of which is a file by now
+        raise UsageError("a shell takes > for itself: say --target NUMBER instead, or use quotes")
     return posed(task, text if args.target is None else f"{text} -> {args.target}")
 
 
@@ -172,7 +180,7 @@ def solve(args: argparse.Namespace) -> int:
     from ltf_lite.app.answer.ask import CHAINS, SINGLE_PASS, ask, way_of
 
     if bool(args.problem) == (args.problems is not None):
-        raise UsageError('give one problem ("25 5 5 33 -> 27") or a file with --problems')
+        raise UsageError("give one problem (25 5 5 33 --target 27) or a file with --problems")
     sampled = args.reasoner in CHAINS and args.reasoner != SINGLE_PASS
     own = _samples(args) if sampled or (args.n, args.temperature) != (None, None) else {}
     if own and not sampled:
@@ -186,8 +194,21 @@ def solve(args: argparse.Namespace) -> int:
     for answer in ask(lines, task, _model(args, task, way), way, args.seed, args.dialect):
         print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
-    if lines and not asked:
-        return complain(f"no line of {args.problems} could be asked", FAILED)
+    return _judged(args.problems, len(lines), asked)
+
+
+def _judged(file: Path | None, lines: int, asked: int) -> int:
+    """The exit code of what was asked; what of a file was left out is said."""
+    name = "standard input" if str(file) == "-" else file
+    if not lines:
+        return complain(
+            f"there is no problem in {name}: a line is a problem in quotes, or a JSON object",
+            FAILED,
+        )
+    if not asked:
+        return complain(f"no line of {name} could be asked", FAILED)
+    if asked < lines:
+        say(f"{lines - asked} of {lines} problems of {name} could not be asked")
     return DONE
 
 

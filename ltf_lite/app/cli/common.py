@@ -1,4 +1,4 @@
-"""What the commands share: help that names what there is, `--json`, `--set NAME=VALUE`, numbers."""
+"""What the commands share: the last sentence, `--json`, `--set NAME=VALUE`, numbers."""
 
 from __future__ import annotations
 
@@ -6,46 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ltf_lite.app.cli.parsing import Parser, Verb
 from ltf_lite.core.errors import BELOW, DONE, FAILED, USAGE, UsageError
 from ltf_lite.core.json_text import as_json
 from ltf_lite.core.places import place
 from ltf_lite.core.text import signs, sound
 
-MODEL = "a run's folder, a model folder, a GGUF file, a hub name, a server, tiny-base or smollm2"
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that shows what was typed by signs."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(signs(message))
-
-
-class Verb(Parser):
-    """A command. `names` says at the end of its help what there is to choose from.
-
-    It is called only when the help is read: to look for plugins takes a moment.
-    """
-
-    names: Callable[[], str] | None = None
-    _mixed = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """What a command acts on may stand before its options, after them or between them."""
-        # The standard library asks this parser again for each half, and loses what "--" divides.
-        if self._mixed or "--" in (args or ()):
-            return super().parse_known_args(args, namespace)
-        self._mixed = True
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._mixed = False
-
-    def format_help(self) -> str:
-        told = super().format_help()
-        return f"{told}\n{self.names()}\n" if self.names else told
+MODEL = (
+    "a run's folder, a model folder, a GGUF file, a hub name, a server, tiny-base, tiny-tuned or "
+    "smollm2"
+)
 
 
 def complain(problem: object, code: int) -> int:
@@ -70,10 +42,12 @@ def add_dialect(verb: argparse.ArgumentParser) -> None:
 
 
 def _dialect(name: str) -> str:
+    from ltf_lite.core.plugins import nearest
     from ltf_lite.engines.dialect import AUTO, NAMES
 
-    if name not in (*NAMES, AUTO):
-        raise argparse.ArgumentTypeError(f"there is no {name!r} (there are {', '.join(NAMES)})")
+    names = [*NAMES, AUTO]
+    if name not in names:
+        raise argparse.ArgumentTypeError(f"there is no {name!r}; {nearest(name, names)}")
     return name
 
 

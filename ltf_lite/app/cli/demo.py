@@ -28,7 +28,7 @@ def add(verbs: Any) -> None:
         "--seed", type=whole("a seed", 0, 10**9), default=0, help="other problems (default 0)"
     )
     add_json(verb)
-    verb.set_defaults(run=demo)
+    verb.set_defaults(run=demo, loads=True)
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def demo(args: argparse.Namespace) -> int:
     from ltf_lite.core.progress import say
 
     found = ask(args.seed, lambda what: say(f"  asking {what}"))
-    print_json(_as_dict(found)) if args.json else tell(_in_words(found))
+    print_json({"seed": args.seed, **_as_dict(found)}) if args.json else tell(_in_words(found))
     return DONE
 
 

@@ -65,7 +65,7 @@ def _add_train(verbs: Any) -> None:
         help="with --dry-run: whether it fits a card of that size",
     )
     add_json(verb)
-    verb.set_defaults(run=train)
+    verb.set_defaults(run=train, loads=True)
 
 
 def _add_again(verbs: Any) -> None:
@@ -79,7 +79,7 @@ def _add_again(verbs: Any) -> None:
     )
     verb.add_argument("--out", type=path, help="the (first) new run's folder (default: beside RUN)")
     add_json(verb)
-    verb.set_defaults(run=again)
+    verb.set_defaults(run=again, loads=True)
 
 
 def _add_sweep(verbs: Any) -> None:
@@ -107,7 +107,7 @@ def _add_sweep(verbs: Any) -> None:
     )
     verb.add_argument("--out", type=path, help="the sweep's folder (default: runs/<preset>.sweep)")
     add_json(verb)
-    verb.set_defaults(run=sweep)
+    verb.set_defaults(run=sweep, loads=True)
 
 
 def _add_repair(verbs: Any) -> None:
@@ -118,7 +118,7 @@ def _add_repair(verbs: Any) -> None:
     )
     verb.add_argument("--out", type=path, help="the new run's folder (default: RUN-repaired)")
     add_json(verb)
-    verb.set_defaults(run=repair)
+    verb.set_defaults(run=repair, loads=True)
 
 
 def _add_report(verbs: Any) -> None:
@@ -137,7 +137,7 @@ def _add_report(verbs: Any) -> None:
         "--watts", type=float, help="the machine's power, instead of what it reported"
     )
     add_json(verb)
-    verb.set_defaults(run=report)
+    verb.set_defaults(run=report, loads=True)
 
 
 def _add_monitor(verbs: Any) -> None:
@@ -152,7 +152,7 @@ def _add_monitor(verbs: Any) -> None:
         help="ask only the first N test problems",
     )
     add_json(verb)
-    verb.set_defaults(run=monitor)
+    verb.set_defaults(run=monitor, loads=True)
 
 
 def train(args: argparse.Namespace) -> int:

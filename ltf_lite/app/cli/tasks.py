@@ -23,7 +23,7 @@ from ltf_lite.app.cli.common import (
 def add(verbs: Any) -> None:
     """Give the parser these commands."""
     verb = verbs.add_parser("task", help="check that a task's verifier and problems can be trusted")
-    verb.add_argument("what", choices=("check",), help="check")
+    verb.add_argument("verb", choices=("check",), help="check")
     add_task(verb)
     verb.add_argument("--model", help=f"counts lengths in its tokens: {MODEL}")
     add_dialect(verb)
@@ -43,7 +43,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--out", type=path, help="the preset to write (default: presets/NAME.yaml)")
     add_json(verb)
     verb.names = tasks_there
-    verb.set_defaults(run=pilot)
+    verb.set_defaults(run=pilot, loads=True)
 
     verb = verbs.add_parser("init", help="write an example task and a preset to begin with")
     verb.add_argument("folder", nargs="?", type=path, default=Path("."), help="where (default: .)")

@@ -37,6 +37,7 @@ WORDS = {
     "single.title": "Single pass",
     "single.model": "Model of the single pass",
     "single.empty": "One answer, written token by token, appears here.",
+    "model.tiny-tuned": "tiny-tuned: the embedded base after `ltf train tiny`",
     "model.smollm2": "smollm2: a real language model of 135 M weights (Q4_1)",
     "search.title": "Search",
     "search.model": "Model of the search",

@@ -37,6 +37,7 @@ WORDS = {
     "single.title": "一回の回答",
     "single.model": "一回の回答のモデル",
     "single.empty": "ここに回答がトークンごとに現れます。",
+    "model.tiny-tuned": "tiny-tuned: 付属のベースを `ltf train tiny` で訓練したもの",
     "model.smollm2": "smollm2: 本物の言語モデル(パラメータ 1.35 億個、Q4_1)",
     "search.title": "探索",
     "search.model": "探索のモデル",

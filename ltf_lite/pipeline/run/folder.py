@@ -28,6 +28,7 @@ from ltf_lite.core.places import place
 from ltf_lite.core.progress import say
 from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.pipeline.graph import PREVIOUS, Stage
+from ltf_lite.pipeline.run.redone import redone
 from ltf_lite.presets import Preset, parse
 from ltf_lite.tasks import MISSING
 from ltf_lite.tuning.settings import BESIDE
@@ -61,7 +62,7 @@ class Run:
         """
         manifest = new_manifest(preset)
         if RunFolder(folder).manifest.is_file():
-            manifest.stages = _old_stages(folder, preset.name, force_new)
+            manifest.stages = _old_stages(folder, manifest.preset, force_new)
         elif any(not _around(path) for path in folder.iterdir()):
             raise RunError(f"{folder} is not empty and is no run: name another folder with --out")
         run = cls(folder, manifest)
@@ -186,8 +187,11 @@ def new_manifest(preset: Preset) -> Manifest:
     return Manifest(preset=preset.model_dump(mode="json"), stages={}, **told)
 
 
-def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, StageEntry]:
-    """The stages of the run in a folder; none if it is set aside. Raises RunError."""
+def _old_stages(folder: Path, preset: dict[str, Any], force_new: bool) -> dict[str, StageEntry]:
+    """The stages of the run in a folder; none if it is set aside. Raises RunError.
+
+    Where the `preset` that goes on in it has other settings, it is said what is done again.
+    """
     if force_new:
         _set_aside(folder)
         return {}
@@ -202,11 +206,14 @@ def _old_stages(folder: Path, name: str, force_new: bool) -> dict[str, StageEntr
             f"the rest of the run as {aside}; the run starts anew"
         )
         return {}
-    if old.preset.get("name") != name:
+    if old.preset.get("name") != preset["name"]:
         raise RunError(
-            f"{folder} holds a run of the preset {old.preset.get('name')!r}, not {name!r}: name "
-            "another folder with --out, or give --force-new to set the old run aside and start anew"
+            f"{folder} holds a run of the preset {old.preset.get('name')!r}, not "
+            f"{preset['name']!r}: name another folder with --out, or give --force-new to set the "
+            "old run aside and start anew"
         )
+    if again := redone(old.preset, preset, old.stages):
+        say(f"{folder}: {again}. Ctrl-C, then --out with another folder keeps it.")
     return old.stages
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -106,39 +107,64 @@ def evaluate(
     seed = seed_of(run.preset.seed, "evaluate", reasoner.unlimited.label)
     told = hearing(engine, advance, reasoner.label) if engine else nullcontext()
     with told:
-        if engine is not None:  # the first call pays for allocations that no later one pays for
-            list(solve(reasoner, problems[:FIRST], task, engine, seed))
-        calls, tokens_in = (engine.usage.calls, engine.usage.tokens_in) if engine else (0, 0)
-        began = time.perf_counter()
-        if engine is None:
-            solutions = list(solve(reasoner, problems, task, seed=seed, dialect=asked_in(run).name))
-        else:
-            solutions, sooner = solve_within(reasoner, problems, task, engine, seed, [*limited])
-            for tokens, found in sooner.items():
-                _write_sooner(run, engine, model, limited[tokens], found, seed)
-        seconds = time.perf_counter() - began
+        asked = _asked(run, engine, model, reasoner, problems, seed, limited)
     if file.is_file():
         return read_record(file)
     lone = None
-    if engine is not None:
-        calls, tokens_in = engine.usage.calls - calls, engine.usage.tokens_in - tokens_in
-        if alone:
-            lone = one_by_one(reasoner, problems[:alone], task, engine, seed, advance)
+    if engine and alone:
+        lone = one_by_one(reasoner, problems[:alone], task, engine, seed, advance)
     result = record(
-        solutions,
+        asked.solutions,
         task,
         model=model,
         reasoner=reasoner,
         split="test",
         seed=seed,
-        seconds=seconds,
-        calls=calls,
-        tokens_in=tokens_in,
+        seconds=asked.seconds,
+        calls=asked.calls,
+        tokens_in=asked.tokens_in,
         alone=lone,
         runtime=engine.runtime if engine else "",
     )
     write_record(file, result)
     return result
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What all problems together came to, and cost."""
+
+    solutions: list[Solution]
+    seconds: float
+    calls: int = 0
+    tokens_in: int = 0
+
+
+def _asked(
+    run: Run,
+    engine: Engine | None,
+    model: str,
+    reasoner: Reasoner,
+    problems: Sequence[Problem],
+    seed: int,
+    limited: Mapping[int, Reasoner],
+) -> _Asked:
+    """Ask all problems together; what comes of the `limited` searches in it is written."""
+    task = run.preset.task
+    if engine is None:
+        began = time.perf_counter()
+        found = list(solve(reasoner, problems, task, seed=seed, dialect=asked_in(run).name))
+        return _Asked(found, time.perf_counter() - began)
+    # The first call pays for allocations that no later one pays for.
+    list(solve(reasoner, problems[:FIRST], task, engine, seed))
+    calls, tokens_in = engine.usage.calls, engine.usage.tokens_in
+    began = time.perf_counter()
+    found, sooner = solve_within(reasoner, problems, task, engine, seed, [*limited])
+    for tokens, solutions in sooner.items():
+        _write_sooner(run, engine, model, limited[tokens], solutions, seed)
+    seconds = time.perf_counter() - began
+    usage = engine.usage
+    return _Asked(found, seconds, usage.calls - calls, usage.tokens_in - tokens_in)
 
 
 def _missing(run: Run, model: str, search: Reasoner) -> dict[int, Reasoner]:

@@ -10,9 +10,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ltf_lite.core.pace import paced
+from ltf_lite.core.progress import duration
 from ltf_lite.core.text import printable, signs
 from ltf_lite.evaluation.naming import name_of
-from ltf_lite.reasoners import Node, Reasoner, Solution, Watch, path_to
+from ltf_lite.reasoners import Attempt, Node, Reasoner, Solution, Watch, path_to
 from ltf_lite.report.kinds import word_of
 from ltf_lite.tasks import Verdict
 from ltf_lite.tasks.contract import State
@@ -22,7 +23,10 @@ WIDEST = 8  # children of a node that are shown; the best of them
 
 
 def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: str) -> None:
-    """Print a search's tree, growing where the output is a terminal, and what it came to."""
+    """Print a search's tree, growing where the output is a terminal, and what it came to.
+
+    The answer comes last: of a large tree the end is what is still on the screen.
+    """
     console = _Console(highlight=False)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
@@ -32,7 +36,8 @@ def show(search: Callable[[Watch | None], Solution], reasoner: Reasoner, title: 
     else:
         solution = search(None)
         console.print(render(solution.tree, title, chosen_node(solution)), soft_wrap=True)
-    console.print(signs(summary(solution, reasoner)), markup=False, emoji=False)
+    told = f"{summary(solution, reasoner)}\n{answer(solution)}"
+    console.print(signs(told), markup=False, emoji=False, soft_wrap=True)
 
 
 class _Console(Console):
@@ -52,9 +57,19 @@ def summary(solution: Solution, reasoner: Reasoner) -> str:
             lines.append(f"{name}: no answer")
     right = sum(attempt.verdict.correct for attempt in solution.attempts)
     lines.append(f"oracle: {right} of {len(solution.attempts)} paths are right")
-    cost = f"{solution.tokens} tokens, {solution.seconds:.2f} s in the model"
-    lines.append(f"{len(solution.tree)} nodes, {cost}")
+    took = solution.seconds
+    seconds = f"{took:.2f} s" if took < 10 else duration(took)
+    lines.append(f"{len(solution.tree)} nodes, {solution.tokens} tokens, {seconds} in the model")
     return "\n".join(lines)
+
+
+def answer(solution: Solution) -> str:
+    """The steps of the reasoner's own answer, a line each, and whether they are right."""
+    chosen = _chosen(solution)
+    if chosen is None or not chosen.text.strip():
+        return "no answer"
+    title = "the answer, right:" if chosen.verdict.correct else "the answer, not right:"
+    return "\n".join([title, *(f"  {line}" for line in chosen.text.strip().split("\n"))])
 
 
 def _wrong(verdict: Verdict) -> str:
@@ -69,8 +84,13 @@ def plain(state: State) -> str:
 
 def chosen_node(solution: Solution) -> int | None:
     """The node where the reasoner's own answer ends; None if it chose nothing."""
+    chosen = _chosen(solution)
+    return chosen.node if chosen else None
+
+
+def _chosen(solution: Solution) -> Attempt | None:
     picks = [index for index in solution.choices.values() if index is not None]
-    return solution.attempts[picks[0]].node if picks else None
+    return solution.attempts[picks[0]] if picks else None
 
 
 def render(tree: Sequence[Node], title: str, chosen: int | None = None) -> Tree:

@@ -72,6 +72,7 @@ class NumbersGame(Task):
 
     kinds: ClassVar[Mapping[str, str]] = KINDS
     spared: ClassVar[frozenset[str]] = SPARED
+    aims: ClassVar[bool] = True
 
     @cached_property  # asked at every step
     def rules(self) -> Rules:
