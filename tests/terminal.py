@@ -43,13 +43,14 @@ def in_terminal(
     """Run a command in a terminal; `press` is typed once, as soon as `when` likes what is seen."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [*command, *map(str, args)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=cwd,
-        env={**os.environ, "TERM": "xterm-256color", **(env or {})},
+        env={**own, "TERM": "xterm-256color", **(env or {})},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C reaches its group
     )

@@ -35,6 +35,12 @@ def commands(document: Path) -> list[str]:
     return [each for each in parts if each.startswith("ltf ")]
 
 
+def python_blocks(name: str) -> list[str]:
+    """The Python of a page of the documents."""
+    text = (ROOT / "docs" / name).read_text()
+    return [body for kind, body in BLOCK.findall(text) if kind == "python"]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(document):
     for link in LINK.findall(document.read_text()):
@@ -105,3 +111,14 @@ def test_every_setting_stands_in_the_document_with_its_default(part):
         elif known and re.fullmatch(r"[\d.\[\], ]+|true|false", told):
             usual = [list(d) if isinstance(d := each.default, tuple) else d for each in known]
             assert yaml.safe_load(told) in usual, name
+
+
+def test_the_code_for_llama_cpp_python_runs(capsys):
+    from ltf_lite.engines import resolve
+    from ltf_lite.engines.llama.model import opened_safely
+
+    body, file = python_blocks("after-training.md")[1], resolve("tiny-tuned").place
+    body = body.replace("runs/tiny/gguf/tiny.q8_0.gguf", file)
+    with opened_safely(file):  # which the block need not do on most machines
+        exec(compile(body, "after-training.md", "exec"), {})
+    assert capsys.readouterr().out.split("\n")[:3] == ["31+20=51,12,7", "51-12=39,7", "39+7=46"]

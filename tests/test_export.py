@@ -298,7 +298,9 @@ def exported(folder) -> Exported:
         files={"f16": folder / "m.f16.gguf", "q8_0": folder / "m.q8_0.gguf"},
         task=COUNTDOWN,
         dialect="compact",
+        problem="1 2 -> 3",
         prompt="3:1,2\n",
+        question="3:1,2\n",
         stop=("\n\n", "!"),
         room=77,
     )
@@ -361,8 +363,10 @@ def test_the_card_shows_what_really_happened(tmp_path):
     assert "max_intermediate 999" in text
     assert "600 training problems (dfs; tot beam=2)" in text
     assert "(right):\n\n```\n3:1,2\n1+2=3\n```" in text
-    assert "- `ltf solve countdown ... --model m.q8_0.gguf`\n" in text
-    assert "- Ollama: `ollama create small -f Modelfile`" in text
+    assert "\nltf solve countdown '1 2 -> 3' --model m.q8_0.gguf\n" in text
+    assert "\nollama create small -f Modelfile\nollama run small 3:1,2\n" in text
+    assert "`target:numbers in descending order`, commas between them, then a line break." in text
+    assert "The adapter alone" not in text
 
 
 # -- exporters and records ---------------------------------------------------------------------
@@ -378,8 +382,11 @@ def test_the_modelfile_asks_the_8_bit_file_as_it_was_tuned(tmp_path):
         'TEMPLATE """{{ .Prompt }}',
         '"""',
         "PARAMETER temperature 0",
+        "PARAMETER repeat_penalty 1",
         "PARAMETER num_predict 77",
-        'PARAMETER stop "\\n\\n"',
+        'PARAMETER stop """',
+        "",
+        '"""',
         'PARAMETER stop "!"',
     ]
 

@@ -41,6 +41,11 @@ class RunFolder:
         return self.tuning / "checkpoints"
 
     @property
+    def tracker(self) -> Path:
+        """What trackers write of the tuning; they and their dashboards change it at will."""
+        return self.tuning / "tracker"
+
+    @property
     def tuning_log(self) -> Path:
         return self.tuning / "log.jsonl"
 
@@ -67,6 +72,16 @@ class RunFolder:
     @property
     def parity(self) -> Path:
         return self.gguf / "parity.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card; the Hub reads it under this name."""
+        return self.gguf / "README.md"
+
+    @property
+    def lora(self) -> Path:
+        """The folder of the adapter as a GGUF file: apart, for it is no model that can be asked."""
+        return self.gguf / "lora"
 
     def evaluation(self, model: str) -> Path:
         """The records of `base` or `tuned`."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
 
 from ltf_lite import __version__
 from ltf_lite.engines.template import DAY
 from ltf_lite.evaluation.types import Rate
 from ltf_lite.export.formats import Exported, Exporter
 from ltf_lite.export.gguf.types import Divergence, Parity
+from ltf_lite.export.uses import GREEDY, uses
 from ltf_lite.tasks import Task, Verdict
 from ltf_lite.tuning.settings import Tuning
 
+SHOWN = 80  # characters of a problem in a sentence
 WHOLE = ("F32", "F16", "BF16")  # types of weights that are no quantization
 
 
@@ -23,7 +28,8 @@ class CardFacts:
     `tuning` is what the model was really tuned by, `searched` names the reasoners of its search,
     `rates` is the single pass of `base` and `tuned` on the test problems, before them what chance
     alone solves where that was measured. `answer` is what the model wrote for the prompt of
-    `Exported`, `verdict` what the verifier said of it. `file` and `stored` are of a base that is a
+    `Exported`, `verdict` what the verifier said of it. `base_id` is the base's name on the Hub and
+    `licence` its licence, empty where it is not known. `file` and `stored` are of a base that is a
     GGUF file: its name, and type of weights → their share. In a `round` after the first the tuned
     model searched as well.
     """
@@ -38,6 +44,8 @@ class CardFacts:
     answer: str
     verdict: Verdict
     parity: Parity
+    base_id: str = ""
+    licence: str = ""
     file: str = ""
     stored: Mapping[str, float] = field(default_factory=dict)
     round: int = 0
@@ -47,6 +55,7 @@ def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = 
     """The card in Markdown; `also` are the exporters that have written beside the GGUF files."""
     success = facts.parity.success
     lines = [
+        *_front_matter(facts),
         f"# {exported.name}",
         "",
         f"{facts.about}. Made by ltf_lite {__version__} from `{facts.base}`, whose licence goes on "
@@ -73,10 +82,20 @@ def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = 
         "",
         *_asked(facts, exported),
         "",
-        *_uses(exported, also),
-        "",
+        *uses(exported, facts.load_in_4bit),
+        *(hint for exporter in also if (hint := exporter.hint(exported))),
     ]
     return "\n".join(lines)
+
+
+def _front_matter(facts: CardFacts) -> list[str]:
+    """What the Hub reads of a card; nothing is said of a base or a licence that is not known."""
+    told: dict[str, Any] = {"license": facts.licence} if facts.licence else {}
+    if facts.base_id:
+        told |= {"base_model": facts.base_id, "base_model_relation": "finetune"}
+    told |= {"library_name": "gguf", "pipeline_tag": "text-generation"}
+    told["tags"] = ["gguf", "llama-cpp", "ltf-lite", "text-generation"]
+    return ["---", yaml.safe_dump(told, sort_keys=False, allow_unicode=True).strip(), "---", ""]
 
 
 def _task(task: Task) -> str:
@@ -144,24 +163,25 @@ def _asked(facts: CardFacts, exported: Exported) -> list[str]:
     """One problem as the model is asked, and its answer."""
     said = "right" if facts.verdict.correct else facts.verdict.kind
     stop = ", ".join(map(repr, exported.stop)) or "none"
+    rule = exported.task.prompt_rule(exported.dialect)
     return [
-        f"The prompt, its last line break included, and what the model wrote for it ({said}):",
+        *([f"The prompt of a problem: {rule}.", ""] if rule else []),
+        f"That of the problem `{_inline(exported.problem)}`, its last line break included, and "
+        f"what the model wrote for it ({said}):",
         "",
         "```",
         *exported.prompt.rstrip("\n").split("\n"),
         *facts.answer.rstrip("\n").split("\n"),
         "```",
         "",
-        f"Stop strings besides the end token: {stop}. Greedy decoding (temperature 0).",
+        f"Stop strings besides the end token: {stop}. Greedy decoding: {GREEDY}.",
     ]
 
 
-def _uses(exported: Exported, also: Sequence[Exporter]) -> list[str]:
-    """A line for each way to run the model."""
-    files = [file.name for file in exported.files.values()]
-    own = [f"`ltf solve {exported.task.reference} ... --model {file}`" for file in files]
-    hints = [hint for exporter in also if (hint := exporter.hint(exported))]
-    return [f"- {line}" for line in (*own, *hints)]
+def _inline(text: str) -> str:
+    """A text in one line, short."""
+    line = " ".join(text.split()).replace("`", "'")
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def _files(parity: Parity) -> list[str]:

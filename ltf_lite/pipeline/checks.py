@@ -15,6 +15,7 @@ from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.reasoners import able
 from ltf_lite.tasks import SPLITS, TaskError
+from ltf_lite.tuning import trackers
 from ltf_lite.tuning.checkpoints import SETTINGS
 
 
@@ -35,6 +36,11 @@ def check(preset: Preset) -> None:
         raise PresetError(
             f"tuning.start: {start} is no adapter: there is no {SETTINGS} in it; a run's lies in "
             "its tuning/adapter"
+        )
+    if lacking := trackers.lacking(preset.tuning.report_to):
+        raise PresetError(
+            f"tuning.report_to: {lacking[0]} is not installed here: `pip install {lacking[0]}`, or "
+            "leave it out"
         )
 
 

@@ -127,6 +127,10 @@ class Task(Plugin):
         """`n` different problems of a split, or all if it has fewer."""
         return self.problems(split, n, seed)
 
+    def prompt_rule(self, dialect: str) -> str:
+        """How a prompt is made of a problem, in words of Markdown; empty where no rule is known."""
+        return ""
+
     def stop(self, dialect: str) -> list[str]:
         """Where a completion ends besides the end token; a chat's reply ends with that alone."""
         return [] if chats(dialect) else ["\n\n"]

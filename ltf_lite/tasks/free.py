@@ -85,6 +85,12 @@ class FreeText(Task):
         told = f"{self.instruction}\n\n" if dialect == "few_shot" and not shots else ""
         return f"{told}{shots}Question: {problem.text}\n"
 
+    def prompt_rule(self, dialect: str) -> str:
+        if chats(dialect):
+            return f"the question, a blank line, then “{self.instruction}”"
+        shown = "worked examples as below, a blank line, then " if dialect == "few_shot" else ""
+        return f"{shown}`Question: ` and the question, then a line break"
+
     def asked_in_chat(self, problem: Problem) -> str:
         """What the user of a chat says."""
         return f"{problem.text}\n\n{self.instruction}"

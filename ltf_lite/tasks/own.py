@@ -181,6 +181,10 @@ class Own(FreeText):
         except WorkerError as error:
             raise TaskError(f"{self.python}: {error}") from error
 
+    def prompt_rule(self, dialect: str) -> str:
+        own = self._has("prompt")
+        return "what `prompt(problem)` of the task writes" if own else super().prompt_rule(dialect)
+
     def parse(self, problem: Problem, text: str) -> Path:
         path = super().parse(problem, text)
         if not self._has("steps"):

@@ -31,7 +31,9 @@ def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
         use_cpu=at == "cpu",
         bf16=at == "cuda",
         use_cache=True,  # for generation in validate; the training pass switches it off itself
-        report_to="none",
+        report_to=list(tuning.report_to) or "none",
+        project="ltf_lite",
+        run_name=folder.resolve().parents[1].name,
         disable_tqdm=True,
         seed=tuning.seed or 0,
     )

@@ -25,7 +25,7 @@ from ltf_lite.core.files import (
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.progress import say
 from ltf_lite.engines import Dialect
-from ltf_lite.tuning.settings import Tuning, TuningError
+from ltf_lite.tuning.settings import BESIDE, Tuning, TuningError
 
 if TYPE_CHECKING:
     from ltf_lite.harvest.example import Example
@@ -52,6 +52,10 @@ class TuningFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / _RUN.checkpoints.name
+
+    @property
+    def tracker(self) -> Path:
+        return self.path / _RUN.tracker.name
 
     @property
     def log(self) -> Path:
@@ -87,7 +91,7 @@ def claim(
     dialect: Dialect,
 ) -> None:
     """Mark the folder as this run's; TuningError if another run's work is in it."""
-    told = tuning.model_dump(mode="json")
+    told = tuning.model_dump(mode="json", exclude=set(BESIDE))
     asked = [dialect.name, dialect.begins, *([dialect.system] if dialect.system else [])]
     content = hashlib.sha256(hash_of([Path(model).name, told, load_in_4bit, *asked]).encode())
     for example in examples:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 Decay = Annotated[float, Field(ge=0, lt=1)]  # of a running mean
+Tracker = Literal["trackio", "mlflow", "wandb", "tensorboard"]
 Credit = Literal["whole", "fatal_step", "decision", "pivot"]
+BESIDE = ("report_to",)  # settings that decide nothing of what is tuned
 LINEAR: tuple[str, ...] = get_args(Linear)
 WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
 
@@ -42,7 +44,8 @@ class Tuning(Plugin):
     `targets` are the linear layers that get an adapter. `replay` is the share r of a step's rows
     that are what the base said while it searched, and the weight of the KL from the base there:
     r · KL(base || tuned) + (1 - r) · J. `start` is the folder of an adapter of the same base and
-    settings, to go on from.
+    settings, to go on from. `report_to` are trackers that are told of losses and validations; they
+    change nothing that is tuned.
     """
 
     # A sentence for the model card, and what a method asks for: pairs of a success and a failure
@@ -70,6 +73,7 @@ class Tuning(Plugin):
     start: str | None = None
     eval_every: int = Field(gt=0)
     seed: int | None = Field(None, ge=0)
+    report_to: tuple[Tracker, ...] = ()
 
     @abstractmethod
     def forgetting(self, parts: Parts) -> Tensor:

@@ -20,7 +20,7 @@ from ltf_lite.engines import Dialect
 from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.unsloth import is_patched
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning import checkpoints, losses
+from ltf_lite.tuning import checkpoints, losses, trackers
 from ltf_lite.tuning.arguments import arguments
 from ltf_lite.tuning.attention import attending, packs
 from ltf_lite.tuning.beside import beside
@@ -69,6 +69,7 @@ def tune(
     again = replay_of(replay, tokenizer, tuning.max_length, dialect)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning), again)
+    trackers.keep_in(folder.tracker, tuning.report_to)
     trainer = UFTTrainer(tuned, batches, tuning, folder.path)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,6 +84,7 @@ class Watch(TrainerCallback):
         tally = self.trainer.tally
         tally.first = tally.first or (seen.learning, seen.forgetting, seen.replay)
         guard(step, seen, tally.first)
+        tell(self.trainer, losses_of(seen, self.trainer.tuning, step))
         losses = seen.learning, seen.forgetting
         self.progress(Progress(step, state.max_steps, *losses, tally.seconds, seen.replay))
 
@@ -108,8 +109,33 @@ class Watch(TrainerCallback):
             weight=tuning.token_weight(tally.learn, tally.forget),
         )
         append_log(trainer.folder.log, line)
+        tell(trainer, {"eval_success": found.success, **_numbers(found.abilities)})
         tally.begin()
         trainer.mark = time.perf_counter()
+
+
+def losses_of(seen: Look, tuning: Tuning, step: int) -> dict[str, float]:
+    """What a tracker is told of the steps since the last look; `loss` is what was minimised."""
+    weights = tuning.weights()
+    own = weights[0] * seen.learning + weights[1] * seen.forgetting
+    return {
+        "loss": (1 - tuning.replay) * own + tuning.replay * seen.replay,
+        "learning": seen.learning,
+        "forgetting": seen.forgetting,
+        "replay": seen.replay,
+        "grad_norm": seen.norm,
+        "learning_rate": tuning.learning_rate * rate_share(step - 1, tuning),
+    }
+
+
+def _numbers(abilities: Mapping[str, float]) -> dict[str, float]:
+    return {f"eval_{name.replace(' ', '_')}": value for name, value in abilities.items()}
+
+
+def tell(trainer: Any, numbers: dict[str, float]) -> None:
+    """Tell the trackers, if there are any."""
+    if trainer.tuning.report_to:
+        trainer.log(numbers)
 
 
 def guard(step: int, now: Look, first: tuple[float, ...]) -> None:

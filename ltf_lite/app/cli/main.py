@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ltf_lite import __version__
-from ltf_lite.app.cli import about, ask, completion, demo, runs, tasks
+from ltf_lite.app.cli import about, after, ask, completion, demo, runs, tasks
 from ltf_lite.app.cli.common import DONE, FAILED, Parser, Verb, complain, tell
 from ltf_lite.app.cli.ending import Terminated, heeding_sigterm
 from ltf_lite.core.errors import (
@@ -85,7 +85,7 @@ def parser() -> tuple[argparse.ArgumentParser, list[str]]:
     top = Parser(prog="ltf", description="Search once, tune on what search found, answer at once.")
     top.add_argument("--version", action="version", version=f"ltf_lite {__version__}")
     verbs = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Verb)
-    for group in (demo, runs, ask, tasks, about, completion):
+    for group in (demo, runs, after, ask, tasks, about, completion):
         group.add(verbs)
     return top, list(verbs.choices)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,26 @@ def load(path: str | Path) -> Any:
             "its default, and other tokens than the model learnt are likely; convert it again"
         )
     return model
+
+
+@contextmanager
+def opened_safely(path: str | Path) -> Iterator[None]:
+    """Meanwhile llama-cpp-python's own `Llama` opens a file as `load` does; raises EngineError.
+
+    It has no setting for that, and asks for the usual ones in one place.
+    """
+    plainly, usual = survive(path), lc.llama_cpp.llama_model_default_params
+
+    def wanted() -> Any:
+        found = usual()
+        found.use_extra_bufts = not plainly
+        return found
+
+    lc.llama_cpp.llama_model_default_params = wanted
+    try:
+        yield
+    finally:
+        lc.llama_cpp.llama_model_default_params = usual
 
 
 def _reason() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -24,16 +25,19 @@ class Ollama(Exporter):
 
     def write(self, exported: Exported) -> list[Path]:
         path = exported.folder / "Modelfile"
-        file = exported.files.get("q8_0", [*exported.files.values()][-1]).name
+        file = exported.asked_file.name
         ends = [exported.end] if exported.end else []
         text = modelfile(file, [*ends, *exported.stop], exported.room, exported.frame)
         write_text(path, text)
         return [path]
 
     def hint(self, exported: Exported) -> str:
+        typed = shlex.quote(exported.question.rstrip("\n"))
         return (
-            f"Ollama: `ollama create {exported.name} -f Modelfile` (the Modelfile was not tried "
-            "out)"
+            "### Ollama\n\n"
+            f"```\nollama create {exported.name} -f Modelfile\n"
+            f"ollama run {exported.name} {typed}\n```\n\n"
+            "The Modelfile keeps to Ollama's grammar; it was not tried with Ollama itself.\n"
         )
 
 
@@ -44,10 +48,16 @@ def modelfile(file: str, stop: Sequence[str], room: int, frame: Frame | None = N
         f'TEMPLATE """{_template(frame) if frame else PLAINLY}"""',
         *([f'SYSTEM """{frame.system}"""'] if frame and _named(frame) else []),
         "PARAMETER temperature 0",
+        "PARAMETER repeat_penalty 1",  # numbers do repeat, and its default is above 1
         f"PARAMETER num_predict {room}",
-        *("PARAMETER stop " + '"' + each.replace("\n", "\\n") + '"' for each in stop),
+        *(f"PARAMETER stop {_quoted(each)}" for each in stop),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A value as it is: Ollama knows no escapes, and reads to the quotes that it began with."""
+    return f'"""{text}"""' if "\n" in text or '"' in text else f'"{text}"'
 
 
 def _template(frame: Frame) -> str:

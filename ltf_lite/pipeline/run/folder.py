@@ -31,6 +31,7 @@ from ltf_lite.pipeline.graph import PREVIOUS, Stage
 from ltf_lite.pipeline.run.redone import redone
 from ltf_lite.presets import Preset, parse
 from ltf_lite.tasks import MISSING
+from ltf_lite.tuning.settings import BESIDE
 
 READ = (".json", ".jsonl", ".parquet")  # suffixes of what is read to show a run
 TEXTS = ("harvest.replay", "retention.heldout")  # files that a preset names: what they hold counts
@@ -115,9 +116,9 @@ class Run:
         return found | {name: "new" for name in now if name not in known}
 
     def files(self, stage: Stage) -> dict[str, str]:
-        """Path within the run → short hash of every file of a stage, but for its checkpoints.
+        """Path within the run → short hash of every file of a stage, no checkpoints, no trackers.
 
-        Only a stage that is not done has any use for those.
+        Only a stage that is not done has any use for checkpoints, and trackers are others'.
         """
         return {
             path.relative_to(self.folder).as_posix(): hash_file(path)
@@ -126,6 +127,7 @@ class Run:
             and path.name != HASHES
             and path.is_file()
             and not path.is_relative_to(self.at.checkpoints)
+            and not path.is_relative_to(self.at.tracker)
         }
 
     def check(self, *names: str) -> None:
@@ -231,6 +233,8 @@ def _part(preset: dict[str, Any], name: str) -> Any:
     """A section of the preset, or with a dot one setting of it."""
     section, _, setting = name.partition(".")
     found = preset.get(section)
+    if section == "tuning" and isinstance(found, dict):
+        found = {key: value for key, value in found.items() if key not in BESIDE}
     return (found or {}).get(setting) if setting else found
 
 

@@ -106,7 +106,7 @@ def unreadable(run: Run, stage: Stage) -> Iterator[Path]:
     for path in sorted((run.folder / stage.folder).rglob("*")):
         if _passing(path.relative_to(run.folder)) or path.parent in seen or not path.is_file():
             continue
-        if _is_of(run, path):
+        if path.is_relative_to(run.at.tracker) or _is_of(run, path):
             continue
         if path.is_relative_to(run.at.checkpoints):
             seen.add(path.parent)

@@ -11,7 +11,6 @@ import itertools
 import os
 import random
 import shutil
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,15 @@ from typing import Any
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, whole, write_as, write_text
 from ltf_lite.core.progress import bar, say
-from ltf_lite.engines import Dialect, EngineError, base_ref, open_engine, pretrained
+from ltf_lite.core.prompt import Prompt
+from ltf_lite.engines import Dialect, open_engine, pretrained
 from ltf_lite.engines.dialect import chats, spoken
-from ltf_lite.engines.from_gguf import weights_of
 from ltf_lite.engines.llama.engine import LlamaCppEngine
 from ltf_lite.evaluation.naming import results_of
 from ltf_lite.evaluation.significance import discordant
 from ltf_lite.evaluation.types import Rate, Record, Scored, read_record
 from ltf_lite.export import ExportError
+from ltf_lite.export.base import named, told_of
 from ltf_lite.export.card import CardFacts, model_card
 from ltf_lite.export.formats import Exported
 from ltf_lite.export.gguf.divergence import divergence
@@ -59,7 +59,6 @@ from ltf_lite.tuning.checkpoints import Claim
 
 TEXTS = 2000  # of the harvest, whose tokens are compared
 PATHS = 100  # of the harvest, on which quantized files are held against f16
-CARD = "README.md"
 
 Text = tuple[str, str]  # a prompt and what follows it
 
@@ -71,7 +70,7 @@ def main(run: Run) -> dict[str, Any]:
         files = _write(run, advance)
         parity = _proved(run, files, advance)
     write_as(run.at.parity, parity)
-    _describe(run, files, parity)
+    describe(run, files, parity)
     if not parity.passed:
         raise ExportError(f"parity failed: {'; '.join(parity.failures)} (see {run.at.parity})")
     for each in parity.coarse:
@@ -93,12 +92,12 @@ def _write(run: Run, advance: Advance) -> dict[str, Path]:
         advance(0, files[kind].name)
         if not files[kind].is_file():
             with whole(files[kind]) as half:
-                _quantize(f16, half, kind)
+                quantized(f16, half, kind)
         advance(1, files[kind].name)
     return files
 
 
-def _quantize(f16: Path, file: Path, kind: str) -> None:
+def quantized(f16: Path, file: Path, kind: str) -> None:
     """As `quantize`; llama.cpp does not say that a disk is full: raises OSError in its place."""
     try:
         quantize(f16, file, kind)
@@ -119,10 +118,10 @@ def _proved(run: Run, files: dict[str, Path], advance: Advance) -> Parity:
     advance(1, "greedy answers")
     success: dict[str, SuccessParity] = {}
     for kind in kinds:
-        success[kind] = _success(run, kind, files[kind], advance)
+        success[kind] = success_of(run, kind, files[kind], advance)
     advance(1, "success")
     far: dict[str, Divergence] = {}
-    paths = _paths(run) if kinds else []
+    paths = paths_of(run) if kinds else []
     for kind in kinds:
         advance(0, f"{kind} against f16")
         far[kind] = divergence(f16, files[kind], paths)
@@ -131,7 +130,7 @@ def _proved(run: Run, files: dict[str, Path], advance: Advance) -> Parity:
     return judged(tokens, greedy, success, far, facts, run.preset.export.success_points)
 
 
-def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
+def describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     """The model card and what the exporters write, from the run's own records."""
     preset, task, spoke = run.preset, run.preset.task, _chat(run, spoken(run.at.model))
     dialect = spoke.name
@@ -139,6 +138,7 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
     answer, *_ = records["tuned"].paths
     problem = next(each for each in records["tuned"].problems if each.id == answer.problem)
     prompt = task.prompt(problem, dialect)
+    lora = next(iter(sorted(run.at.lora.glob("*.gguf"))), None)
     exported = Exported(
         name=preset.name,
         folder=run.at.gguf,
@@ -146,16 +146,19 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         files=files,
         task=task,
         dialect=dialect,
+        problem=problem.text,
         prompt=spoke.render(prompt),
+        question=Prompt.of(prompt).question,
         stop=tuple(task.stop(dialect)),
         room=task.room(problem, dialect),
         frame=spoke.frame and spoke.frame.opened(prompt),
         end=spoke.frame.end.strip() if spoke.frame else "",
+        lora=lora,
     )
     method = read_as(run.at.tuning_run, Claim).method
     facts = CardFacts(
         about=preset.about,
-        base=preset.model.base,
+        base=named(preset.model.base),
         load_in_4bit=preset.model.load_in_4bit,
         tuning=preset.tuning if preset.tuning.method == method else plain(preset.tuning),
         train_problems=preset.problems.train,
@@ -165,11 +168,11 @@ def _describe(run: Run, files: dict[str, Path], parity: Parity) -> None:
         answer=answer.text,
         verdict=answer.verdict,
         parity=parity,
-        **_file(preset.model.base),
+        **told_of(preset.model.base),
     )
     for exporter in preset.export.also:
         exporter.write(exported)
-    write_text(run.at.gguf / CARD, model_card(facts, exported, preset.export.also))
+    write_text(run.at.card, model_card(facts, exported, preset.export.also))
 
 
 def _floor(run: Run) -> dict[str, Rate]:
@@ -193,15 +196,6 @@ def _chat(run: Run, spoke: Dialect) -> Dialect:
         return found
     frame = replace(found.frame, before=found.frame.before.removeprefix(bos))
     return replace(found, frame=frame)
-
-
-def _file(base: str) -> dict[str, Any]:
-    """What the card tells of a base that is a GGUF file."""
-    with suppress(EngineError):  # the base may be gone by now
-        ref = base_ref(base)
-        if ref.kind == "gguf":
-            return {"file": Path(ref.place).name, "stored": weights_of(ref.place)}
-    return {}
 
 
 def _record(run: Run, model: str) -> Record:
@@ -233,7 +227,7 @@ def _told(run: Run, row: Row, dialect: Dialect) -> Text:
     return task.prompt(row.problem, dialect.name), row.text if text is None else text
 
 
-def _paths(run: Run) -> list[Text]:
+def paths_of(run: Run) -> list[Text]:
     """Prompt and text of some paths, drawn from the whole harvest, one in memory for each."""
     rng = random.Random(seed_of(run.preset.seed, "divergence"))
     drawn: list[Row] = []
@@ -264,7 +258,7 @@ def _greedy(run: Run, f16: Path) -> GreedyParity:
         f32.unlink(missing_ok=True)
 
 
-def _success(run: Run, kind: str, file: Path, advance: Advance) -> SuccessParity:
+def success_of(run: Run, kind: str, file: Path, advance: Advance) -> SuccessParity:
     """Single pass of the quantized file on the test set, beside the torch model's."""
     engine = open_engine(file)
     try:

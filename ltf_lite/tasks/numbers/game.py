@@ -107,6 +107,15 @@ class NumbersGame(Task):
         asked = prompts.ask(own, problem.data["target"], dialect, self.look)
         return Prompt(asked, turns=self._turns(own)) if dialect == FEW_SHOT_CHAT else asked
 
+    def prompt_rule(self, dialect: str) -> str:
+        if dialect == styles.COMPACT:
+            return "`target:numbers in descending order`, commas between them, then a line break"
+        shown = " and worked examples" if dialect == "few_shot" else ""
+        return (
+            f"the rules of the game{shown} as below, a blank line, then `Input: numbers, target "
+            "TARGET` and a line break"
+        )
+
     def _turns(self, own: Sequence[int]) -> Iterator[tuple[str, str]]:
         """The worked examples as earlier turns; none gives the solution of these numbers away."""
         for left, target, path in examples.solved(self.look, len(own), prompts.PATHS):
