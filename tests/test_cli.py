@@ -249,7 +249,7 @@ def test_a_reader_that_has_enough_is_no_failure():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asked:
         asked.stdout.readline()
         asked.stdout.close()
-        assert asked.stderr.read().decode() == "loading, a few seconds\n"
+        assert asked.stderr.read().decode() == ""
     assert asked.returncode == 0
 
 

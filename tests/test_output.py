@@ -73,7 +73,7 @@ def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
     wrong = run(env, "search", "reference", "1 + 1?", "--task-set", missing)
     assert wrong.returncode == 2
     assert b"Traceback" not in wrong.stderr
-    assert spoken(wrong.stderr, env).splitlines()[-1].startswith("ltf: cannot read ")
+    assert spoken(wrong.stderr, env).startswith("ltf: cannot read ")
 
 
 @pytest.mark.parametrize("name", ["strict", "utf-8"])
@@ -89,7 +89,7 @@ def test_what_is_not_utf_8_on_the_command_line_is_a_sentence():
     command = [sys.executable, "-m", "ltf_lite", "solve", "countdown", b"5 6\xff -> 11"]
     done = subprocess.run(command, capture_output=True, timeout=100)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(b"ltf: ")
+    assert done.stderr.startswith(b"ltf: ")
     assert b"Traceback" not in done.stderr
     done.stderr.decode()
 
@@ -128,7 +128,7 @@ def test_what_others_write_for_no_number_is_null():
 def test_a_number_on_the_command_line_is_finite(option, number, capsys):
     *rest, last = option
     assert main([*rest, f"{last}={number}"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("ltf: ")
+    assert capsys.readouterr().err.startswith("ltf: ")
 
 
 @pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "nan", "1e999", "1.0e+999", "9" * 400])

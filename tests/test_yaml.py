@@ -137,7 +137,7 @@ def test_a_preset_that_explodes_fills_no_memory(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == "ltf: p.yaml: more than 10000 values are no settings"
+    assert done.stderr == "ltf: p.yaml: more than 10000 values are no settings\n"
 
 
 SOLVE = ["solve", "countdown", "5 6 -> 11", "--reasoner", "tot"]

@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = parser()[0].parse_args(given)
             if args.command in RESUMED and not getattr(args, "dry_run", False):
                 resumed = "; the same command goes on where it stopped"
-            if getattr(args, "loads", False):  # torch alone takes seconds
+            # torch alone takes seconds; who reads a file or a pipe does not wait
+            if getattr(args, "loads", False) and sys.stderr.isatty():
                 say("loading, a few seconds")
             return args.run(args)
     except LtfError as error:
