@@ -23,8 +23,8 @@ from tests.conftest import ltf, one_sentence
 GGUF = "small/small.q8_0.gguf"
 FORM = ("countdown", "44 41 4 23 -> 66", TINY_BASE, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
 USERS = 16
-COMPARISONS = 200
-GROWTH = 60 * 2**20  # bytes that so many comparisons may add after a warm-up
+COMPARISONS = 100
+GROWTH = 30 * 2**20  # bytes that so many comparisons may add after a warm-up
 
 
 @pytest.fixture(scope="module")
