@@ -141,6 +141,7 @@ WORDS = {
         "After {n} questions training has cost less than the search; which of the two solves more "
         "these problems can't tell."
     ),
+    "verdict.price": "The price of {price} an hour of this machine is an assumption.",
     "verdict.solved": "Solved",
     "verdict.not_solved": "Not solved:",
     "verdict.open": "No verdict:",

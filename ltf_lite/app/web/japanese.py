@@ -112,6 +112,7 @@ WORDS = {
     "verdict.learning": "検証用の問題を一回で解けた割合: 訓練前 {before} %、訓練後 {after} %。",
     "verdict.kept": "訓練後の{way}: 訓練前より {points} ポイント [{low}〜{high}]。",
     "verdict.failures": "一回の回答で最も変わった失敗は「{kind}」: {points} ポイント。",
+    "verdict.price": "このマシン1時間あたり{price}という価格は仮定です。",
     "verdict.never": "その探索の費用は、訓練後の一回の回答より高くありません。",
     "verdict.pays.better": "{n} 問で訓練の費用が探索を下回り、解ける数も多くなります。",
     "verdict.pays.worse": "{n} 問で訓練の費用が探索を下回りますが、解ける数は少なくなります。",

@@ -176,4 +176,5 @@ def _pays(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict
         return
     looks: dict[str, Look] = {"better": "better", "worse": "worse", "can't tell": "same"}
     text = say(f"verdict.pays.{looks[best.quality]}", n=f"{best.questions:,.0f}")
-    yield "break_even", Verdict(looks[best.quality], text)
+    assumed = say("verdict.price", price=f"{PRICE.per_hour:g}")
+    yield "break_even", Verdict(looks[best.quality], f"{text} {assumed}")
