@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CTRL_C = b"\x03"
+AGAIN = 10.0  # seconds that a person waits before pressing a key again
 # Colours, moves of the cursor, titles of the window.
 STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b\].*?(?:\x07|\x1b\\)|\x1b[=>]")
 
@@ -40,7 +41,11 @@ def in_terminal(
     timeout: float = 300,
     command: tuple[str, ...] = (sys.executable, "-m", "ltf_lite"),
 ) -> Seen:
-    """Run a command in a terminal; `press` is typed once, as soon as `when` likes what is seen."""
+    """Run a command in a terminal; `press` is typed as soon as `when` likes what is seen.
+
+    And once more where that brought nothing, as a person does: an import of another library may
+    have swallowed it.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
@@ -55,9 +60,12 @@ def in_terminal(
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C reaches its group
     )
     os.close(theirs)
-    seen, end = b"", time.monotonic() + timeout
+    seen, end, found, pressed = b"", time.monotonic() + timeout, False, 0.0
     try:
         while time.monotonic() < end:
+            if pressed and time.monotonic() > pressed + AGAIN:
+                os.write(ours, press)
+                pressed = 0.0
             if not select.select([ours], [], [], 0.05)[0]:
                 if process.poll() is not None:
                     break
@@ -69,9 +77,9 @@ def in_terminal(
             if not part:
                 break
             seen += part
-            if press and when(seen.decode(errors="replace")):
+            if press and not found and when(seen.decode(errors="replace")):
                 os.write(ours, press)
-                press = b""
+                found, pressed = True, time.monotonic()
         code = process.wait(max(1.0, end - time.monotonic()))
     finally:
         os.close(ours)

@@ -346,7 +346,7 @@ def test_an_unknown_dialect_in_a_file_is_one_sentence(folder, tmp_path):
 def test_a_run_that_is_not_there_is_no_name_on_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    for given in ("runs/tiny", "mine/tiny"):
-        with pytest.raises(EngineError, match="there is no model"):
+    for given, words in (("runs/tiny", "there is no run"), ("mine/tiny", "there is no model")):
+        with pytest.raises(EngineError, match=words):
             resolve(given)
     assert resolve("somebody/model").kind == "hub"

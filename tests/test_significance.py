@@ -254,7 +254,7 @@ def test_the_report_says_which_differences_are_real(small_run):
         "single pass",
         "self-consistency@4",
         "best of 4 by likelihood",
-        "tree of thoughts (beam=2)",
+        "tree of thoughts (beam 2)",
     ]
     folder, single = RunFolder(small_run), "cot-max-tokens-40.test.json"
     files = ((folder.evaluation(m) / f"{m}-{single}") for m in ("base", "tuned"))

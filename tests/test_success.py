@@ -160,7 +160,7 @@ def test_two_reasoners_of_a_kind_are_told_apart_by_their_settings():
     budgets = [search("base", "tot", "10", 40, beam=b, budget=50) for b in (2, 5)]
     found = curve([single("base", "10")], budgets, [50])
     tree = title_of("tot")
-    assert [p.answer for p in found] == ["single pass", f"{tree} (beam=2)", f"{tree} (beam=5)"]
+    assert [p.answer for p in found] == ["single pass", f"{tree} (beam 2)", f"{tree} (beam 5)"]
 
 
 def test_every_reasoner_is_compared_with_itself():
@@ -199,12 +199,12 @@ def test_every_reasoner_is_compared_with_itself():
         (best_of(32), "cot", {"n": 32}, "best of 32 by likelihood"),
         (oracle(32), "cot", {"n": 32}, "oracle@32 (the verifier picks: upper bound)"),
         (SEARCH, "tot", {}, "{tot}"),
-        (SEARCH, "tot", {"beam": 2}, "{tot} (beam=2)"),
+        (SEARCH, "tot", {"beam": 2}, "{tot} (beam 2)"),
         (
             HELPED,
             "tot",
             {"oracle": True},
-            "{tot} (oracle=True), the verifier picks and stops it (upper bound)",
+            "{tot} (oracle True), the verifier picks and stops it (upper bound)",
         ),
         (ORACLE, "tot", {}, "{tot}: oracle over its paths (the verifier picks: upper bound)"),
         (SOLVER, "dfs", {"paths": 4}, "{dfs}"),

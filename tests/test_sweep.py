@@ -43,7 +43,7 @@ SMALLER = copy.deepcopy(SMALL) | {
 SMALLER["retention"] = {"problems": 8, "heldout_nll": 0.5}  # which no three steps reach
 SMALLER["tuning"] |= {"steps": 3, "eval_every": 1, "warmup": 1, "batch": 8}
 PRESET = parse(SMALLER, "test")
-TOT = "tree of thoughts (beam=1)"
+TOT = "tree of thoughts (beam 1)"
 
 
 def names(*pairs: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -72,7 +73,7 @@ def model_card(facts: CardFacts, exported: Exported, also: Sequence[Exporter] = 
         *(f"| {model} | {_percent(rate)} |" for model, rate in facts.rates.items()),
         *(f"| {kind} through llama.cpp | {_percent(of.rate)} |" for kind, of in success.items()),
         "",
-        *_files(facts.parity),
+        *_files(facts.parity, exported.files),
         "",
         "## How it was made",
         "",
@@ -184,7 +185,7 @@ def _inline(text: str) -> str:
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
-def _files(parity: Parity) -> list[str]:
+def _files(parity: Parity, files: Mapping[str, Path]) -> list[str]:
     """A table of the files: their size, what they hold, how far they lie from f16."""
     lines = [
         "| file | MiB | weights by type | KL divergence to f16 [95 %], nats a token | largest "
@@ -194,7 +195,7 @@ def _files(parity: Parity) -> list[str]:
     for kind, file in parity.files.items():
         held = ", ".join(f"{type_} {100 * share:.1f} %" for type_, share in file.types.items())
         far = " | ".join(_far(parity.divergence.get(kind)))
-        lines.append(f"| {kind} | {file.bytes / 2**20:.1f} | {held} | {far} |")
+        lines.append(f"| {files[kind].name} | {file.bytes / 2**20:.1f} | {held} | {far} |")
     measured = next(iter(parity.divergence.values()), None)
     where = (
         f"Measured at the {measured.tokens} positions of {measured.n} harvested paths. "

@@ -23,6 +23,7 @@ import torch
 from transformers import TrainerCallback
 
 from ltf_lite import presets
+from ltf_lite.core.device import device
 from ltf_lite.pipeline.needs import USABLE
 from ltf_lite.tuning import Tuning
 from ltf_lite.tuning.data import Batches
@@ -65,8 +66,7 @@ def trainer_of(
     if loader == "unsloth":
         model, tokenizer = with_unsloth(str(folder), settings, load_in_4bit)
     else:
-        cuda = torch.cuda.is_available()
-        model, tokenizer = with_transformers(str(folder), settings, load_in_4bit, cuda)
+        model, tokenizer = with_transformers(str(folder), settings, load_in_4bit, device())
     check(model, tokenizer, str(folder))
     same_adapter(model)
     good, bad = rows(settings, model.config.vocab_size)
