@@ -26,7 +26,7 @@ from ltf_lite.export.card import _stored
 from ltf_lite.export.gguf.parity import token_parity
 from ltf_lite.export.gguf.types import Parity
 from ltf_lite.pipeline import Run
-from ltf_lite.pipeline.stages.export import _describe
+from ltf_lite.pipeline.stages.export import describe
 from tests.gguf_bases import texts
 
 README = Path(__file__).parent.parent / "README.md"
@@ -118,7 +118,7 @@ def test_the_card_of_a_run_on_smollm2_says_that_its_weights_were_quantized(
     write_manifest(RunFolder(folder), manifest)
     run = Run.load(folder)
     files = {kind: run.at.gguf / f"small.{kind}.gguf" for kind in ("f16", "q8_0")}
-    _describe(run, files, read_as(run.at.parity, Parity))
+    describe(run, files, read_as(run.at.parity, Parity))
     lines = (run.at.gguf / "README.md").read_text().splitlines()
     (source,) = (line for line in lines if line.startswith("That base is the GGUF file"))
     assert "SmolLM2-135M-Instruct" in source

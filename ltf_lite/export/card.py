@@ -195,17 +195,18 @@ def _files(parity: Parity, files: Mapping[str, Path]) -> list[str]:
     for kind, file in parity.files.items():
         held = ", ".join(f"{type_} {100 * share:.1f} %" for type_, share in file.types.items())
         far = " | ".join(_far(parity.divergence.get(kind)))
-        lines.append(f"| {files[kind].name} | {file.bytes / 2**20:.1f} | {held} | {far} |")
+        lines.append(f"| {kind} | {file.bytes / 2**20:.1f} | {held} | {far} |")
     measured = next(iter(parity.divergence.values()), None)
     where = (
         f"Measured at the {measured.tokens} positions of {measured.n} harvested paths. "
         if measured
         else ""
     )
+    names = ", ".join(f"`{file.name}`" for file in files.values())
     return [
         *lines,
         "",
-        f"{where}llama.cpp keeps norms and biases in F32, and takes a wider type than a file's "
+        f"The files are {names}. {where}llama.cpp keeps norms and biases in F32, and takes a wider type than a file's "
         "name says for some matrices: those that lose most, and all whose rows are no multiple of "
         "256.",
     ]
