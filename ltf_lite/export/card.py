@@ -206,8 +206,8 @@ def _files(parity: Parity, files: Mapping[str, Path]) -> list[str]:
     return [
         *lines,
         "",
-        f"The files are {names}. {where}llama.cpp keeps norms and biases in F32, and takes a wider type than a file's "
-        "name says for some matrices: those that lose most, and all whose rows are no multiple of "
+        f"The files are {names}. {where}llama.cpp keeps norms and biases in F32, and takes a wider "
+        "type than a file's name says for some matrices: those that lose most, and all whose rows are no multiple of "
         "256.",
     ]
 
