@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.app_server import BROWSERS, App, app
-from tests.test_browser import PICTURES, PROBLEM, choose, opened, tab
+from tests.test_browser import PICTURES, PROBLEM, choose, drawer, opened, tab
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -136,6 +136,7 @@ def test_a_question_of_ones_own_in_free_text(browser, served, tmp_path):
         brought(page, tmp_path / "words.csv")
         page.locator("#own-notice", has_text="Kept as words.csv").wait_for()
         tab(page, "compare")
+        drawer(page)
         choose(page, "task", "words.csv")
         page.wait_for_function(f"document.querySelector('{PROBLEM}').value.includes('What is')")
         box = page.locator(PROBLEM)

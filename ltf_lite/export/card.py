@@ -207,8 +207,8 @@ def _files(parity: Parity, files: Mapping[str, Path]) -> list[str]:
         *lines,
         "",
         f"The files are {names}. {where}llama.cpp keeps norms and biases in F32, and takes a wider "
-        "type than a file's name says for some matrices: those that lose most, and all whose rows are no multiple of "
-        "256.",
+        "type than a file's name says for some matrices: those that lose most, and all whose rows "
+        "are no multiple of 256.",
     ]
 
 
