@@ -133,8 +133,13 @@ def drawer(page) -> None:
 
 def choose(page, element: str, text: str) -> None:
     """Choose from a list as a person does: open it, click what it says."""
-    page.locator(f"#{element} input").click()
-    page.get_by_role("option", name=re.compile(text)).first.click()
+    option = page.get_by_role("option", name=re.compile(text)).first
+    for _ in range(5):  # a list that was just filled anew has to be opened again
+        page.locator(f"#{element} input").click()
+        with suppress(playwright.TimeoutError):
+            return option.click(timeout=TIME / 5)
+        page.keyboard.press("Escape")
+    raise AssertionError(f"{text} is no option of {element}")
 
 
 def test_a_comparison_to_its_end(page):

@@ -85,7 +85,7 @@ def lay_out(desk: Desk, page: gr.Blocks) -> None:
         tabs = {name: gr.Tab(say(f"tab.{name}"), id=name, elem_id=f"tab-{name}") for name in TABS}
     others = {name: [tabs[other] for other in TABS if other != name] for name in TABS}
     with tabs["compare"]:
-        first_train, first_told = compare.tab(desk, page, place)
+        first_train, first_told = compare.tab(desk, page, tabs["compare"], place)
     with tabs["own"]:
         mine = own.tab(desk, page, tabs["own"], others["own"])
     with tabs["runs"]:

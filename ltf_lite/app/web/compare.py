@@ -26,7 +26,9 @@ WAITING = 16  # comparisons that gradio lets go on at once; they take turns at t
 PATIENCE = 20.0  # seconds that a page waits for the example that is answered at the start
 
 
-def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> tuple[gr.Button, gr.HTML]:
+def tab(
+    desk: Desk, page: gr.Blocks, chosen: gr.Tab, place: list[gr.Textbox]
+) -> tuple[gr.Button, gr.HTML]:
     """Lay the tab out and connect it; returns the button of who has no trained model yet, and
     where it is told what went wrong.
 
@@ -55,6 +57,15 @@ def tab(desk: Desk, page: gr.Blocks, place: list[gr.Textbox]) -> tuple[gr.Button
     _edit(desk, asked, form, told)  # before what waits for an example: the page asks in this order
     _open(desk, page, place, asked, form, [result, train], outputs)
     _connect(desk, page, asked, form, outputs, batch)
+    chosen.select(  # a task may have been brought, and a run may have ended, meanwhile
+        lambda: (
+            gr.update(choices=choices(desk.shelf, say)),
+            gr.update(choices=titles(desk.shelf, say)),
+        ),
+        None,
+        [form.task, form.single],
+        **QUIET,
+    )
     return train, told
 
 
