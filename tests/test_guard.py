@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import asyncio
 import json
 import os
 import shutil
@@ -238,3 +239,21 @@ def test_a_program_without_the_token_starts_and_stops_nothing(served):
         _, said = asked(served, "/gradio_api/run/predict", body)
         assert "load it anew" in said or "読み込み直してください" in said
     assert list(served.runs.iterdir()) == []
+
+
+def test_a_socket_needs_the_password_too():
+    from ltf_lite.app.web.password import Password
+
+    passed, sent = [], []
+
+    async def app(scope, receive, send):
+        passed.append(scope["type"])
+
+    async def send(message):
+        sent.append(message["type"])
+
+    asked = Password(app, "a secret")
+    for kind in ("websocket", "lifespan"):
+        asyncio.run(asked({"type": kind, "path": "/x", "headers": []}, None, send))
+    assert passed == ["lifespan"]
+    assert sent == ["websocket.close"]

@@ -141,6 +141,9 @@ def test_who_goes_on_with_other_settings_is_told_what_is_done_again(small_preset
     run.save()
     Run.prepare(tmp_path, preset, False)
     assert capsys.readouterr().err == ""
+    followed = preset.tuning.model_copy(update={"report_to": ("tensorboard",)})
+    Run.prepare(tmp_path, preset.model_copy(update={"tuning": followed}), False)
+    assert capsys.readouterr().err == ""  # a tracker changes nothing that is tuned
     tuning = preset.tuning.model_copy(update={"steps": 31, "batch": 8})
     Run.prepare(tmp_path, preset.model_copy(update={"tuning": tuning, "about": "mine"}), False)
     told = capsys.readouterr().err

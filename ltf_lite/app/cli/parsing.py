@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from ltf_lite.core.errors import USAGE
@@ -58,13 +59,12 @@ class Verb(Parser):
 
     def _unknown(self, words: Sequence[str]) -> str:
         """What is wrong with words that nothing of this command takes."""
-        from ltf_lite.core.plugins import nearest
-
         for word in words:
             option = word.partition("=")[0]
             if option.startswith("-") and not NUMBER.fullmatch(option):
-                near = nearest(option, list(self._option_string_actions))
-                return f"there is no option {option}" + (f"; {near}" if "mean" in near else "")
+                near = get_close_matches(option, self._option_string_actions, 1)
+                way = f"; did you mean {near[0]}?" if near else ""
+                return f"there is no option {option}{way}"
         return f"too many words: {' '.join(words)}"
 
     def format_help(self) -> str:

@@ -33,7 +33,7 @@ GREEDY = {"temperature": 0.0, "repeat_penalty": 1.0}
 GRACE = 2  # seconds that an answer has to end by itself when the server is stopped
 
 
-class _Told(ModelSettings):
+class _Told:
     """Settings that are not read from the environment as well."""
 
     @classmethod
@@ -43,14 +43,12 @@ class _Told(ModelSettings):
         return (init_settings,)
 
 
-class _ToldServer(ServerSettings):
-    """The server's, likewise."""
+class _ToldModel(_Told, ModelSettings):
+    """What the model is opened with."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: Any, init_settings: Any, *_: Any, **__: Any
-    ) -> Any:
-        return (init_settings,)
+
+class _ToldServer(_Told, ServerSettings):
+    """Where the server listens."""
 
 
 def run(model: str, port: int) -> None:
@@ -99,7 +97,7 @@ def application(asked: Learnt) -> FastAPI:
     if asked.task:
         registry = formats.LlamaChatCompletionHandlerRegistry()
         registry.register_chat_completion_handler(FORMAT, _handler(asked), overwrite=True)
-    settings = _Told(
+    settings = _ToldModel(
         model=str(asked.file),
         model_alias=asked.name,
         n_ctx=asked.context,

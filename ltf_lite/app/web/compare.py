@@ -58,12 +58,12 @@ def tab(
     _open(desk, page, place, asked, form, [result, train], outputs)
     _connect(desk, page, asked, form, outputs, batch)
     chosen.select(  # a task may have been brought, and a run may have ended, meanwhile
-        lambda: (
+        lambda: [
             gr.update(choices=choices(desk.shelf, say)),
-            gr.update(choices=titles(desk.shelf, say)),
-        ),
+            *[gr.update(choices=titles(desk.shelf, say))] * 2,
+        ],
         None,
-        [form.task, form.single],
+        [form.task, form.single, form.search],
         **QUIET,
     )
     return train, told

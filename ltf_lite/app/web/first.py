@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.ways import title_of
@@ -15,6 +15,8 @@ from ltf_lite.pipeline import Run
 from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.differences import differences
 
+Look = Literal["better", "worse", "same"]
+COLOURS: dict[Look, str] = {"better": " ltf-good", "worse": " ltf-bad", "same": ""}
 REAL = 0.05  # p below which a difference is called real, as in the report
 
 
@@ -50,7 +52,8 @@ def _after(found: Headline, single: list[Difference], say: Say) -> str:
     """The tuned single pass against the base's."""
     pair = single_pair(single)
     told = "" if pair is None else verdict(pair, "first", say)
-    return _box(found.tuned, say("first.after"), told, _look(pair), say)
+    look = "" if pair is None else COLOURS[look_of(pair)]
+    return _box(found.tuned, say("first.after"), told, look, say)
 
 
 def _search(found: Headline, single: list[Difference], say: Say) -> str:
@@ -78,11 +81,11 @@ def search_pair(single: list[Difference], search: Result) -> Difference | None:
     return next((e for e in single if (e.second.choice, e.second.label) == asked), None)
 
 
-def _look(pair: Difference | None) -> str:
-    """The colour of a real difference."""
-    if pair is None or pair.n < FEW or pair.p >= REAL:
-        return ""
-    return " ltf-good" if pair.points > 0 else " ltf-bad"
+def look_of(pair: Difference) -> Look:
+    """What a difference allows to say."""
+    if pair.n < FEW or pair.p >= REAL or not pair.points:
+        return "same"
+    return "better" if pair.points > 0 else "worse"
 
 
 def verdict(pair: Difference, of: str, say: Say) -> str:

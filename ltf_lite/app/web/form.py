@@ -77,15 +77,7 @@ def settings(desk: Desk, problem: gr.Textbox) -> Form:
     titled = titles(desk.shelf, say)
     with gr.Accordion(say("settings"), open=False, elem_id="settings"):
         with gr.Row():
-            task = choice(
-                choices(desk.shelf, say),
-                value=named()[0],
-                label=say("task"),
-                info=say("task.info"),
-                elem_id="task",
-                min_width=220,
-                allow_custom_value=True,
-            )
+            task = task_list(desk, elem_id="task", min_width=220)
             single, search = (
                 choice(
                     titled,
@@ -105,6 +97,19 @@ def settings(desk: Desk, problem: gr.Textbox) -> Form:
             )
         limits = _limits(say, way)
     return Form(task, problem, single, search, way, **limits)
+
+
+def task_list(desk: Desk, **options: Any) -> gr.Dropdown:
+    """The list of tasks, in which a generator may be typed too."""
+    say = desk.say
+    return choice(
+        choices(desk.shelf, say),
+        value=named()[0],
+        label=say("task"),
+        info=say("task.info"),
+        allow_custom_value=True,
+        **options,
+    )
 
 
 def field(task: Task, text: str) -> Any:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.web import cards, found
-from ltf_lite.app.web.catalogue import FILE, choices, chosen, named, titles
+from ltf_lite.app.web.catalogue import FILE, choices, chosen, titles
 from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered, bounded, choice, sentence
+from ltf_lite.app.web.form import task_list
 from ltf_lite.app.web.train import bar, done
 from ltf_lite.app.web.uploads import FOLDER, LARGEST, MOST, PILOTS, uploaded
 from ltf_lite.core.errors import UsageError
@@ -46,16 +47,7 @@ def tab(desk: Desk, page: gr.Blocks, chosen_tab: gr.Tab, others: list[gr.Tab]) -
     upload, sent = _file_part(desk)
     told = gr.HTML(elem_id="own-notice")
     with gr.Row():
-        task = choice(
-            choices(desk.shelf, say),
-            value=named()[0],
-            label=say("task"),
-            info=say("task.info"),
-            elem_id="own-task",
-            allow_custom_value=True,
-            min_width=260,
-            scale=3,
-        )
+        task = task_list(desk, elem_id="own-task", min_width=260, scale=3)
         look = gr.Button(say("own.check"), elem_id="own-check", min_width=140, scale=0)
     checked = gr.HTML(elem_id="own-checked")
     model, problems, start, stop = _pilot_part(desk)

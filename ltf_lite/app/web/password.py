@@ -11,15 +11,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 USER, VARIABLE = "ltf", "LTF_APP_PASSWORD"
+OPEN = "/gradio_api/startup-events"  # by which the server asks itself whether it is up
+REFUSED = 1008  # a socket's code for what a policy forbids
 WRONG = {"WWW-Authenticate": 'Basic realm="ltf_lite", charset="UTF-8"'}
 
 
 def chosen() -> str:
     """The password of the environment, or a new one."""
     return os.environ.get(VARIABLE) or secrets.token_urlsafe(9)
-
-
-OPEN = "/gradio_api/startup-events"  # by which the server asks itself whether it is up
 
 
 class Password:
@@ -30,9 +29,11 @@ class Password:
         self._wanted = b"Basic " + base64.b64encode(f"{USER}:{password}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != OPEN:
+        if scope["type"] != "lifespan" and scope["path"] != OPEN:
             told = Headers(scope=scope).get("authorization", "").encode()
             if not secrets.compare_digest(told, self._wanted):
+                if scope["type"] == "websocket":
+                    return await send({"type": "websocket.close", "code": REFUSED})
                 answer = PlainTextResponse("This app wants its password.\n", 401, WRONG)
                 return await answer(scope, receive, send)
         return await self.app(scope, receive, send)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from ltf_lite.app.web.first import REAL, search_pair, single_pair, verdict
+from ltf_lite.app.web.first import Look, look_of, search_pair, single_pair, verdict
 from ltf_lite.app.web.ways import title_of
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.files import read_as
@@ -15,7 +15,6 @@ from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.compare import SEED, Difference, Side
 from ltf_lite.evaluation.retention import SINGLE_PASS
 from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
-from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import read_abilities
 from ltf_lite.pipeline import Run
 from ltf_lite.reasoners.choice import SINGLE_PASS as SINGLE
@@ -27,8 +26,6 @@ from ltf_lite.report.tables.differences import Differences, differences
 from ltf_lite.report.tables.kinds import kind_changes
 from ltf_lite.report.tables.success import budget_points
 from ltf_lite.tuning.types import TuningResult
-
-Look = Literal["better", "worse", "same"]
 
 
 class Verdict(NamedTuple):
@@ -52,13 +49,6 @@ def html(told: Verdict, say: Say) -> str:
         f'<p class="ltf-judged ltf-{told.look}"><strong>{escape(word)}</strong> '
         f"{escape(told.text)}</p>"
     )
-
-
-def look_of(pair: Difference) -> Look:
-    """What a difference allows to say."""
-    if pair.n < FEW or pair.p >= REAL or not pair.points:
-        return "same"
-    return "better" if pair.points > 0 else "worse"
 
 
 def of_marks(one: Sequence[bool], other: Sequence[bool], say: Say) -> Verdict:

@@ -28,10 +28,9 @@ from ltf_lite.core.places import place
 from ltf_lite.core.progress import say
 from ltf_lite.core.seals import HASHES, unchanged
 from ltf_lite.pipeline.graph import PREVIOUS, Stage
-from ltf_lite.pipeline.run.redone import redone
+from ltf_lite.pipeline.run.redone import part, redone
 from ltf_lite.presets import Preset, parse
 from ltf_lite.tasks import MISSING
-from ltf_lite.tuning.settings import BESIDE
 
 READ = (".json", ".jsonl", ".parquet")  # suffixes of what is read to show a run
 TEXTS = ("harvest.replay", "retention.heldout")  # files that a preset names: what they hold counts
@@ -83,13 +82,13 @@ class Run:
     def input_hash(self, parts: Sequence[str], upstream: Sequence[str]) -> str:
         """What a stage depends on: parts of the preset, and the outputs of earlier stages."""
         own = [part for part in parts if part != PREVIOUS]
-        told = {part: _part(self.manifest.preset, part) for part in ("seed", *own)}
+        told = {each: part(self.manifest.preset, each) for each in ("seed", *own)}
         if PREVIOUS in parts and self.preset.previous:
             told |= {PREVIOUS: _found_and_learnt(place(self.preset.previous))}
         if "task" in parts and (content := self.preset.task.content):
             told |= {"content": content}
         for name in TEXTS:
-            file = _part(self.manifest.preset, name)
+            file = part(self.manifest.preset, name)
             if file is not None and {name, name.partition(".")[0]} & set(parts):
                 told |= {f"content of {name}": _content(file)}
         if "evaluation" in parts:  # it makes records: those of another schema it makes again
@@ -227,15 +226,6 @@ def _content(file: str) -> str:
     """A hash of what a file holds that a preset names."""
     path = place(file)
     return hash_file(path) if path.is_file() else MISSING
-
-
-def _part(preset: dict[str, Any], name: str) -> Any:
-    """A section of the preset, or with a dot one setting of it."""
-    section, _, setting = name.partition(".")
-    found = preset.get(section)
-    if section == "tuning" and isinstance(found, dict):
-        found = {key: value for key, value in found.items() if key not in BESIDE}
-    return (found or {}).get(setting) if setting else found
 
 
 def around(folder: Path) -> set[str]:

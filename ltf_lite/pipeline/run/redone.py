@@ -7,6 +7,7 @@ from typing import Any
 
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.tuning.settings import BESIDE
 
 NAMED = 4  # settings in a sentence
 _NONE = object()
@@ -24,7 +25,7 @@ def redone(
     for stage in STAGES:
         parts = ("seed", *stage.parts)
         changed = [
-            name for part in parts for name in _changed(_part(old, part), _part(new, part), part)
+            name for each in parts for name in _changed(part(old, each), part(new, each), each)
         ]
         built_on = any(name in again for name in stage.upstream)
         if (changed or built_on) and stages.get(stage.name, StageEntry()).status == "done":
@@ -41,11 +42,13 @@ def redone(
     )
 
 
-def _part(preset: Mapping[str, Any], name: str) -> Any:
-    found: Any = preset
-    for key in name.split("."):
-        found = found.get(key, _NONE) if isinstance(found, Mapping) else _NONE
-    return found
+def part(preset: Mapping[str, Any], name: str) -> Any:
+    """What counts of a section of the preset, or with a dot one setting of it."""
+    section, _, setting = name.partition(".")
+    found = preset.get(section)
+    if section == "tuning" and isinstance(found, Mapping):
+        found = {key: value for key, value in found.items() if key not in BESIDE}
+    return (found or {}).get(setting) if setting else found
 
 
 def _changed(old: Any, new: Any, name: str) -> Iterator[str]:
