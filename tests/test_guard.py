@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.server
-import asyncio
 import json
 import os
 import shutil
