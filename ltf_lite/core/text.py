@@ -7,6 +7,7 @@ leaves.
 from __future__ import annotations
 
 import html
+import os
 import re
 import sys
 from typing import Any
@@ -18,7 +19,13 @@ UNKNOWN = "\ufffd"
 
 
 def speak_any() -> None:
-    """Let standard output and error take any text, whatever their encoding: `é` may be `\\xe9`."""
+    """Let standard output and error take any text, whatever their encoding: `é` may be `\\xe9`.
+
+    One that was closed before Python began takes text too, and shows it to nobody.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a notebook puts there has none
             stream.reconfigure(errors="backslashreplace")

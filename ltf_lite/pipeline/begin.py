@@ -10,6 +10,8 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
+from ltf_lite.core.text import speak_any
+
 LOADED = "ltf_lite.pipeline.loaded"  # imports what stages need, once for all of them
 # The process that they are copied for, told to the one that is copied: that may begin so late that
 # it finds another parent.
@@ -92,6 +94,7 @@ class Surroundings:
             own = output.detach()
             os.dup2(own, number)
             os.close(own)
+        speak_any()
         os.environ.clear()
         os.environ.update(self.environment)
         if copies():
