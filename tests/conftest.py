@@ -77,6 +77,26 @@ def one_sentence(result: subprocess.CompletedProcess[str], code: int, *words: st
         assert word in lines[-1], result.stderr
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist keep the order of the files: by itself it takes those of many tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, or at the end one process waits for the other."""
+    takes: dict[Path, float] = {}
+    for item in items:
+        takes[item.path] = takes.get(item.path, 0.0) + _seconds(item)
+    items.sort(key=lambda item: -takes[item.path])
+
+
+def _seconds(item: pytest.Item) -> float:
+    """About how long a test takes."""
+    mark = item.get_closest_marker("slow")
+    return 0.1 if mark is None else mark.kwargs.get("seconds", 2.0)
+
+
 @pytest.fixture
 def as_served() -> Iterator[None]:
     """What is in memory when a test begins is not collected, as the app does when it begins."""

@@ -116,6 +116,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 def test_any_text_takes_time_that_grows_with_it_alone():
     for piece in PIECES:
         text = (piece * MAX_TEXT)[: 5 * MAX_TEXT]

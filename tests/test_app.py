@@ -66,6 +66,7 @@ def status(url: str) -> int:
         return error.code
 
 
+@pytest.mark.slow(seconds=64)
 def test_a_comparison_ends_with_three_verdicts_and_what_they_come_to(client):
     told, verdict, before, after, search, tree = compare(client, *FORM)
     assert told == ""
@@ -81,6 +82,7 @@ def test_a_comparison_ends_with_three_verdicts_and_what_they_come_to(client):
 @pytest.mark.parametrize(
     "way", ["rap", "self-consistency", "best-of-n", "oracle", "dfs", "bfs", "random"]
 )
+@pytest.mark.slow
 def test_every_search_can_be_compared_with_a_gguf_file(client, way):
     told, verdict, before, after, search, _ = compare(client, *form(way=way, single=GGUF))
     assert told == ""
@@ -221,6 +223,7 @@ def test_a_page_that_calls_this_machine_by_another_name_is_not_answered(served, 
     assert error.value.code == code
 
 
+@pytest.mark.slow
 def test_users_at_the_same_time_each_get_their_own_answer(served):
     """Each asks another problem; none is lost or mixed up with another's."""
 
@@ -239,6 +242,7 @@ def test_users_at_the_same_time_each_get_their_own_answer(served):
         assert f"{k + 3}" in single
 
 
+@pytest.mark.slow(seconds=32)
 def test_memory_does_not_grow_with_comparisons(served, client):
     def resident() -> int:
         pages = int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1])
@@ -266,6 +270,7 @@ def test_a_problem_of_another_size_than_those_learnt_is_told_so(client):
     assert compare(client, *form(problem="7 3 -> 10"))[0] == ""  # tiny-base was tuned on nothing
 
 
+@pytest.mark.slow
 def test_a_batch_counts_what_it_asked(client):
     job = client.submit(*form(beam=1), 4, api_name="/batch")
     job.result(timeout=300)
@@ -281,6 +286,7 @@ def test_a_batch_of_too_many_is_refused(client):
     assert "200" in told
 
 
+@pytest.mark.slow
 def test_the_page_speaks_japanese(tmp_path):
     (tmp_path / "runs").mkdir()
     with app(tmp_path / "runs", "--language", "ja") as running:
@@ -289,6 +295,7 @@ def test_the_page_speaks_japanese(tmp_path):
         assert json.dumps("比較する")[1:-1] in page or "比較する" in page
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_a_sentence(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -303,10 +310,12 @@ def test_a_port_that_cannot_be_is_a_sentence():
     assert "from 1 to 65535" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_a_sentence(tmp_path):
     one_sentence(ltf("app", "./nothing.gguf", "--port", free_port()), 2, "./nothing.gguf")
 
 
+@pytest.mark.slow
 def test_the_page_of_help_needs_no_gradio():
     code = (
         "import sys; from ltf_lite.app.cli.main import parser; parser(); "

@@ -78,6 +78,7 @@ def hashes(folder: Path, *patterns: str) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
 
 
+@pytest.mark.slow(seconds=18)
 def test_train_does_the_work_of_broken_files_again_and_no_other(copy, small_run, small_preset):
     broken = (
         "problems/test.jsonl",
@@ -111,6 +112,7 @@ def test_train_does_the_work_of_broken_files_again_and_no_other(copy, small_run,
     assert again.stderr.count("done before") == len(STAGES)  # what is set aside is nobody's
 
 
+@pytest.mark.slow(seconds=15)
 def test_a_record_and_a_log_are_made_again(copy, small_run, capfd):
     name = f"evaluation/base/base-{SINGLE}"
     cut(copy / name)
@@ -131,6 +133,7 @@ def test_a_record_and_a_log_are_made_again(copy, small_run, capfd):
     assert hashes(copy, same) == hashes(small_run, same)
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_is_not_gone_on_from(copy, small_run, capfd):
     run = Run.load(copy)
     run.stages["tune"].status = "running"  # as a kill leaves it
@@ -250,6 +253,7 @@ def test_a_broken_manifest_sets_the_run_aside_and_begins_anew(copy, capfd, conte
     assert Run.prepare(copy, preset, False).stages == {}
 
 
+@pytest.mark.slow
 def test_what_only_reads_names_the_broken_file_and_renames_nothing(copy):
     cut(copy / f"evaluation/base/base-{SINGLE}")
     one_sentence(ltf("report", copy), 1, f"base-{SINGLE} is truncated or damaged", "`ltf train`")
@@ -264,6 +268,7 @@ def test_what_only_reads_names_the_broken_file_and_renames_nothing(copy):
 # ---- results of other versions and of other tasks
 
 
+@pytest.mark.slow
 def test_a_record_of_another_schema_is_refused_by_name_and_made_again(copy):
     file = copy / f"evaluation/base/base-{SINGLE}"
     found = read_json(file)
@@ -283,6 +288,7 @@ def test_records_of_another_schema_are_of_another_input(copy, monkeypatch):
     assert again == {"baseline", "evaluate", "export"}
 
 
+@pytest.mark.slow
 def test_a_record_of_another_task_is_refused_by_name(copy):
     file = copy / "evaluation/base/copied.test.json"
     write_json(file, {**read_json(copy / f"evaluation/base/base-{SINGLE}"), "task": "game24"})

@@ -209,6 +209,7 @@ TRAINED = [without_tokenizer, cut_in_the_data]
 
 
 @pytest.mark.parametrize("damage", TRAINED, ids=lambda damage: damage.__name__)
+@pytest.mark.slow(seconds=10)
 def test_train_refuses_them_before_anything_is_written(damage, model, small_preset, tmp_path):
     damage(model)
     result = train(model, small_preset, tmp_path)
@@ -248,6 +249,7 @@ def offline(tmp_path, monkeypatch):
     return tmp_path / "hf"
 
 
+@pytest.mark.slow
 def test_train_offline_names_the_files_and_the_way(small_preset, tmp_path):
     home = tmp_path / "hf"
     result = train("some/model", small_preset, tmp_path, HF_HOME=str(home), HF_HUB_OFFLINE="1")

@@ -142,6 +142,7 @@ def choose(page, element: str, text: str) -> None:
     raise AssertionError(f"{text} is no option of {element}")
 
 
+@pytest.mark.slow
 def test_a_comparison_to_its_end(page):
     compared(page)
     for side in ("#before", "#single", "#search"):
@@ -155,6 +156,7 @@ def test_a_comparison_to_its_end(page):
     assert numbers <= set(re.findall(r"\d+", page.locator("#tree details pre").inner_text()))
 
 
+@pytest.mark.slow
 def test_the_first_screen_says_what_the_run_came_to(page, served):
     """Before, after and search: success, tokens and a sentence; then the question in words."""
     page.locator("#result .ltf-box").first.wait_for()
@@ -175,11 +177,13 @@ def test_the_first_screen_says_what_the_run_came_to(page, served):
     )
 
 
+@pytest.mark.slow
 def test_an_example_is_answered_before_anything_is_pressed(page):
     page.locator("#ratio .ltf-verdict").wait_for()
     assert page.locator("#sides .ltf-number").count() == 3
 
 
+@pytest.mark.slow
 def test_the_address_names_tab_run_and_problem(page, served):
     compared(page)
     first = page.locator(PROBLEM).input_value()
@@ -207,6 +211,7 @@ def test_the_address_names_tab_run_and_problem(page, served):
     page.locator("button#tab-runs-button[aria-selected=true]").wait_for()
 
 
+@pytest.mark.slow
 def test_the_language_is_switched_in_the_page(page):
     compared(page)
     page.locator(".ltf-languages a").click()
@@ -219,6 +224,7 @@ def test_the_language_is_switched_in_the_page(page):
     page.locator("button#tab-runs-button[aria-selected=true]", has_text="Runs").wait_for()
 
 
+@pytest.mark.slow
 def test_the_tree_fits_its_window_and_can_be_made_larger(page):
     compared(page)
     page.locator("#tree .ltf-tree[data-scale]").wait_for()
@@ -242,6 +248,7 @@ def test_the_tree_fits_its_window_and_can_be_made_larger(page):
         assert inside
 
 
+@pytest.mark.slow
 def test_the_tree_grows_while_it_is_searched(page):
     drawer(page)
     choose(page, "way", "RAP")
@@ -256,6 +263,7 @@ def test_the_tree_grows_while_it_is_searched(page):
         page.locator("#stop").click(timeout=2000)
 
 
+@pytest.mark.slow
 def test_stop_in_the_middle_within_a_second(page):
     drawer(page)
     choose(page, "way", "RAP")
@@ -278,6 +286,7 @@ def test_stop_in_the_middle_within_a_second(page):
     ("problem", "word"),
     [("1 1 1 1 -> 99", "no solution"), ("1 x -> 2", "whole number"), ("1 2", "target must be")],
 )
+@pytest.mark.slow
 def test_a_bad_problem_is_refused_before_anything_runs(page, problem, word):
     page.locator(PROBLEM).fill(problem)
     page.locator("#compare").click()
@@ -293,6 +302,7 @@ def changed(page, before: str) -> str:
     return page.locator(PROBLEM).input_value()
 
 
+@pytest.mark.slow
 def test_a_problem_is_drawn_and_an_example_is_a_click_away(page):
     before = page.locator(PROBLEM).input_value()
     page.locator("#draw").click()
@@ -303,6 +313,7 @@ def test_a_problem_is_drawn_and_an_example_is_a_click_away(page):
     assert sorted(re.findall(r"\d+", changed(page, drawn))) == sorted(numbers)
 
 
+@pytest.mark.slow
 def test_another_task_brings_a_problem_of_its_own(page):
     drawer(page)
     before = page.locator(PROBLEM).input_value()
@@ -311,6 +322,7 @@ def test_another_task_brings_a_problem_of_its_own(page):
     compared(page)
 
 
+@pytest.mark.slow
 def test_many_problems_give_rates_with_intervals(page):
     page.locator("#batch-box button").first.click()
     page.locator("#count input[type=number]").fill("3")
@@ -320,12 +332,14 @@ def test_many_problems_give_rates_with_intervals(page):
     page.locator("#batch:not([disabled])").wait_for()
 
 
+@pytest.mark.slow
 def test_a_traversal_from_the_page_is_refused(page, served):
     for path in ("gguf/small/..%2f..%2f..%2fetc%2fpasswd", "gradio_api/file=/etc/passwd"):
         said = page.evaluate(f"fetch('/{path}').then(r => r.status)")
         assert said in (403, 404)
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_report_and_its_models(page, served):
     tab(page, "runs")
     page.locator("#runs-stages td", has_text="done").first.wait_for()
@@ -352,6 +366,7 @@ def test_a_run_shows_its_report_and_its_models(page, served):
     assert Path(download.value.path()).read_bytes()[:4] == b"GGUF"
 
 
+@pytest.mark.slow
 def test_a_run_below_a_floor_says_so_loudly(page):
     tab(page, "runs")
     choose(page, "run", "below")
@@ -360,6 +375,7 @@ def test_a_run_below_a_floor_says_so_loudly(page):
     assert "single_pass is 0.42 of the base's (at least 0.9)" in said
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
     tab(page, "runs")
     choose(page, "run", "old")
@@ -367,6 +383,7 @@ def test_a_run_of_an_older_version_is_refused_in_a_sentence(page):
     assert "Something failed" not in page.locator("#runs-sections").inner_text()
 
 
+@pytest.mark.slow
 def test_the_report_opens_from_the_run(page, served):
     tab(page, "runs")
     with page.expect_popup() as opening:
@@ -380,6 +397,7 @@ def test_the_report_opens_from_the_run(page, served):
     assert Path(download.value.path()).read_text().startswith("table,row,column,value")
 
 
+@pytest.mark.slow
 def test_failures_are_browsed_by_kind(page):
     tab(page, "failures")
     page.locator("#failures-list article").first.wait_for()
@@ -391,6 +409,7 @@ def test_failures_are_browsed_by_kind(page):
     assert set(kinds) == {"dead end"}
 
 
+@pytest.mark.slow(seconds=39)
 def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
     (first,) = [next(pages := opened(browser, served))]
     tab(first, "train")
@@ -424,6 +443,7 @@ def test_a_training_is_started_stopped_taken_up_and_finished(browser, served):
         second.locator("#runs-files a", has_text="quick.q8_0.gguf").wait_for()
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_is_enough(page):
     page.locator(PROBLEM).focus()
     page.keyboard.press("Control+A")
@@ -446,6 +466,7 @@ def test_the_keyboard_alone_is_enough(page):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.slow(seconds=11)
 def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme):
     PICTURES.mkdir(exist_ok=True)
     for view in opened(browser, served, width, f"/?__theme={theme}"):
@@ -466,6 +487,7 @@ def test_every_tab_fits_its_width_and_is_pictured(browser, served, width, theme)
             assert wide <= width, f"{name} is {wide} wide"
 
 
+@pytest.mark.slow
 def test_every_picture_has_words(page):
     compared(page)
     tab(page, "runs")
@@ -483,6 +505,7 @@ def test_every_picture_has_words(page):
 @pytest.mark.parametrize(
     ("width", "path"), [(1280, "/?__theme=light"), (390, "/ja?__theme=dark"), (390, "/")]
 )
+@pytest.mark.slow(seconds=11)
 def test_axe_finds_no_serious_fault_on_any_tab(browser, served, width, path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     for view in opened(browser, served, width, path):

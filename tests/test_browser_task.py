@@ -55,6 +55,7 @@ def pictured(page, name: str) -> None:
         assert wide <= width, f"{name} is {wide} wide"
 
 
+@pytest.mark.slow(seconds=19)
 def test_from_a_file_to_a_training(browser, served: App, tmp_path):
     sums = tmp_path / "my sums.csv"
     sums.write_text(SUMS)
@@ -94,6 +95,7 @@ def test_from_a_file_to_a_training(browser, served: App, tmp_path):
     assert preset["task"]["file"].endswith("runs/tasks/my-sums.csv")
 
 
+@pytest.mark.slow
 def test_a_pilot_is_stopped(browser, served, tmp_path):
     (tmp_path / "stop.csv").write_text(SUMS + "Is it over?,7\n")
     for page in opened(browser, served):
@@ -118,6 +120,7 @@ def test_a_pilot_is_stopped(browser, served, tmp_path):
      ("large.csv", SUMS + "x" * (21 << 20), "20 MB at most"),
      ("x.csv", "<img src=x onerror=alert(1)>,b\n1,2\n", "which column")],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_file_that_is_not_taken_is_a_sentence(browser, served, tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     before = sorted((served.runs / "tasks").iterdir()) if (served.runs / "tasks").exists() else []
@@ -129,6 +132,7 @@ def test_a_file_that_is_not_taken_is_a_sentence(browser, served, tmp_path, name,
     assert (sorted((served.runs / "tasks").iterdir()) if before else []) == before
 
 
+@pytest.mark.slow
 def test_a_question_of_ones_own_in_free_text(browser, served, tmp_path):
     (tmp_path / "words.csv").write_text(SUMS)
     for page in opened(browser, served):
@@ -151,6 +155,7 @@ def test_a_question_of_ones_own_in_free_text(browser, served, tmp_path):
         pictured(page, "free-text")
 
 
+@pytest.mark.slow
 def test_a_typed_task_is_a_generator_or_nothing(browser, served):
     for page in opened(browser, served):
         tab(page, "own")

@@ -154,6 +154,7 @@ def test_a_frame_renders_what_transformers_renders(name, system):
         assert dialect.render(question) == rendered(tokenizer, question, system)
 
 
+@pytest.mark.slow
 def test_frames_of_real_templates():
     def frame(template, system=""):
         return frame_of(template, {"bos_token": "<s>", "eos_token": "</s>"}, system, "m")
@@ -196,6 +197,7 @@ def test_a_template_that_drops_the_system_text_is_refused():
         frame_of("{{ messages[-1].content }}", {}, "Be brief.", "m")
 
 
+@pytest.mark.slow
 def test_a_template_that_never_ends_is_ended(monkeypatch):
     monkeypatch.setattr(template, "PATIENCE", 1.5)
     with pytest.raises(EngineError, match=r"is not rendered in 1.5 seconds: ask in another"):
@@ -286,6 +288,7 @@ def test_a_long_template_is_read_whole(folder, tmp_path):
         assert engine.dialect.frame == Dialect("chat").of(AutoTokenizer.from_pretrained(copy)).frame
 
 
+@pytest.mark.slow
 def test_the_token_that_ends_a_reply_ends_a_generation(folder, tmp_path):
     """A template may end a reply with a token that is no end token of the model."""
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -393,6 +396,7 @@ def test_the_command_line_knows_it(folder, tmp_path):
     one_sentence(result, 1, "not today", "another dialect")
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_for_replies_in_a_chat(folder, tmp_path):
     own = shutil.copytree(folder, tmp_path / "own")
     tell(own, "chat", "Be brief.")
@@ -498,6 +502,7 @@ def run(tmp_path_factory):
     return run.folder
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_exports_a_chat(run):
     told = json.loads((run / "model" / "ltf.json").read_text())
     assert told == {"dialect": "chat", "system": "Play."}

@@ -22,6 +22,7 @@ def gguf(small_run):
 
 
 @pytest.mark.parametrize("command", [["--help"], ["--version"], ["train", "--help"]])
+@pytest.mark.slow
 def test_help_and_version(command):
     result = ltf(*command)
     assert result.returncode == 0
@@ -64,6 +65,7 @@ def test_presets_and_doctor_speak_to_people_and_machines():
 
 
 @pytest.mark.parametrize("kind", ["gguf", "model", "run", "tiny-base"])
+@pytest.mark.slow(seconds=8)
 def test_solve_answers_with_a_verdict_and_the_time(small_run, kind):
     own = {"gguf": gguf(small_run), "model": small_run / "model", "run": small_run}
     model = own.get(kind, kind)
@@ -94,6 +96,7 @@ def test_a_run_answers_as_its_8_bit_file_does(small_run, typed):
     assert found[0]["problem"]["text"] == "25 5 5 33 -> 27"
 
 
+@pytest.mark.slow
 def test_an_oracle_lets_the_verifier_pick(small_run):
     command = ["solve", "countdown", "7 3 2 -> 12", "--model", gguf(small_run), "--reasoner",
                "oracle", "--n", 200, "--temperature", 1, "--json"]  # fmt: skip
@@ -118,6 +121,7 @@ def test_best_of_n_is_the_likeliest_and_asks_no_verifier():
 
 
 @pytest.mark.parametrize("reasoner", ["tot", "rap"])
+@pytest.mark.slow
 def test_solve_can_search_with_trees(reasoner):
     command = ["solve", "countdown", "7 3 2", "--target", "12", "--reasoner", reasoner]
     result = ltf(*command, "--set", "votes=2")
@@ -212,6 +216,7 @@ def test_models_that_cannot_be_loaded_are_one_sentence(small_run, tmp_path):
 
 
 @pytest.mark.parametrize("reasoner", ["tot", "rap", "cot", "bfs"])
+@pytest.mark.slow
 def test_search_prints_the_tree_and_what_it_came_to(reasoner):
     command = ["search", "countdown", "7 3 2", "--target", "12", "--reasoner", reasoner]
     result = ltf(*command)
@@ -228,6 +233,7 @@ def test_search_prints_the_tree_and_what_it_came_to(reasoner):
     assert kinds[0] == ("single_pass" if reasoner == "cot" else "search")
 
 
+@pytest.mark.slow
 def test_what_is_asked_stands_before_the_options_or_after_them():
     told = [
         json.loads(ltf("solve", *words, "--json").stdout)["text"]
@@ -253,6 +259,7 @@ def test_a_reader_that_has_enough_is_no_failure():
     assert asked.returncode == 0
 
 
+@pytest.mark.slow
 def test_search_takes_the_settings_of_a_preset():
     command = ["search", "game24", "3 3 8 8", "--reasoner", "dfs", "--set", "paths=2", "--json"]
     data = json.loads(ltf(*command).stdout)
@@ -344,6 +351,7 @@ def test_a_base_that_cannot_be_exported_is_refused_before_the_search(tmp_path, s
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_paths_may_begin_in_the_home_folder(small_run, tmp_path):
     home = {**os.environ, "HOME": str(small_run.parent), "USERPROFILE": str(small_run.parent)}
     assert "Single pass:" in ltf("report", "~/small", env=home).stdout
@@ -378,6 +386,7 @@ def test_a_line_of_problems_is_what_verify_reads(tmp_path, questions):
     assert "line 1 is not JSON: the key 'question' is given twice" in told.stdout
 
 
+@pytest.mark.slow
 def test_report_of_a_run_and_of_none(small_run, tmp_path):
     assert "Single pass:" in ltf("report", small_run).stdout
     assert json.loads(ltf("report", small_run, "--json").stdout)["headline"]

@@ -17,6 +17,7 @@ def found():
     return demo()
 
 
+@pytest.mark.slow
 def test_base_search_and_tuned_copy_answer_the_same_problem(found):
     assert [(one.model, one.way) for one in found.shown] == [
         ("tiny-base", "single pass"),
@@ -35,6 +36,7 @@ def test_base_search_and_tuned_copy_answer_the_same_problem(found):
         assert verdict.correct == one.answer.correct
 
 
+@pytest.mark.slow
 def test_the_shipped_copy_solves_what_no_training_held():
     """Half of 200 problems, of which the base solves a fifth."""
     task, way = presets.load("tiny").task, way_of("single-pass", {"max_tokens": 40})
@@ -47,6 +49,7 @@ def test_the_shipped_copy_solves_what_no_training_held():
     assert rates[1] > 0.45
 
 
+@pytest.mark.slow(seconds=23)
 def test_the_command_says_what_to_do_next_and_gives_json():
     said = ltf("demo", "--seed", 3)
     assert said.returncode == 0, said.stderr

@@ -37,6 +37,7 @@ def test_a_device_that_is_not_here_is_refused(monkeypatch, asked):
         device.device()
 
 
+@pytest.mark.slow(seconds=21)
 def test_it_is_refused_before_a_training_writes_anything(small_preset, tmp_path):
     absent = os.environ | {device.VARIABLE: ABSENT}
     told = ltf("train", small_preset, "--out", tmp_path / "run", env=absent)
@@ -57,6 +58,7 @@ def test_apple_and_amd_are_said_to_be_untested(monkeypatch, tmp_path):
     assert all("nobody tested" in said for said in (apple, amd))
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_is_asked_for():
     told = ltf("doctor", "--json", env=os.environ | {device.VARIABLE: "cpu"})
     assert any("LTF_DEVICE=cpu" in line for line in json.loads(told.stdout)["advice"])

@@ -23,6 +23,7 @@ def said(memory: int | None) -> str:
     return " ".join(tunable(replace(machine.machine(), cards=(), memory=memory)))
 
 
+@pytest.mark.slow
 def test_without_a_card_the_doctor_says_what_the_cpu_tunes():
     env = {**os.environ, "PATH": ""}  # no tool that lists cards
     told = ltf("doctor", env=env).stdout

@@ -89,6 +89,7 @@ def test_greedy_texts_are_those_of_transformers(engine, greedy):
     assert texts(engine.generate(PROMPTS, GREEDY)) == [[text] for text in greedy]
 
 
+@pytest.mark.slow
 def test_a_seed_makes_samples_reproducible(engine):
     first, again, other = (
         texts(engine.generate(PROMPTS, Sampling(n=3, temperature=1.0, max_tokens=40, seed=seed)))
@@ -100,6 +101,7 @@ def test_a_seed_makes_samples_reproducible(engine):
     assert len({text for row in first for text in row}) > 2 * len(PROMPTS)  # samples differ
 
 
+@pytest.mark.slow
 def test_a_sample_does_not_depend_on_what_else_is_asked(engine):
     wanted = Sampling(n=3, temperature=1.0, max_tokens=40, seed=5)
     seeds = list(range(100, 100 + len(PROMPTS)))

@@ -168,6 +168,7 @@ def test_file_carries_dialect_task_and_template(copy, tmp_path):
     assert field(file, "tokenizer.chat_template") == "[{{ messages[0]['content'] }}]"
 
 
+@pytest.mark.slow
 def test_every_end_token_of_the_model_ends_a_generation(copy, tmp_path):
     """An exported model that knows only one of its end tokens never stops talking."""
     ends = [tiny_models.tokenizer().eos_token_id, 65, 66]
@@ -224,6 +225,7 @@ def test_divergence_of_hand_made_distributions():
 
 
 @pytest.mark.parametrize("positions", [64, 3])
+@pytest.mark.slow
 def test_divergence_equals_that_of_the_torch_models(positions, base, tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.import_module("ltf_lite.export.gguf.divergence"), "POSITIONS", positions
@@ -254,6 +256,7 @@ def test_divergence_equals_that_of_the_torch_models(positions, base, tmp_path, m
     assert found.low < found.mean < found.high
 
 
+@pytest.mark.slow
 def test_coarser_files_diverge_more(base, tmp_path):
     f16 = write_gguf(base, tmp_path / "f16.gguf")
     files = {kind: quantize(f16, tmp_path / f"{kind}.gguf", kind) for kind in ("q8_0", "q4_k_m")}

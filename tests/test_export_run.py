@@ -47,6 +47,7 @@ def greedy(file: Path, prompt: str, **options) -> str:
         llama.close()
 
 
+@pytest.mark.slow
 def test_the_base_with_the_adapter_answers_as_the_tuned_model(run, base_gguf, tmp_path):
     merged = write_gguf(run / "model", tmp_path / "merged.gguf", "f32")
     lora, there = str(run / "gguf" / "lora" / "small.lora.gguf"), Run.load(run)
@@ -138,6 +139,7 @@ def test_the_commands_of_the_card_are_commands(run, monkeypatch, capsys):
     assert parser()[0].parse_args(shlex.split(serve)[1:]).model == "small.q8_0.gguf"
 
 
+@pytest.mark.slow
 def test_the_request_of_the_card_is_answered_by_a_server(run):
     pytest.importorskip("uvicorn")
     from tests.served import served
@@ -169,6 +171,7 @@ def push(run: Path, url: str | None, *more: str, token: str = TOKEN, **env: str)
     return ltf("export", run, "--push", *more, env={**os.environ, **told})
 
 
+@pytest.mark.slow
 def test_a_push_brings_files_and_card_to_a_private_repository(run):
     with hub() as there:
         done = push(run, there.url, "me/small")
@@ -182,6 +185,7 @@ def test_a_push_brings_files_and_card_to_a_private_repository(run):
     assert all(content == (run / "gguf" / name).read_bytes() for name, content in files.items())
 
 
+@pytest.mark.slow
 def test_nothing_is_public_unasked(run):
     with hub() as there:
         there.repos["me/open"], there.files["me/open"] = False, {}
@@ -192,6 +196,7 @@ def test_nothing_is_public_unasked(run):
         assert there.repos["me/new"] is False
 
 
+@pytest.mark.slow
 def test_what_stops_a_push_is_one_sentence(run):
     with hub() as there:
         one_sentence(push(run, there.url, "me/small", token=""), 1, "hf auth login")
@@ -203,6 +208,7 @@ def test_what_stops_a_push_is_one_sentence(run):
     one_sentence(push(run, there.url, "me/small"), 1, "does not answer at", there.url)
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_silent_is_given_up_soon(monkeypatch):
     with socket.socket() as silent:  # it takes the connection and never answers
         silent.bind(("127.0.0.1", 0))

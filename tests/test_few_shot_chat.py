@@ -175,6 +175,7 @@ def test_rollouts_of_a_harvest_are_asked_with_the_turns(tmp_path):
     assert {each.reply for each in asked} > {"", "We add.\n"}
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_with_earlier_messages(folder, tmp_path):
     own = shutil.copytree(folder, tmp_path / "own")
     tell(own, "few_shot_chat", "Be brief.")
@@ -213,6 +214,7 @@ def test_a_pilot_proposes_to_ask_as_it_asked(folder, tmp_path):
 # -- all of it -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_asks_with_turns_learns_the_plain_chat(tmp_path):
     base = shutil.copytree(resolve("tiny-base").place, tmp_path / "base")
     (base / "ltf.json").unlink()

@@ -239,6 +239,7 @@ def test_a_figure_takes_a_moment(name):
     assert own_seconds(lambda: as_svg(DRAW[name](), name), 0.5) < 0.5
 
 
+@pytest.mark.slow
 def test_threads_draw_at_once_and_nothing_is_kept():
     def draw(k: int) -> str:
         name = list(DRAW)[k % len(DRAW)]

@@ -55,6 +55,7 @@ def folder(request, base, tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_it_is_not_run_whatever_standard_input_says(folder, tmp_path):
     found, kind = folder
     told = ltf("solve", "countdown", "3 5 7 9 -> 22", "--model", found, input="y\n" * 20)
@@ -65,6 +66,7 @@ def test_it_is_not_run_whatever_standard_input_says(folder, tmp_path):
     assert "[y/N]" not in told.stdout + told.stderr
 
 
+@pytest.mark.slow
 def test_training_and_export_do_not_run_it(folder, tmp_path, small_preset):
     found, kind = folder
     preset = tmp_path / "own.yaml"
@@ -96,6 +98,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+@pytest.mark.slow
 def test_weights_that_are_a_pickle_are_not_read(base, tmp_path, name):
     found, mark = tmp_path / "model", tmp_path / "ran"
     shutil.copytree(base, found)

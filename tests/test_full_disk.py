@@ -31,6 +31,7 @@ def met(small_run, small_preset) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
+@pytest.mark.slow(seconds=9)
 def test_a_stage_on_a_full_disk_is_one_sentence_and_goes_on(stage, met):
     found = met[stage]
     last = found["said"].strip().splitlines()[-1]

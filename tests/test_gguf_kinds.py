@@ -44,6 +44,7 @@ def asked(engine, which):
 
 
 @pytest.mark.parametrize("kind", tiny_gguf.KINDS)
+@pytest.mark.slow(seconds=2)
 def test_an_answer_does_not_depend_on_what_was_asked_before_or_beside_it(kind, tmp_path):
     file = tiny_gguf.tiny(tmp_path, kind)
     everything = list(range(len(PROMPTS)))
@@ -63,6 +64,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before_or_beside_it(kind, t
         assert found[2] == pytest.approx(wanted[2], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_prompt_is_not_shared_behind_its_sliding_window(tmp_path, monkeypatch):
     """A small cache gives cells away that no token of the held prompt will look at again."""
     monkeypatch.setattr("ltf_lite.engines.llama.context.CELLS", 1)

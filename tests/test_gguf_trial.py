@@ -51,6 +51,7 @@ def of(folder, kind, changes):
 
 
 @pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.slow
 def test_a_file_that_cannot_be_asked_is_refused_in_one_sentence(case, tmp_path):
     kind, changes, word = REFUSED[case]
     file = of(tmp_path, kind, changes)
@@ -69,6 +70,7 @@ def test_the_command_says_it(tmp_path):
     one_sentence(result, 1, file.name, "llama.cpp crashes", "download or convert it again")
 
 
+@pytest.mark.slow
 def test_a_file_is_tried_once_and_again_where_it_changed(tmp_path, monkeypatch, anew):
     ran: list[int] = []
     whole = subprocess.run
@@ -113,6 +115,7 @@ def test_a_file_that_only_opens_plainly_is_opened_so(code, tmp_path, monkeypatch
     assert ran == [False, True]
 
 
+@pytest.mark.slow
 def test_what_was_refused_is_not_remembered(tmp_path, anew):
     file = of(tmp_path, *REFUSED["two equal tokens"][:2])
     for _ in range(2):
@@ -131,6 +134,7 @@ def test_where_nothing_can_be_remembered_files_open_all_the_same(tmp_path, monke
     LlamaCppEngine(tiny_gguf.tiny(tmp_path, "llama")).close()
 
 
+@pytest.mark.slow(seconds=26)
 def test_a_few_broken_files_kill_nobody():
     """`python -m tests.benchmarks.gguf_fuzz` tries hundreds."""
     command = [sys.executable, "-m", "tests.benchmarks.gguf_fuzz", "36", "1"]
@@ -142,6 +146,7 @@ def test_a_few_broken_files_kill_nobody():
 # -- types that are newer than the gguf package ------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tensor_type_that_the_package_does_not_know_is_llama_cpp_s_to_judge(tmp_path):
     plain, file = tiny_gguf.tiny(tmp_path, "llama"), tmp_path / "new.gguf"
     silence()
@@ -169,6 +174,7 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path):
 
 
 @pytest.mark.parametrize(("version", "words"), [(1, "no longer supported"), (9, "version 9")])
+@pytest.mark.slow
 def test_a_version_of_the_format_is_llama_cpp_s_to_judge(version, words, tmp_path):
     file = tiny_gguf.tiny(tmp_path, "llama")
     content = file.read_bytes()

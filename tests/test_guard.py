@@ -65,6 +65,7 @@ FOREIGN = [
     "path", ["call/start", "call/compare", "call/v2/compare", "run/start", "queue/join", "cancel",
              "upload", "component_server"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_page_of_another_place_can_change_nothing(served, headers, path):
     code, _ = asked(served, f"/gradio_api/{path}", START, **headers)
     assert code == 403
@@ -118,6 +119,7 @@ def test_a_training_is_started_from_the_page_alone(served):
     assert asked(served, "/gradio_api/run/start", {"data": ["tiny"]})[0] == 404
 
 
+@pytest.mark.slow
 def test_a_comparison_by_the_api_returns_what_it_found(served):
     client = Client(served.url, verbose=False)
     told, verdict, before, after, search, tree = client.predict(*FORM, api_name="/compare")
@@ -132,6 +134,7 @@ def test_a_comparison_by_the_api_returns_what_it_found(served):
 
 
 @pytest.mark.parametrize("path", ["heartbeat/h{}", "queue/data?session_hash=s{}"])
+@pytest.mark.slow
 def test_hundreds_of_open_streams_let_others_read(served, path):
     host, port = served.url.removeprefix("http://").split(":")
     with ExitStack() as opened:
@@ -172,6 +175,7 @@ Promise.all(tried).then(found => { document.title = JSON.stringify(found); });
 
 
 @pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BROWSERS} is needed")
+@pytest.mark.slow
 def test_in_a_browser_a_page_on_another_port_gets_nowhere(served):
     playwright = pytest.importorskip("playwright.sync_api")
 
@@ -200,6 +204,7 @@ def test_in_a_browser_a_page_on_another_port_gets_nowhere(served):
     assert list(served.runs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_another_machine_needs_the_password(tmp_path):
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--host", "0.0.0.0", "--port", str(port)]
@@ -241,6 +246,7 @@ def test_a_program_without_the_token_starts_and_stops_nothing(served):
     assert list(served.runs.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_socket_needs_the_password_too():
     from ltf_lite.app.web.password import Password
 

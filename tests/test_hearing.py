@@ -65,6 +65,7 @@ def run(small_run: Path, tmp_path) -> Run:
 # -- a bar in which nothing advances -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bar_speaks_while_nothing_advances(monkeypatch, capsys):
     monkeypatch.setattr(progress, "EVERY", 0.2)
     monkeypatch.setattr(progress, "RECORDED", 0.05)
@@ -138,6 +139,7 @@ def test_over_many_calls_the_tokens_add_up_and_nothing_is_answered_otherwise(eng
 # -- where a run waits ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_ability_is_told_while_it_is_measured_and_once_it_is(run, often):
     bar, engine = Bar(), open_engine("tiny-base")
     found = abilities.validate(run, engine, bar)

@@ -65,6 +65,7 @@ def test_a_measurement_is_compared_with_the_first_of_its_kind_alone(tmp_path):
     assert count(file) == 10
 
 
+@pytest.mark.slow
 def test_killed_while_it_writes_it_leaves_nothing_of_it(tmp_path):
     file = begun(tmp_path)
     append(file, [FIRST])

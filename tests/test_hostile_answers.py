@@ -127,6 +127,7 @@ def attacks() -> list[str]:
 
 
 @pytest.mark.parametrize("at", range(len(list(verifiers()))))
+@pytest.mark.slow
 def test_no_hostile_answer_is_right_or_leaves_a_trace(at, trace):
     verifier, gold, data = list(verifiers())[at]
     said = attacks()
@@ -157,6 +158,7 @@ def test_no_hostile_gold_answer_is_a_fault(at, trace):
 
 
 @pytest.mark.parametrize("generator", ["simple_integration", "string_insertion"])
+@pytest.mark.slow
 def test_scorers_that_run_answers_leave_no_trace(generator, trace):
     if importlib.util.find_spec("reasoning_gym") is None:
         pytest.skip("reasoning-gym, of the extra `gym`, has the scorers")
@@ -187,6 +189,7 @@ def test_scorers_that_are_asked_past_the_filter_are_still_confined(trace):
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.slow
 def test_no_pattern_holds_a_verdict_up(pattern):
     regex = VERIFIERS.get("regex")(pattern=pattern)
     began = time.monotonic()

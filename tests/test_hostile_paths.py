@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.benchmarks.hostile_paths import campaign
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_judged_line_by_line_as_a_second_verifier_does(tmp_path):
     names = []
     for name, kinds, wrong in campaign(150, 1, tmp_path):

@@ -69,6 +69,7 @@ def test_asking_a_model_that_is_nowhere_ends_soon_and_names_the_nearest(runs, of
 
 
 @pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.slow
 def test_a_base_that_is_nowhere_ends_soon_and_names_the_nearest(dry, small_preset, runs, offline):
     preset = runs / "typo.yaml"
     preset.write_text(small_preset.read_text().replace("tiny-base", "typo/sumz"))
@@ -103,6 +104,7 @@ def test_the_hub_is_reached_where_it_answers(status, answers, monkeypatch):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_silent_is_not_waited_for_longer_than_its_own_limit(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", 1)

@@ -67,6 +67,7 @@ def test_no_bit_of_a_half_finished_run_turns_over_unnoticed(half):
         assert not list(unreadable(half, stage))
 
 
+@pytest.mark.slow
 def test_what_rotted_in_a_half_finished_search_is_made_again(half, small_run, capfd):
     from ltf_lite.pipeline.train import finish
 
@@ -176,6 +177,7 @@ def changed(file: Path) -> None:
     write_record(file, replace(found, scored=tuple(scored)))
 
 
+@pytest.mark.slow
 def test_a_changed_record_is_not_reported(copy):
     """Also where whoever changed it wrote a hash beside it: the manifest knows another."""
     before = {file: hash_file(file) for file in copy.rglob("*") if file.is_file()}
@@ -242,6 +244,7 @@ def looks(folder: Path) -> list[Callable[[], object]]:
         "spent.json",
     ],
 )
+@pytest.mark.slow(seconds=2)
 def test_json_of_another_shape_is_a_broken_file(copy, name, sealed):
     """Every file of a run that holds JSON, whole but of something else."""
     file = copy / name
@@ -311,6 +314,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     subprocess.run(["umount", str(place)], capture_output=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_cannot_be_written_is_shown(small_run, disk):
     folder = shutil.copytree(small_run, disk("size=64m") / "small")
     remount = ["mount", "-o", "remount,ro", str(folder.parent)]
@@ -323,6 +327,7 @@ def test_a_finished_run_that_cannot_be_written_is_shown(small_run, disk):
 
 
 @pytest.mark.parametrize("name", ["harvest", "tuning", "evaluation", "gguf", "tuning/adapter"])
+@pytest.mark.slow
 def test_nothing_is_written_through_a_link(copy, small_preset, tmp_path, name):
     away = tmp_path / "away"
     (copy / name).rename(away)
@@ -336,6 +341,7 @@ def test_nothing_is_written_through_a_link(copy, small_preset, tmp_path, name):
     assert {file: file.stat().st_mtime_ns for file in away.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_link_to_nothing_is_no_folder_for_a_run(small_preset, tmp_path):
     link = tmp_path / "run"
     link.symlink_to(tmp_path / "gone")

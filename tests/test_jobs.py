@@ -100,6 +100,7 @@ def held() -> Iterator[None]:
 # ---- from the beginning to the end
 
 
+@pytest.mark.slow(seconds=36)
 def test_a_run_outlives_its_starter_and_is_watched_stopped_and_resumed():
     code = "from pathlib import Path; from ltf_lite.pipeline.run import jobs; "
     code += "print(jobs.start('quick', Path('runs')).working)"
@@ -155,6 +156,7 @@ def test_a_run_outlives_its_starter_and_is_watched_stopped_and_resumed():
     assert f"[8/8] {STAGES[-1].title}: done before" in jobs.state(RUN).log
 
 
+@pytest.mark.slow
 def test_of_eight_that_start_at_once_exactly_one_does():
     def attempt(_: int) -> str:
         try:
@@ -173,6 +175,7 @@ def test_of_eight_that_start_at_once_exactly_one_does():
     assert "already" not in (RUN / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_start_at_once_exactly_one_does():
     code = (
         "from pathlib import Path; from ltf_lite.pipeline import RunError\n"
@@ -200,6 +203,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_search_end_with_the_run():
     write_preset(
         threads=2,
@@ -232,6 +236,7 @@ def others(session: int) -> list[int]:
 # ---- a run in a terminal, and processes that do not end by themselves
 
 
+@pytest.mark.slow
 def test_a_run_in_a_terminal_is_seen_and_stopped_too():
     command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -257,6 +262,7 @@ def test_who_looks_does_not_disturb_who_starts():
     os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_heed_is_killed_and_resumable(monkeypatch):
     monkeypatch.setattr(jobs, "GENTLE", 1.0)
     start()
@@ -281,6 +287,7 @@ with locked(Path("runs/quick")), signed(Path("runs/quick")):
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_that_is_lost_is_said_again(monkeypatch):
     monkeypatch.setattr(jobs, "GENTLE", 4.0)
     process = subprocess.Popen([sys.executable, "-c", DEAF], stderr=subprocess.PIPE, text=True)
@@ -290,6 +297,7 @@ def test_an_interrupt_that_is_lost_is_said_again(monkeypatch):
     assert not (RUN / ".pid").exists()  # it was not killed, and tidied up
 
 
+@pytest.mark.slow
 def test_a_starter_that_ignores_interrupts_does_not_make_its_runs_ignore_them():
     code = "from pathlib import Path; from ltf_lite.pipeline.run import jobs; "
     code += "jobs.start('quick', Path('runs'))"
@@ -574,6 +582,7 @@ def test_a_system_without_file_locks_and_resource_counts_can_watch():
     assert result.stdout.split() == ["True", "None"], result.stderr
 
 
+@pytest.mark.slow(seconds=20)
 def test_a_run_without_an_output_goes_on():
     """As of a service that closed its own: no stage takes a file of the run for it."""
     write_preset()
@@ -587,6 +596,7 @@ def test_a_run_without_an_output_goes_on():
 
 
 @pytest.mark.parametrize("seconds", [1, 3, 5])
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_says_one_sentence_however_early(seconds):
     """A terminal sends it to every process, also to one that is still importing."""
     command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
@@ -600,6 +610,7 @@ def test_ctrl_c_in_a_terminal_says_one_sentence_however_early(seconds):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_terminate_says_one_sentence_too():
     command = [sys.executable, "-m", "ltf_lite", "train", "quick"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -630,6 +641,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_stage_leaves_is_removed_without_a_word(tmp_path):
     file = tmp_path / "leaves.py"
     file.write_text(LEAVES)

@@ -136,6 +136,7 @@ def questions(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["torch", "llamacpp"])
+@pytest.mark.slow(seconds=18)
 def test_a_long_forward_pass_is_stopped_within_a_second(large, kind):
     torch.set_num_threads(1)
     file = write_gguf(large, large / "m.f32.gguf", "f32") if kind == "llamacpp" else large
@@ -236,6 +237,7 @@ def test_a_search_without_a_model_shows_its_tree_and_is_stopped_while_it_goes_on
     assert all("=" in text for _, text in seen[1:])
 
 
+@pytest.mark.slow
 def test_a_large_search_without_a_model_is_looked_at_again_and_again(as_served):
     problem = TASK.problem({"numbers": [3, 7, 11, 19, 23, 29], "target": 100})
     looks = [time.perf_counter()]

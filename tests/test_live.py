@@ -174,6 +174,7 @@ def test_a_cut_tree_keeps_every_path_whole(count, chosen):
      (Side("", "bfs", {"paths": 10**6, "failures": 10**6}), SIX)],
     ids=["rap", "tot", "bfs"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_search_is_stopped_within_a_second_and_keeps_what_it_found(
     as_served, models, side, problem
 ):
@@ -348,6 +349,7 @@ def test_the_single_pass_comes_first_and_neither_pays_for_the_other(models, monk
     assert all(b.state == "waiting" for a, b in pairs if a.state != "done")
 
 
+@pytest.mark.slow
 def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
     real = pool.open_engine
 
@@ -366,6 +368,7 @@ def test_loading_is_a_state_of_its_own_and_no_part_of_the_seconds(monkeypatch):
     own.close()
 
 
+@pytest.mark.slow
 def test_stopped_while_it_loads_it_ends_within_a_second(monkeypatch):
     opened = []
 
@@ -385,6 +388,7 @@ def test_stopped_while_it_loads_it_ends_within_a_second(monkeypatch):
     own.close()
 
 
+@pytest.mark.slow
 def test_snapshots_come_ten_times_a_second_at_most(models):
     stop, times = threading.Event(), []
     threading.Timer(1.0, stop.set).start()

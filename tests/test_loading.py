@@ -88,6 +88,7 @@ def reference(run: Run, tuned: bool):
 
 
 @pytest.mark.parametrize("which", ["base", "tuned"])
+@pytest.mark.slow
 def test_a_run_in_four_bits_is_evaluated_in_four_bits(run, which):
     (file,) = run.at.evaluation(which).glob("*.test.json")
     record = read_record(file)
@@ -256,6 +257,7 @@ def test_a_drawn_model_is_whole_and_the_same_again(drawn, tmp_path):
     assert model.model.layers[1].mlp.up_proj.weight.std().item() == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_measurement_trains_and_is_the_same_again(drawn, tmp_path):
     first, again = (measure(drawn, MEASURED, True, "plain", 3, tmp_path / n) for n in "ab")
     assert first["losses"] == again["losses"]

@@ -62,6 +62,7 @@ def without_reserve(found: memory.Estimate) -> int:
         ("Qwen/Qwen3-4B", False, False),
     ],
 )
+@pytest.mark.slow
 def test_the_estimate_is_what_a_counted_step_holds_or_a_little_more(name, four_bit, cuda):
     told = smaller(name)
     settings = changed(SETTINGS, batch=8)

@@ -90,6 +90,7 @@ def test_every_tensor_is_the_one_that_peft_merges(kind, load_in_4bit, tmp_path):
 
 
 @pytest.mark.parametrize("load_in_4bit", [False, True])
+@pytest.mark.slow
 def test_merged_model_answers_like_the_tuned_one(load_in_4bit, base, tmp_path):
     tuned = adapter(base, tmp_path / "adapter", load_in_4bit)
     result = merge(base, tmp_path / "adapter", tmp_path / "out", "zero_shot", load_in_4bit)
@@ -122,6 +123,7 @@ def test_layers_without_adapter_are_those_of_tuning_too(settings, base, tmp_path
     assert (logits_of(loaded(tmp_path / "out")) - logits_of(tuned)).abs().max() < 0.05
 
 
+@pytest.mark.slow
 def test_base_stored_in_4_bits_is_merged_to_16(base, tmp_path):
     tuned = adapter(base, tmp_path / "adapter", True)
     wanted = logits_of(tuned)
@@ -153,6 +155,7 @@ def test_merge_keeps_bfloat16_and_replaces_an_old_result(tmp_path):
     assert AutoConfig.from_pretrained(tmp_path / "out").dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_a_large_model_is_written_in_several_files(base, tmp_path, monkeypatch):
     adapter(base, tmp_path / "adapter", True)
     merge(base, tmp_path / "adapter", tmp_path / "one", "compact", True)
@@ -198,6 +201,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_model(tmp_path):
     shape = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 16}
     base = tiny_models.llama(tmp_path / "base", dtype=torch.bfloat16, **shape)
@@ -217,6 +221,7 @@ def test_memory_does_not_grow_with_the_model(tmp_path):
 
 
 @pytest.mark.parametrize("limit", ["TOLERANCE", "ROUNDING"])
+@pytest.mark.slow
 def test_merge_that_moves_the_logits_too_far_is_refused(limit, base, tmp_path, monkeypatch):
     adapter(base, tmp_path / "adapter", False)
     monkeypatch.setattr(importlib.import_module("ltf_lite.export.merge.merge"), limit, 0.0)

@@ -197,6 +197,7 @@ def nll(model, examples) -> float:
 
 
 @pytest.mark.parametrize("name", METHODS.names())
+@pytest.mark.slow
 def test_each_method_widens_the_gap_between_successes_and_failures(name, base, tmp_path):
     gaps = []
 
@@ -249,6 +250,7 @@ class SmallDevice:
 
 @pytest.mark.parametrize("name", ["uft", "npo", "cpo_simpo"])
 @pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.slow
 def test_out_of_memory_halves_the_micro_batch_and_changes_nothing(
     name, accumulation, base, tmp_path
 ):

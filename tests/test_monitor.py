@@ -59,6 +59,7 @@ def damage(model: Path, noise: float) -> None:
     save_file(weights, file, {"format": "pt"})
 
 
+@pytest.mark.slow(seconds=18)
 def test_the_same_model_is_well_and_a_damaged_one_in_its_place_raises_the_alarm(
     tmp_path, monkeypatch
 ):
@@ -88,6 +89,7 @@ def test_the_same_model_is_well_and_a_damaged_one_in_its_place_raises_the_alarm(
     assert [row[0] for row in history(folder)] == 3 * ABILITIES
 
 
+@pytest.mark.slow
 def test_fewer_problems_are_another_set_and_nothing_is_concluded_from_few(tmp_path):
     folder = drawn(tmp_path / "run")
     monitor(Run.load(folder), "tiny-base", 8)
@@ -99,6 +101,7 @@ def test_fewer_problems_are_another_set_and_nothing_is_concluded_from_few(tmp_pa
     assert "fewer than 30 problems: single_pass (7), " in found.warnings[0]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_leaves_no_half_measurement(tmp_path):
     folder = drawn(tmp_path / "run")
     command = [sys.executable, "-m", "ltf_lite", "monitor", folder, "--model", "tiny-base"]
@@ -113,6 +116,7 @@ def test_killed_in_the_middle_it_leaves_no_half_measurement(tmp_path):
     assert len(history(folder)) == len(ABILITIES)
 
 
+@pytest.mark.slow
 def test_a_broken_history_is_said_to_be_and_the_measurement_still_made(tmp_path, capfd):
     folder = drawn(tmp_path / "run")
     (folder / "monitor.sqlite").write_text("what was a history")

@@ -62,6 +62,7 @@ def test_the_environment_is_as_it_was_afterwards(clean):
 
 
 @pytest.mark.parametrize("proxy", [NOBODY, "socks5://127.0.0.1:9"])
+@pytest.mark.slow
 def test_the_app_starts_beside_a_proxy(clean, tmp_path, proxy):
     (tmp_path / "runs").mkdir()
     clean.setenv("NO_PROXY", "127.0.0.1")  # of this test's own questions
@@ -72,6 +73,7 @@ def test_the_app_starts_beside_a_proxy(clean, tmp_path, proxy):
         assert served.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_server_on_this_machine_is_asked_beside_a_proxy(clean):
     class Told(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

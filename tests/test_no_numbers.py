@@ -56,6 +56,7 @@ def test_it_is_refused_by_name(kind, tensor, value, whole, tmp_path):
     engine.close()
 
 
+@pytest.mark.slow
 def test_the_command_says_so_and_prints_no_answer(tmp_path):
     base = model_path("tiny-base")
     model = damaged(base, tmp_path, "folder", "model.norm.weight", float("nan"))

@@ -7,6 +7,8 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ltf
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "colab.ipynb"
@@ -18,6 +20,7 @@ def cells() -> list[str]:
     return ["".join(cell["source"]) for cell in told["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_the_cells_run_in_their_order(small_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     install, *rest = cells()

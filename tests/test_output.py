@@ -60,6 +60,7 @@ def run(env: dict[str, str], *args: object) -> subprocess.CompletedProcess[bytes
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.slow(seconds=7)
 def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
     env, told = ENCODINGS[name], f"file={questions}"
     (questions.parent / "p.jsonl").write_bytes(questions.read_bytes())
@@ -77,6 +78,7 @@ def test_every_encoding_can_print_an_answer_and_an_error(questions, name):
 
 
 @pytest.mark.parametrize("name", ["strict", "utf-8"])
+@pytest.mark.slow
 def test_json_is_json_in_every_encoding(questions, name):
     env, told = ENCODINGS[name], f"file={questions}"
     (questions.parent / "p.jsonl").write_bytes(questions.read_bytes())

@@ -50,6 +50,7 @@ def verdict(task, problem, text):
 # -- Python files ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_python_file_is_a_task(own):
     task = own(GOOD)
     found = every(task)
@@ -131,6 +132,7 @@ def test_a_broken_file_is_one_sentence(own, source, words):
         "return [0] * 10**8",
     ],
 )
+@pytest.mark.slow
 def test_what_verify_cannot_say_is_undecided_and_the_next_one_is_answered(own, body):
     task = own(
         GOOD.replace(
@@ -148,6 +150,7 @@ def test_what_verify_cannot_say_is_undecided_and_the_next_one_is_answered(own, b
     assert verdict(task, good, "Answer: 4").correct
 
 
+@pytest.mark.slow
 def test_a_file_writes_nothing_and_prints_nothing(own, tmp_path, capfd):
     task = own(
         GOOD.replace(
@@ -167,6 +170,7 @@ def test_a_new_question_is_asked_and_what_it_cannot_say_is_undecided(own):
     assert verdict(task, new, "Answer: 2000").kind == "undecided"  # it has no `k`
 
 
+@pytest.mark.slow
 def test_a_right_path_is_not_marked_twice(own):
     marked = GOOD.replace('"answer": 2 * k', '"answer": f"Answer: {2 * k}"')
     task = own(marked)
@@ -175,6 +179,7 @@ def test_a_right_path_is_not_marked_twice(own):
     assert check(task, "few_shot").passed
 
 
+@pytest.mark.slow
 def test_a_verifier_that_runs_what_a_model_wrote_fails_the_check(own):
     runs = """
 def verify(problem, text):
@@ -187,6 +192,7 @@ def verify(problem, text):
     assert any("without an answer are called right" in fault for fault in found.faults)
 
 
+@pytest.mark.slow(seconds=18)
 def test_a_check_gives_up_on_a_verifier_that_hangs(own):
     task = own(GOOD + "\ndef verify(problem, text):\n    while True: pass\n", seconds=1)
     began = time.monotonic()
@@ -207,6 +213,7 @@ def test_another_content_is_another_input(own, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["chain_sum", "gcd", "number_sequence", "simple_equations"])
+@pytest.mark.slow(seconds=9)
 def test_generators_are_tasks(name):
     pytest.importorskip("reasoning_gym")
     task = get_task(f"reasoning-gym:{name}")
@@ -222,6 +229,7 @@ def test_generators_are_tasks(name):
     assert len(ids) == len(set(ids)) == 60
 
 
+@pytest.mark.slow
 def test_settings_and_levels_of_a_generator():
     pytest.importorskip("reasoning_gym")
     easy = get_task("reasoning-gym:chain_sum", level=0)
@@ -269,6 +277,7 @@ def test_a_verifier_that_believes_everything_fails_the_check(own):
     assert any("without an answer" in fault for fault in found.faults)
 
 
+@pytest.mark.slow
 def test_the_example_is_what_the_generator_makes_and_passes(tmp_path, monkeypatch):
     assert [json.loads(line) for line in FILE.read_text().splitlines()] == problems()
     monkeypatch.chdir(tmp_path)
@@ -286,6 +295,7 @@ def test_the_example_is_what_the_generator_makes_and_passes(tmp_path, monkeypatc
     one_sentence(ltf("init", cwd=tmp_path), 2, "is there already")
 
 
+@pytest.mark.slow
 def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
     known = []
     for setting in ("numbers=[1, 50]", "max_intermediate=999", "draw=walk"):
@@ -322,6 +332,7 @@ def test_a_pilot_says_what_training_would_bring_and_writes_the_preset(tmp_path):
     one_sentence(again, 2, "countdown.yaml is there already", "--out")
 
 
+@pytest.mark.slow
 def test_a_model_that_finds_nothing_is_too_weak(tmp_path):
     """A random base: of 400 sums it solves none."""
     write_example(tmp_path)

@@ -37,6 +37,7 @@ def sums(tmp_path) -> Task:
     return get_task(str(tmp_path / "sums.csv"))
 
 
+@pytest.mark.slow
 def test_it_runs_to_its_end_and_its_preset_is_kept(sums, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "pilots"
@@ -61,6 +62,7 @@ def test_it_runs_to_its_end_and_its_preset_is_kept(sums, tmp_path, monkeypatch):
     assert yaml.safe_load(Path("presets/sums-3.yaml").read_text())["name"] == "sums-3"
 
 
+@pytest.mark.slow
 def test_it_is_stopped_and_can_start_anew(tmp_path):
     task = get_task("countdown", numbers=(1, 50), max_intermediate=999)
     root, long = tmp_path / "pilots", order(task, 500)  # longer than any wait for the stop
@@ -80,6 +82,7 @@ def test_it_is_stopped_and_can_start_anew(tmp_path):
      ({"name": "chess"}, TINY_BASE, "chess"),
      ({"name": "countdown"}, "./nothing.gguf", "nothing.gguf")],
 )  # fmt: skip
+@pytest.mark.slow
 def test_what_cannot_be_is_a_sentence(settings, model, words, tmp_path):
     folder = tmp_path / "one"
     try:

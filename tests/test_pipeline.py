@@ -103,6 +103,7 @@ def test_parity_was_proven(small_run):
     assert parity.files["q8_0"].types["Q8_0"] > 0.9
 
 
+@pytest.mark.slow(seconds=17)
 def test_a_file_that_lost_too_much_ends_no_run_but_is_below_its_floor(
     small_run, small_preset, tmp_path
 ):
@@ -191,6 +192,7 @@ def test_the_manifest_gives_back_an_equal_preset_with_equal_labels(small_run, sm
         assert labels[0] == labels[1]
 
 
+@pytest.mark.slow(seconds=141)
 def test_killed_in_every_stage_and_way_it_ends_the_same(small_run, small_preset, tmp_path):
     """`python -m tests.benchmarks.kills` kills at random instants, and more often."""
     folder = tmp_path / "killed"
@@ -226,6 +228,7 @@ def test_killed_in_every_stage_and_way_it_ends_the_same(small_run, small_preset,
     assert len(made(folder)) >= 8
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_run_are_refused(small_run, small_preset):
     with locked(small_run):
         result = ltf("train", small_preset, "--out", small_run)
@@ -273,6 +276,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(small_preset, tmp_path)
 
 
 @pytest.mark.parametrize("limit", [3_000, 40_000])
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_what_was_done_stays(small_preset, tmp_path, limit):
     folder = tmp_path / "full"
 

@@ -325,6 +325,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("plugin", ADDED, ids=[plugin.name for plugin in ADDED])
+@pytest.mark.slow
 def test_one_file_is_enough(tmp_path, work, plugin):
     """The name and a setting work in a preset, and what the plugin does not know is refused."""
     house = copy(tmp_path)
@@ -387,6 +388,7 @@ def cells(run: Path) -> set[str]:
         return {cell for row in csv.reader(file) for cell in row}
 
 
+@pytest.mark.slow(seconds=21)
 def test_the_task_is_solved_verified_and_reported(grown, run):
     answer = json.loads(said(grown, "solve", "upper", "abcd", "--model", run, "--json"))
     assert answer["problem"]["text"] == "abcd"
@@ -403,6 +405,7 @@ def test_a_setting_of_the_task_is_given_on_the_command_line(grown):
     one_sentence(told, 2, "lenght", "length")
 
 
+@pytest.mark.slow
 def test_the_verifier_judges_answers(grown, work):
     asked = {"question": "2 + 2", "answer": "4"}
     line = json.dumps({"problem": asked, "text": "Answer: it is 4, I think"}) + "\n"
@@ -415,6 +418,7 @@ def test_the_verifier_judges_answers(grown, work):
     assert not json.loads(said(grown, *common, *own, input=line, cwd=work))["correct"]
 
 
+@pytest.mark.slow
 def test_the_reasoner_answers_and_is_called_by_its_title(grown, run):
     asked = ("solve", "upper", "abc", "--reasoner", "coin", "--set", "heads=1", "--json")
     answer = json.loads(said(grown, *asked))
@@ -483,6 +487,7 @@ def test_another_package_adds_a_task_and_a_reasoner(other):
     assert json.loads(told.stdout)["text"] == "ABC\n"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_loaded_is_told_and_left_out(other):
     told = ltf("solve", "upper", "abc", "--reasoner", "coin", "--json", env=on_path(other))
     assert told.returncode == 0, told.stderr

@@ -92,6 +92,7 @@ def test_our_files_find_no_such_module_and_others_do(elsewhere, module, line):
     assert elsewhere("-c", line).returncode == 0
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported(elsewhere):
     result = elsewhere("-c", EVERY)
     assert result.returncode == 0, result.stderr
@@ -114,6 +115,7 @@ def test_the_doctor_looks_at_the_machine(elsewhere):
     assert json.loads(ltf(elsewhere, "doctor", "--json"))["cores"]
 
 
+@pytest.mark.slow
 def test_the_embedded_base_answers(elsewhere):
     said = ltf(elsewhere, "solve", "countdown", "25 5 5 33", "--target", "27", "--json")
     assert json.loads(said)["problem"]["text"] == "25 5 5 33 -> 27"

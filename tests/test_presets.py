@@ -39,6 +39,7 @@ AT_HAND = [
 
 
 @pytest.mark.parametrize("name", AT_HAND)
+@pytest.mark.slow
 def test_every_preset_on_disk_loads_and_its_task_has_problems(name):
     preset = presets.load(name)
     assert preset.name == name

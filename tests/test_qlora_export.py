@@ -47,6 +47,7 @@ def logits_of(model, ids):
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.slow
 def test_a_qlora_tuned_model_is_exported_as_it_is(kind, tied, tmp_path):
     base = MODELS[kind](tmp_path / "base", tie_word_embeddings=tied, intermediate_size=128)
     check_exportable(base)

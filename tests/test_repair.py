@@ -40,6 +40,7 @@ def distance(model, run):
     return max(float((own[n] - w.float()).abs().max()) for n, w in weights(run).items())
 
 
+@pytest.mark.slow(seconds=59)
 def test_a_repaired_model_is_the_tuned_one_tuned_on(small_run, repaired_run):
     told = Run.load(repaired_run).preset
     assert told.name == "small-repaired"
@@ -64,6 +65,7 @@ def test_it_is_compared_with_the_same_base_on_the_same_problems(small_run, repai
         assert new.stages[stage].input == old.stages[stage].input
 
 
+@pytest.mark.slow(seconds=28)
 def test_a_sweep_goes_on_from_a_run(small_run, tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump(SMALL))
@@ -77,6 +79,7 @@ def test_a_sweep_goes_on_from_a_run(small_run, tmp_path):
     assert manifest.preset["tuning"]["start"] == str(small_run / "tuning" / "adapter")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_gone_on_from_is_said_before_anything_is_written(small_run, tmp_path):
     run = Run.load(small_run)
     assert repaired(run).tuning.replay > 0

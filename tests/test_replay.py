@@ -57,6 +57,7 @@ def harvest(engine, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_searchs_questions_are_recorded_and_no_answer_to_a_problem(harvest):
     said = recorded(harvest)
     assert len(said) == len(set(said)) > 50
@@ -175,6 +176,7 @@ def divergences(model, row):
     return [float(kl[at - 1]) for at, marked in enumerate(row.marked) if marked and at]
 
 
+@pytest.mark.slow
 def test_replay_keeps_what_tuning_without_it_loses(harvest, tmp_path):
     """Judged by texts of a search on other problems, which are not trained on."""
     said = [each.example() for each in recorded(harvest)]

@@ -220,6 +220,7 @@ def test_the_page_needs_nothing_else(small_run):
         assert png.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_what_a_model_or_a_preset_wrote_is_text(copied):
     for model in ("base", "tuned"):
         file = single_file(copied, model)
@@ -276,6 +277,7 @@ def test_a_few_failures_of_every_kind_show_what_would_have_saved_them(small_run)
     assert re.search(r"\d+[-+*/]\d+=\d+", saved)
 
 
+@pytest.mark.slow
 def test_what_a_run_has_no_data_for_is_left_out(copied):
     before, folder = page_of(copied).sections, RunFolder(copied)
     assert {"samples", "kept", "exported", "trained_on"} <= before
@@ -324,6 +326,7 @@ def test_a_run_that_is_half_done_has_the_sections_it_has_data_for(copied, gone, 
     assert page_of(copied).sections == left
 
 
+@pytest.mark.slow
 def test_a_checkpoint_below_its_floor_is_loud(copied):
     floors = {"tot": 0.9, "heldout_nll": 1.1}
     change(copied, lambda manifest: manifest.preset["retention"].update(floors))
@@ -340,6 +343,7 @@ def test_a_checkpoint_below_its_floor_is_loud(copied):
     assert ("p", {"class": "alarm", "role": "alert"}) in page.tags
 
 
+@pytest.mark.slow
 def test_few_test_problems_are_warned_of(copied):
     assert not any("nothing can be concluded" in text for text in page_of(copied).said)
     for model in ("base", "tuned"):
@@ -350,6 +354,7 @@ def test_few_test_problems_are_warned_of(copied):
     assert any("nothing can be concluded" in text for text in written(copied).said)
 
 
+@pytest.mark.slow
 def test_a_report_is_written_again_at_a_price_and_is_no_change_of_the_run(copied):
     (copied / "report" / "index.html").unlink()
     result = ltf("report", copied, "--per-hour", 7.25, "--json")
@@ -370,6 +375,7 @@ def test_a_report_is_written_again_at_a_price_and_is_no_change_of_the_run(copied
     one_sentence(ltf("report", copied, "--per-hour", -1), 2, "-1")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_done_names_the_stage_that_is_missing(copied):
     def failed(manifest: Manifest) -> None:
         manifest.stages["evaluate"].status = "failed"

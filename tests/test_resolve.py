@@ -43,6 +43,7 @@ def index() -> None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.slow(seconds=11)
 def test_the_dependencies_resolve(index, python):
     wanted = needed()
     assert len(wanted) > 15
@@ -53,6 +54,7 @@ def test_the_dependencies_resolve(index, python):
             assert line in found.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_dependency_without_a_wheel_would_be_seen(index):
     found = resolve(["numpy==1.26.4"], "3.14")  # whose newest wheel is of Python 3.12
     assert found.returncode != 0

@@ -85,6 +85,7 @@ def test_a_long_paragraph_is_cut_to_the_context(engine):
     assert all(50 < tokens < engine.context for _, tokens in found.each)
 
 
+@pytest.mark.slow
 def test_the_text_is_read_by_llama_cpp_alike(engine, base_gguf):
     pairs = paragraphs(abilities.heldout_file(preset()))
     gguf = open_engine(base_gguf, exact=True)
@@ -236,6 +237,7 @@ def fallen(tmp_path_factory):
     return file, place / "fallen", ltf("train", file, "--out", place / "fallen")
 
 
+@pytest.mark.slow(seconds=27)
 def test_a_run_below_its_floor_says_so_and_exports_all_the_same(fallen):
     _, folder, ended = fallen
     assert ended.returncode == 3, ended.stderr
@@ -247,6 +249,7 @@ def test_a_run_below_its_floor_says_so_and_exports_all_the_same(fallen):
     assert all(stage.status == "done" for stage in stages)
 
 
+@pytest.mark.slow
 def test_the_same_command_again_ends_alike_and_the_app_takes_it_for_done(fallen):
     file, folder, _ = fallen
     again = ltf("train", file, "--out", folder, "--json")

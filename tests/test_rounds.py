@@ -43,6 +43,7 @@ def second(first, done):
     return Run.load(first.with_name("small-round-2"))
 
 
+@pytest.mark.slow(seconds=46)
 def test_the_tuned_model_searches_and_the_harvest_grows(first, second):
     old, new = list(read(first / "harvest")), list(read(second.at.harvest))
     assert new[: len(old)] == old
@@ -97,6 +98,7 @@ def test_problems_and_base_are_the_same_and_the_round_is_told(first, second, don
     assert any("tune, round 1" in row for row in costs)
 
 
+@pytest.mark.slow
 def test_a_lost_shard_is_made_again_as_it_was_and_nothing_else(first, second):
     lost = shards(second.at.harvest)[-1]
     content = lost.read_bytes()
@@ -131,6 +133,7 @@ def test_a_repaired_round_goes_on_from_its_own_adapter_and_the_round_after_from_
     assert tuning_of(after).start == str(copy.at.adapter)
 
 
+@pytest.mark.slow
 def test_a_run_never_goes_on_from_itself(first, tmp_path):
     file = tmp_path / "small.yaml"
     file.write_text(yaml.safe_dump({**SMALL, "previous": str(first)}))
@@ -163,6 +166,7 @@ def test_a_run_of_an_earlier_version_is_not_made_anew_for_the_new_setting(first)
     assert run.input_hash(search.parts, search.upstream) == before
 
 
+@pytest.mark.slow
 def test_what_can_have_no_next_round_is_refused_before_anything_is_written(first, tmp_path):
     copy = shutil.copytree(first, tmp_path / "copy")
     run = Run.load(copy)

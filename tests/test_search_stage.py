@@ -45,6 +45,7 @@ def key(row: Row) -> tuple:
     return row.problem.id, row.text, row.label, row.kind, row.seed
 
 
+@pytest.mark.slow
 def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     run = prepared(tmp_path / "run", ALL, 6)
     search.main(run)
@@ -75,6 +76,7 @@ def test_the_search_can_use_a_gguf_file(tmp_path, base_gguf):
     assert all(row.prompt.count(":") == 1 for row in rows)  # in the base's own dialect
 
 
+@pytest.mark.slow(seconds=30)
 def test_a_server_that_dies_loses_nothing_that_was_finished(tmp_path, base_gguf):
     sections = [
         {"name": "cot"},

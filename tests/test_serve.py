@@ -42,6 +42,7 @@ def learnt(model, task, problem) -> str:
         return ltf_lite.ask(opened, task, problem).text
 
 
+@pytest.mark.slow
 def test_a_chat_message_is_asked_in_the_learnt_prompt(tuned):
     wanted = learnt("tiny-tuned", ltf_lite.task("countdown"), PROBLEM)
     assert wanted.startswith("31+20=51,12,7\n")
@@ -101,6 +102,7 @@ def test_openai_s_own_client_is_answered(tuned):
     assert answer.choices[0].message.content == tuned.reply(PROBLEM)
 
 
+@pytest.mark.slow
 def test_it_says_where_it_is_and_ctrl_c_ends_it_in_one_sentence(tmp_path):
     with served("tiny-tuned") as found:
         assert f"countdown in the dialect compact is at {found.url}" in found.said
@@ -111,6 +113,7 @@ def test_it_says_where_it_is_and_ctrl_c_ends_it_in_one_sentence(tmp_path):
         assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_run_is_served_with_its_own_task(small_run):
     run = Run.load(small_run)
     problem = problems_of(run, "test")[0]
@@ -119,6 +122,7 @@ def test_a_run_is_served_with_its_own_task(small_run):
         assert found.reply(problem.text) == learnt(small_run, run.preset.task, problem)
 
 
+@pytest.mark.slow
 def test_a_chat_is_asked_through_its_template_with_its_system_text(chat_run):  # noqa: F811
     run = Run.load(chat_run)
     problem = problems_of(run, "test")[0]

@@ -55,6 +55,7 @@ def solved(*args: object):
     return ltf("solve", "countdown", PROBLEM, "--json", *args)
 
 
+@pytest.mark.slow
 def test_a_server_that_names_the_model_s_file_tells_what_it_learnt(named_by_path, capfd):
     port = named_by_path.rpartition(":")[2]
     for address in (named_by_path, f"http://localhost:{port}/v1", f"{named_by_path}/v1#any"):
@@ -68,6 +69,7 @@ def test_a_server_that_names_the_model_s_file_tells_what_it_learnt(named_by_path
     assert json.loads(told.stdout)["text"] == json.loads(said.stdout)["text"] != ""
 
 
+@pytest.mark.slow
 def test_where_nobody_says_it_one_line_says_how_to(named_otherwise):
     untold = solved("--model", named_otherwise)
     warning = untold.stderr.splitlines()[0]

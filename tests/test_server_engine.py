@@ -286,6 +286,7 @@ def test_a_server_that_knows_only_openai_s_own_settings_is_asked_with_those(engi
     assert len(server.seen) == before + 1  # remembered
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_mid_call_ends_the_call_with_one_sentence(server, monkeypatch):
     monkeypatch.setattr(server_client, "RETRIES", 1)
     server.answer = lambda _, count: (200, {}, completion()) if count < 30 else DROP

@@ -78,6 +78,7 @@ def test_pass_at_k_of_many_samples_loses_nothing():
             pass_at_k(n, c, k)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_a_known_difference_as_often_as_it_says():
     """Problems that are easy (3 of 10) are solved by both, others by luck: 0.5 against 0.2."""
     draw, covered, runs, apart = np.random.default_rng(7), 0, 300, 0.7 * (0.5 - 0.2)
@@ -132,6 +133,7 @@ def ask(tmp_path_factory):
 @pytest.mark.parametrize(
     ("name", "settings"), [("cot", {}), ("cot", {"n": 8, "temperature": 1.0}), ("tot", {"beam": 2})]
 )
+@pytest.mark.slow
 def test_a_record_tells_which_problems_every_choice_solved(ask, name, settings):
     solutions, found = ask(name, 40, **settings)
     assert found.problems == tuple(s.problem for s in solutions)

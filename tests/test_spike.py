@@ -221,6 +221,7 @@ def said(spike: Path, *args: object, **options) -> str:
     return result.stdout
 
 
+@pytest.mark.slow(seconds=20)
 def test_a_run_harvests_paths_of_every_kind(run):
     rows = list(read(run / "harvest"))
     assert {row.kind for row in rows} == {None, *KINDS}
@@ -257,6 +258,7 @@ def test_its_kinds_stand_in_the_tables_and_pictures_of_the_report(run):
     assert "It is the shorter word" in page or "is not the longer word" in page
 
 
+@pytest.mark.slow
 def test_its_report_is_written_again(spike, run):
     (run / "report" / "index.html").unlink()
     assert "report" in said(spike, "report", run)
@@ -285,6 +287,7 @@ def test_it_is_solved_without_a_model(spike):
         ("rap", ["iterations=1", "samples=1", "votes=1", "max_tokens=8"]),
     ],
 )
+@pytest.mark.slow
 def test_every_reasoner_that_asks_a_model_searches_it(spike, run, reasoner, settings):
     told = [part for each in settings for part in ("--set", each)]
     asked = ("search", *ASKED, "--model", run, "--reasoner", reasoner, *told)
@@ -382,6 +385,7 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.slow
 def test_the_app_has_all_of_it(spike, run, language):
     result = subprocess.run(
         [sys.executable, "-c", APP, str(run), language],

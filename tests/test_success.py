@@ -302,6 +302,7 @@ def told(run: Run, folder: Path | None = None) -> dict[str, Record]:
     return {one.label: one for one in map(read_record, files)}
 
 
+@pytest.mark.slow
 def test_a_record_tells_task_tokens_and_the_time_of_a_problem_alone(run):
     records = told(run)
     assert len(records) == 6

@@ -261,6 +261,7 @@ def stamps(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
+@pytest.mark.slow(seconds=39)
 def test_search_and_base_are_shared_and_what_is_done_is_not_done_again(swept):
     folder, call, finished = swept
     assert call.stderr.count(": done before") == 3
@@ -333,6 +334,7 @@ def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept
     assert before == stamps(folder)  # what is shared does not depend on it
 
 
+@pytest.mark.slow
 def test_what_cannot_be_is_refused_before_anything_is_written(file, tmp_path):
     folder = tmp_path / "out"
     one_sentence(ltf("sweep", file, "--set", "alhpa=1", "--out", folder), 2, "alhpa", "'alpha'")

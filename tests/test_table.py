@@ -186,6 +186,7 @@ def test_a_draw_depends_on_the_seed_and_not_on_the_order(tmp_path):
         task.problems("train", 1000, 0)
 
 
+@pytest.mark.slow
 def test_a_million_problems_are_streamed(tmp_path):
     """A hundred thousand here: memory must not grow with what is not drawn."""
     import tracemalloc
@@ -297,6 +298,7 @@ def test_a_question_of_choices_is_found_without_them(tmp_path):
     assert task.problem("which?").text == "which?\nA) red\nB) blue"
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_refused_by_every_command(tmp_path):
     for command in (("verify",), ("solve", "1?"), ("task", "check"), ("pilot", "--model", "m")):
         verb, *more = command

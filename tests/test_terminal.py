@@ -65,6 +65,7 @@ main({args!r})
 @pytest.mark.parametrize(
     "args", [["solve", "countdown", "5 6 -> 11", "--json"], ["search", "countdown", "5 6 -> 11"]]
 )
+@pytest.mark.slow
 def test_a_line_is_there_before_anything_heavy_is_loaded(args):
     code = FIRST_WORD.format(heavy=HEAVY, args=args)
     seen = in_terminal(command=(sys.executable, "-c", code)).text
@@ -167,6 +168,7 @@ with bar("search 12/12, tree of thoughts with the tuned model: problems", 128000
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.slow
 def test_a_bar_keeps_its_count_and_the_time_left(columns):
     command = sys.executable, "-c", BARS
     seen = in_terminal(columns=columns, command=command)
@@ -182,6 +184,7 @@ ASKED = ("search", "countdown", 44, 41, 4, 23, "--target", 66, "--reasoner", "df
 
 
 @pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.slow
 def test_the_steps_of_the_answer_are_the_last_of_a_search(columns):
     plain = ltf(*ASKED).stdout.splitlines()
     at = plain.index("the answer, right:")
@@ -213,6 +216,7 @@ def test_a_search_without_a_right_path_says_so_last():
         (["demo"], "asking tiny-base, tree"),
     ],
 )
+@pytest.mark.slow
 def test_ctrl_c_ends_with_one_sentence_and_130(args, sign):
     args = [*args] if "--problems" not in args else ["solve", "countdown", "--problems", "-"]
     seen = in_terminal(*args, press=CTRL_C, when=lambda text: sign in text)

@@ -80,6 +80,7 @@ def test_openmp_is_told_of_a_quota_and_of_what_it_cannot_read(machine, monkeypat
 
 
 @pytest.mark.parametrize("asked", ["2,1", ""])
+@pytest.mark.slow
 def test_a_gguf_file_is_asked_and_made_whatever_openmp_is_asked_for(base_gguf, tmp_path, asked):
     environment = {**os.environ, "OMP_NUM_THREADS": asked}
     told = ltf("solve", "countdown", "3 5 7 9 -> 22", "--model", base_gguf, "--json",

@@ -76,6 +76,7 @@ def test_the_corpus_is_legal_reproducible_and_holds_no_test_problem():
 
 
 @pytest.mark.parametrize(("temperature", "least"), [(0.0, 0.99), (0.7, 0.97), (1.0, 0.92)])
+@pytest.mark.slow
 def test_the_base_knows_format_and_arithmetic(temperature, least):
     engine = open_engine("tiny-base")
     problems = TINY.problems("test", 300, 11)
@@ -88,6 +89,7 @@ def test_the_base_knows_format_and_arithmetic(temperature, least):
     assert sum(g for g, _ in counts) / sum(t for _, t in counts) >= least
 
 
+@pytest.mark.slow
 def test_the_base_does_not_know_how_to_aim():
     engine = open_engine("tiny-base")
     problems = TINY.problems("test", 300, 11)

@@ -430,6 +430,7 @@ def room_for(engine, rows: int):
         engine.batch = torch_engine.BATCH
 
 
+@pytest.mark.slow
 def test_a_batch_too_large_is_halved_and_that_is_remembered(engine):
     how = Sampling(n=3, temperature=1.0, max_tokens=40)
     expected = engine.generate(PROMPTS, how)

@@ -172,6 +172,7 @@ def expected(model, prompt, tail):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_answers_are_those_of_generate_and_depend_on_nothing_else(kind):
     engine = engine_of(kind, KINDS[kind])
     texts, scores = zip(*map(expected, [engine.model] * 5, PROMPTS, TAILS), strict=True)

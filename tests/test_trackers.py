@@ -33,6 +33,7 @@ def scalars(folder):
     return {tag: {e.step: e.value for e in told.Scalars(tag)} for tag in told.Tags()["scalars"]}
 
 
+@pytest.mark.slow
 def test_tensorboard_is_told_of_losses_and_the_weights_are_the_same(base, tmp_path):
     pytest.importorskip("tensorboard")
     watched = SETTINGS.model_copy(update={"report_to": ("tensorboard",)})

@@ -71,6 +71,7 @@ def test_the_seed_matters(search):
 
 
 @pytest.mark.parametrize("name", ["tot", "rap"])
+@pytest.mark.slow
 def test_the_embedded_model_s_result_does_not_depend_on_the_batch(name):
     settings = {"samples": 1, "votes": 1, "temperature": 0.0}
     reasoner, model = get_reasoner(name, **settings), open_engine("tiny-base")
@@ -139,6 +140,7 @@ class Pessimist(Countdown):
         return Verdict(False, "wrong_answer", 0, "wrong")
 
 
+@pytest.mark.slow
 def test_the_verifier_has_no_say_in_the_choice(search):
     other = Pessimist(numbers=(1, 50), max_intermediate=999)
     fair = [s.choices for s in solve(search, PROBLEMS, TASK, engine(), 0)]

@@ -70,6 +70,7 @@ def many(width: int, depth: int) -> list[Node]:
 
 
 @pytest.mark.parametrize("name", ["tot", "rap", "bfs", "cot", "two"])
+@pytest.mark.slow
 def test_every_node_is_drawn_or_counted_and_no_box_hides_another(trees, name):
     tree, chosen = trees[name]
     text = tree_svg(tree, chosen)
@@ -283,6 +284,7 @@ def test_the_text_says_what_the_picture_says(trees):
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_a_tree_that_is_no_tree_yet():
     assert tree_svg([], None) == ""
     assert tree_text([], None).strip() == ""

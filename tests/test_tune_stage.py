@@ -47,6 +47,7 @@ def test_nothing_to_follow_shows_what_each_reasoner_solved(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["uft", "simpo"])
+@pytest.mark.slow
 def test_nothing_to_forget_is_sft_and_said_to_be(method, tmp_path, capfd):
     run = harvested(tmp_path / "run", right=True, method=method)
     with closing(engine_of(run, "base")) as engine:

@@ -208,6 +208,7 @@ def trained(base, out, settings):
     return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
 
 
+@pytest.mark.slow
 def test_accumulation_changes_nothing(base, tmp_path):
     told = changed(SETTINGS, steps=3, ratio=0.5, eval_every=9, alpha=0.3)
     whole = trained(base, tmp_path / "1", changed(told, batch=8))
@@ -266,6 +267,7 @@ def wavering(base, tmp_path_factory):
 
 
 @pytest.mark.parametrize("load_in_4bit", [False, True])
+@pytest.mark.slow
 def test_tuning_learns_successes_and_forgets_failures(wavering, tmp_path, load_in_4bit):
     before, after = [], []
 
@@ -317,6 +319,7 @@ def test_the_best_is_above_the_floors_or_else_the_nearest_to_them():
     assert kept((0.2, 0.0), (0.1, 0.0)) == 0
 
 
+@pytest.mark.slow
 def test_the_best_adapter_is_kept_and_of_equals_the_later(base, tmp_path):
     successes = iter([0.1, 0.7, 0.7, 0.2])
     told = changed(SETTINGS, steps=8, eval_every=2)
@@ -362,6 +365,7 @@ t.tune(sys.argv[2], [*t.GOOD, *t.BAD], sys.argv[3], t.SETTINGS, validate)
 """
 
 
+@pytest.mark.slow(seconds=22)
 def test_killed_and_called_again_it_ends_at_the_same_weights(base, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     tune(base, [*GOOD, *BAD], whole, SETTINGS, choosy(whole))
@@ -405,6 +409,7 @@ save_adapter(model, t.Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow(seconds=19)
 def test_an_adapter_is_the_same_in_every_process(base, tmp_path):
     """Which modules it changes is a set to peft, whose order changes with the hash seed."""
     for seed in ("1", "2"):

@@ -201,6 +201,7 @@ def test_a_template_that_leaves_thoughts_out_takes_examples_without_any():
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_in_one_sentence(folder, tmp_path):
     refused = shutil.copytree(folder, tmp_path / "copy")
     (refused / "chat_template.jinja").write_text(SHORT + OWN)

@@ -96,6 +96,7 @@ def test_one_of_an_older_version_is_asked_as_before(untaught, tmp_path):
 
 
 @pytest.mark.parametrize("knows", [True, False])
+@pytest.mark.slow
 def test_children_know_what_their_base_knew(knows, tmp_path):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM

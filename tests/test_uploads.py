@@ -233,6 +233,7 @@ def posted(served: App, body: bytes, name: str = "x.csv", method: str = "POST", 
     return answer.status, answer.read().decode()
 
 
+@pytest.mark.slow
 def test_only_a_page_of_the_app_brings_a_file(served, token):
     own = {"X_Ltf_Token": token}
     for headers in ({}, {"X_Ltf_Token": ""}, {"X_Ltf_Token": "é"}, {"X_Ltf_Token": token[:-1]}):
@@ -273,6 +274,7 @@ def test_a_file_over_the_limit_is_refused_and_not_kept(served, token, chunked):
     assert everything(served.runs) == before
 
 
+@pytest.mark.slow
 def test_who_hangs_up_leaves_nothing_behind(served, token):
     before, place = everything(served.runs), urlsplit(served.url)
     with socket.create_connection((place.hostname, place.port)) as line:

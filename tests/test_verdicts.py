@@ -67,6 +67,7 @@ def test_a_batch_tells_which_solves_more_where_that_can_be_told():
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.slow
 def test_every_picture_of_a_run_has_its_verdict_and_no_raw_name(small_run: Path, language):
     say, run = speaker(language), Run.load(small_run)
     judged = verdicts.of_run(run, say)

@@ -120,6 +120,7 @@ def test_regex():
         Regex(pattern="")
 
 
+@pytest.mark.slow
 def test_a_pattern_that_never_ends_is_undecided():
     bad = Regex(pattern="(a+)+b")
     judged = bad.judge_all([("aab", "x", {}), ("a" * 40, "x", {}), ("ab", "x", {})])
@@ -158,6 +159,7 @@ def test_gym_wants_full_marks():
     assert "does not pass" in str(verifier.refuses("5", {**bad, "entry": {"answer": {}}}))
 
 
+@pytest.mark.slow
 def test_gym_takes_the_answer_of_each_generator_and_no_part_of_it():
     verifier = gym()
     names = ("gcd", "countdown", "puzzle24", "n_queens", "spiral_matrix", "string_insertion")
@@ -190,6 +192,7 @@ def test_gym_knows_the_scorers_that_run_answers():
     assert set(generators().call("running")) - {"number_sorting"} == RUN  # that one runs its own
 
 
+@pytest.mark.slow
 def test_gym_never_runs_code():
     verifier = gym()
     item = dict(items_of(["countdown"]))["countdown"]

@@ -338,6 +338,7 @@ def test_legal_is_the_step_of_the_verifier():
 
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
+@pytest.mark.slow
 def test_no_text_raises(text):
     for line in (text, S1 + text, S1 + S2 + S3 + "Answer: " + text, C + text):
         judged(line)
@@ -358,6 +359,7 @@ def test_no_answer_raises(text):
 @pytest.mark.parametrize("task", [COUNTDOWN, GAME24, CAPPED], ids=["countdown", "game24", "capped"])
 @given(st.integers(0, 10**9))
 @settings(max_examples=400, deadline=None)
+@pytest.mark.slow
 def test_a_slow_verifier_of_its_own_agrees_on_mutated_paths(task, seed):
     rng = random.Random(seed)
     problem = rng.choice(_pool(task))

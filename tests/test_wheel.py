@@ -100,6 +100,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     return Installed(bin, packages, folder / "work")
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_what_the_package_reads_and_nothing_else(wheel):
     names = set(ZipFile(wheel).namelist())
     for name in ("report/page.html", "app/web/style.css", "app/web/page.js"):
@@ -119,12 +120,14 @@ def test_a_wheel_holds_what_the_package_reads_and_nothing_else(wheel):
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"ltf_lite"}
 
 
+@pytest.mark.slow
 def test_python_runs_the_installed_package(installed):
     code = "import ltf_lite; print(ltf_lite.__file__)"
     where = Path(installed.run(installed.bin / "python", "-c", code).strip())
     assert where == installed.packages / "ltf_lite" / "__init__.py"
 
 
+@pytest.mark.slow
 def test_its_presets_are_listed_by_both_commands(installed):
     listed = {line.split()[0] for line in installed.module("presets").splitlines()}
     assert listed == {file.stem for file in ROOT.glob("presets/*.yaml")}
@@ -137,11 +140,13 @@ def test_a_preset_of_the_wheel_can_be_named(installed):
     assert not list(installed.work.glob("runs/*"))
 
 
+@pytest.mark.slow
 def test_doctor_knows_the_package(installed):
     found = json.loads(installed.module("doctor", "--json"))
     assert found["packages"]["ltf-lite"] == "0.1.0"
 
 
+@pytest.mark.slow
 def test_the_embedded_base_answers(installed):
     said = installed.ltf("solve", "countdown", "25 5 5 33", "--target", "27", "--json")
     answer = json.loads(said)
@@ -149,6 +154,7 @@ def test_the_embedded_base_answers(installed):
     assert answer["text"].strip()
 
 
+@pytest.mark.slow(seconds=33)
 def test_a_run_goes_to_its_end(installed):
     preset = installed.work / "least.yaml"
     preset.write_text(yaml.safe_dump(LEAST))
@@ -162,6 +168,7 @@ def test_a_run_goes_to_its_end(installed):
     assert answer["problem"]["text"] == "3 4 -> 7"
 
 
+@pytest.mark.slow
 def test_the_app_answers(installed):
     port = free_port()
     command = [str(installed.bin / "ltf"), "app", "--port", str(port), "--runs", "runs"]

@@ -66,6 +66,7 @@ def test_what_it_prints_and_reads_disturbs_nothing(worker):
 
 
 @pytest.mark.parametrize("name", ["hang", "power"])
+@pytest.mark.slow
 def test_what_hangs_is_killed(worker, name):
     assert isinstance(lost(worker, name), Timeout)
 
@@ -103,6 +104,7 @@ def test_depth_and_closed_pipes_cost_one_call(worker):
 
 @pytest.mark.skipif(not LINUX, reason="only Linux keeps to the limit")
 @pytest.mark.parametrize("name", ["bomb", "grow"])
+@pytest.mark.slow
 def test_memory_is_bounded(worker, name):
     assert isinstance(lost(worker, name), (Raised, Died, Timeout))
 
@@ -161,6 +163,7 @@ def test_it_knows_no_secret_and_works_in_an_empty_folder(code, monkeypatch):
     assert not os.path.exists(folder)
 
 
+@pytest.mark.slow
 def test_of_many_calls_only_the_bad_ones_are_lost(worker):
     begun = time.monotonic()
     results = worker.call_all("sleep", [(0,), (0.01,), (60,), (0,), ("x",), (0,)])
@@ -174,6 +177,7 @@ def test_of_many_calls_only_the_bad_ones_are_lost(worker):
     assert worker.call_all("length", [("x" * LONGEST,)] * 300) == [LONGEST] * 300
 
 
+@pytest.mark.slow
 def test_each_call_has_its_own_time(worker):
     assert worker.call_all("sleep", [(0.6,)] * 3) == [0.6] * 3
 
@@ -195,6 +199,7 @@ def test_threads_share_it_and_it_outlives_them(worker):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system copies no process")
+@pytest.mark.slow
 def test_a_fresh_call_changes_nothing_for_the_next(code):
     with Worker.of_file(code, SECONDS, fresh=True) as worker:
         assert worker.call_all("keep", [(1,), (2,)]) == [[1], [2]]

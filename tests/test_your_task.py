@@ -6,6 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from ltf_lite.tasks import get_task
 from ltf_lite.tasks.example import write_example
 from tests.conftest import ltf
@@ -19,6 +21,7 @@ def commands():
     return [shlex.split(line)[1:] for line in block[1].strip().splitlines()]
 
 
+@pytest.mark.slow(seconds=234)
 def test_every_command_of_the_document_runs_to_the_end(tmp_path):
     """The model is a base of 1.2 M weights that half learnt these very sums, and nothing else."""
     aside = tmp_path / "aside"
