@@ -520,6 +520,7 @@ def test_a_run_learns_and_exports_a_chat(run):
     assert 'PARAMETER stop "</s>"' in lines
 
 
+@pytest.mark.slow
 def test_what_a_run_exported_is_asked_in_a_chat(run):
     for model, kind in ((run, LlamaCppEngine), (run / "model", TorchEngine)):
         with closing(open_engine(model)) as engine:
@@ -528,6 +529,7 @@ def test_what_a_run_exported_is_asked_in_a_chat(run):
             assert text.endswith("system: Play.</s>user: 2?</s>assistant: ")
 
 
+@pytest.mark.slow
 def test_the_harvest_of_a_chat_keeps_the_task_s_own_prompts(run):
     rows = list(read(run / "harvest"))
     assert {row.reasoner for row in rows} == {"dfs", "cot", "tot"}

@@ -431,11 +431,13 @@ def test_the_reasoner_answers_and_is_called_by_its_title(grown, run):
     one_sentence(told, 2, "tails", "coin")
 
 
+@pytest.mark.slow
 def test_the_method_tunes_and_its_sentence_is_in_the_card(run):
     card = (run / "gguf" / "README.md").read_text()
     assert "Half-hearted tuning on successes, share 0.25" in card
 
 
+@pytest.mark.slow
 def test_the_engine_searches_and_is_a_model_by_its_name(grown, run):
     written = list(read(run / "harvest", reasoners=["cot"]))
     assert written
@@ -447,6 +449,7 @@ def test_the_engine_searches_and_is_a_model_by_its_name(grown, run):
     assert answer["verdict"]["correct"]
 
 
+@pytest.mark.slow
 def test_the_exporter_writes_beside_the_files_and_into_the_card(run):
     assert (run / "gguf" / "NOTE.txt").read_text() == "Bye from plugins, f16, q8_0\n"
     assert "read `NOTE.txt`" in (run / "gguf" / "README.md").read_text()

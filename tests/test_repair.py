@@ -58,6 +58,7 @@ def test_a_repaired_model_is_the_tuned_one_tuned_on(small_run, repaired_run):
     assert list((repaired_run / "gguf").glob("small-repaired.*.gguf"))
 
 
+@pytest.mark.slow
 def test_it_is_compared_with_the_same_base_on_the_same_problems(small_run, repaired_run):
     old, new = (read_manifest(RunFolder(each)) for each in (small_run, repaired_run))
     for stage in ("problems", "baseline", "search"):

@@ -259,6 +259,7 @@ def test_the_same_command_again_ends_alike_and_the_app_takes_it_for_done(fallen)
     assert jobs.start(str(file), folder.parent).ended is None
 
 
+@pytest.mark.slow
 def test_every_checkpoint_is_measured_against_the_base(fallen):
     _, folder, _ = fallen
     at = RunFolder(folder)
@@ -283,6 +284,7 @@ def test_every_checkpoint_is_measured_against_the_base(fallen):
     assert result.validation.kept == nearest.validation.kept
 
 
+@pytest.mark.slow
 def test_base_and_tuned_model_are_asked_what_the_run_does_not_tune_on(fallen):
     _, folder, _ = fallen
     at = RunFolder(folder)

@@ -57,6 +57,7 @@ def test_the_tuned_model_searches_and_the_harvest_grows(first, second):
     assert not all(row.correct for row in added)
 
 
+@pytest.mark.slow
 def test_what_the_tuned_model_says_is_not_replayed_as_the_bases(first, second):
     told = [
         sorted(p.name for p in f.glob("replay-*")) for f in (first / "harvest", second.at.harvest)
@@ -64,6 +65,7 @@ def test_what_the_tuned_model_says_is_not_replayed_as_the_bases(first, second):
     assert told[0] == told[1] != []
 
 
+@pytest.mark.slow
 def test_it_is_tuned_on_from_the_adapter_on_the_newest_paths_first(first, second):
     old, new = (load_file(f / "model" / "model.safetensors") for f in (first, second.folder))
     moved = max((new[name].float() - old[name].float()).abs().max() for name in old)
@@ -76,6 +78,7 @@ def test_it_is_tuned_on_from_the_adapter_on_the_newest_paths_first(first, second
     assert news == sum(right.values()) > 0  # none gives way to an older one
 
 
+@pytest.mark.slow
 def test_problems_and_base_are_the_same_and_the_round_is_told(first, second, done):
     old = read_manifest(first)
     for stage in ("problems", "baseline"):
@@ -110,12 +113,14 @@ def test_a_lost_shard_is_made_again_as_it_was_and_nothing_else(first, second):
     assert "Round 2: the single pass solves" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_third_round_goes_on_from_the_second(second):
     preset = next_round(second)
     assert preset.name == "small-round-3"
     assert preset.previous == str(second.folder)
 
 
+@pytest.mark.slow
 def test_a_repaired_round_goes_on_from_its_own_adapter_and_the_round_after_from_the_repaired(
     second, tmp_path
 ):
@@ -143,6 +148,7 @@ def test_a_run_never_goes_on_from_itself(first, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_model_of_other_settings_is_not_gone_on_from(first, tmp_path):
     run = Run.load(shutil.copytree(first, tmp_path / "copy"))
     run.manifest.preset["tuning"]["steps"] = 5  # as a `ltf train` leaves it that was killed at once
@@ -151,6 +157,7 @@ def test_a_model_of_other_settings_is_not_gone_on_from(first, tmp_path):
         next_round(Run.load(run.folder))
 
 
+@pytest.mark.slow
 def test_a_round_whose_first_run_is_gone_says_so(second):
     gone = Run.load(second.folder)
     gone.preset = gone.preset.model_copy(update={"previous": "nowhere"})
@@ -158,6 +165,7 @@ def test_a_round_whose_first_run_is_gone_says_so(second):
         previous_of(gone)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_not_made_anew_for_the_new_setting(first):
     run = Run.load(first)
     search = next(stage for stage in STAGES if stage.name == "search")
@@ -187,6 +195,7 @@ def test_what_can_have_no_next_round_is_refused_before_anything_is_written(first
         ({"previous": "nowhere"}, ("previous:", "is no run")),
     ],
 )
+@pytest.mark.slow
 def test_a_preset_that_goes_on_must_be_of_the_same_problems(change, words, first, tmp_path):
     file = tmp_path / "own.yaml"
     told = {**SMALL, "name": "own", "previous": str(first), **change}
@@ -200,6 +209,7 @@ def test_a_preset_that_goes_on_must_be_of_the_same_problems(change, words, first
 @pytest.mark.parametrize(
     ("low", "advice"), [(0.4, "another may gain too: ltf again"), (-0.4, "another is not advised")]
 )
+@pytest.mark.slow
 def test_another_round_is_advised_only_after_one_that_gained(low, advice, first):
     rise = Rise(2, 0.5, 0.53, 500, 3.0, low, 6.0, 0.04)
     text = rise_sentence(Run.load(first), rise)

@@ -243,6 +243,7 @@ def kinds_of_models(run: Path) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_its_kinds_stand_in_the_tables_and_pictures_of_the_report(run):
     with open(run / "report" / "results.csv", newline="", encoding="utf-8") as file:
         cells = {cell for row in csv.reader(file) for cell in row}
@@ -265,6 +266,7 @@ def test_its_report_is_written_again(spike, run):
     assert (run / "report" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_tuned_model_is_asked(spike, run):
     answer = json.loads(said(spike, "solve", *ASKED, "--model", run, "--json"))
     assert answer["problem"]["text"] == "cat or horse"

@@ -279,6 +279,7 @@ def test_search_and_base_are_shared_and_what_is_done_is_not_done_again(swept):
     assert not (cell / "tuning" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_says_why_and_stops_no_other(swept):
     folder, call, _ = swept
     one_sentence(call, 1, BAD)
@@ -291,6 +292,7 @@ def test_a_cell_that_fails_says_why_and_stops_no_other(swept):
     assert "exploded" in (folder / "sweep.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_records_say(swept):
     folder, call, _ = swept
     records = {
@@ -319,6 +321,7 @@ def test_the_table_says_what_the_records_say(swept):
     assert printed[GOOD]["tuning_seconds"] == read_as(tuned, TuningResult).seconds
 
 
+@pytest.mark.slow
 def test_another_grid_adds_to_the_first_and_a_changed_preset_makes_it_void(swept):
     folder, before = swept[0], stamps(swept[0])
     unfit = ["max_length=9"]  # no path fits, so that it fails at once
@@ -349,6 +352,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(file, tmp_path):
         sweep(PRESET, {"": grid(PRESET, [])}, 1, folder)
 
 
+@pytest.mark.slow
 def test_the_sweep_of_another_preset_is_refused(swept):
     other = parse({**SMALLER, "name": "other"}, "test")
     with pytest.raises(RunError, match=r"'smaller', not 'other'"):

@@ -134,6 +134,7 @@ def test_its_presets_are_listed_by_both_commands(installed):
     assert {line.split()[0] for line in installed.ltf("presets").splitlines()} == listed
 
 
+@pytest.mark.slow
 def test_a_preset_of_the_wheel_can_be_named(installed):
     said = json.loads(installed.ltf("train", "tiny", "--dry-run", "--json"))
     assert said
