@@ -9,6 +9,7 @@ import pytest
 from gradio_client import Client
 
 from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web.blind import pressed
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.preferred import EQUAL, LEAST, Judging, Pair, Vote, shown
 from ltf_lite.app.web.shelf import Shelf
@@ -70,6 +71,18 @@ def test_the_interval_leaves_a_half_out_where_the_test_is_below_five_percent():
     assert exact_interval(5, 5)[0] < 0.5
     low, high = exact_interval(3, 10)
     assert (round(low, 4), round(high, 4)) == (0.0667, 0.6525)  # of any table
+
+
+def test_who_stops_has_no_pair_and_keeps_what_was_judged(desk):
+    desk.tickets.begin(None)
+    desk.tickets.stop(None)
+    judging = Judging(votes=votes(1, 0, 0), pair=Pair("p", False, (True, True)))
+    handler = pressed(desk, "drawn")
+    seen = list(handler(None, *FORM, "before-single", judging, desk.token))
+    state, *_ = seen[-1]
+    assert state.pair is None
+    assert [button["visible"] for button in seen[-1][5:8]] == [False] * 3
+    assert not desk.tickets.runs(None)
 
 
 # -- the page ------------------------------------------------------------------------------------

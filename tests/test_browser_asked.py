@@ -80,7 +80,7 @@ def test_a_file_of_problems_is_answered_and_downloaded(browser, served: App, tmp
             with page.expect_download() as download:
                 page.locator("#file-answers a", has_text=name).click()
             assert download.value.suggested_filename == name
-            found[name] = Path(download.value.path()).read_text(encoding="utf-8")
+            found[name] = Path(download.value.path()).read_text(encoding="utf-8-sig")
         rows = [json.loads(line) for line in found["answers.jsonl"].splitlines()]
         assert [row["problem"] for row in rows[::2][:3]] == PROBLEMS.splitlines()[:3]
         assert rows[-1]["error"].startswith("line 4: ")

@@ -11,8 +11,15 @@ import re
 import pytest
 
 from ltf_lite.app.answer.lines import lines_of, problem_of
-from ltf_lite.app.web.answers import Row, files_of
-from ltf_lite.app.web.file import LARGEST, MOST
+from ltf_lite.app.answer.live import Side
+from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web.answers import Asked, Row, files_of, shown
+from ltf_lite.app.web.asked import LONGEST
+from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web.file import LARGEST, MOST, TIRED, run_file
+from ltf_lite.app.web.shelf import Shelf
+from ltf_lite.app.web.words import speaker
+from ltf_lite.core.errors import UsageError
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
 from ltf_lite.tasks import Problem, get_task
 from tests.app_server import App, Page, app
@@ -76,6 +83,67 @@ def test_no_cell_of_the_table_is_a_formula(cell):
     assert json.loads(made["answers.jsonl"])["answer"] == cell
 
 
+def test_letters_of_other_lands_are_told_to_a_spreadsheet():
+    assert files_of([Row("5 6 -> 11")])["answers.csv"].startswith("problem,")
+    assert files_of([Row("何?")])["answers.csv"].encode().startswith(b"\xef\xbb\xbfproblem,")
+
+
+# -- without a page ------------------------------------------------------------------------------
+
+
+def run(desk: Desk, text: str, *form: str) -> tuple:
+    """What stands on the page at the end: (notice, progress, answers, buttons)."""
+    sent = base64.b64encode(text.encode()).decode()
+    values = [*(form or FORM), ["single"], "x.txt", sent, str(len(text.encode())), desk.token]
+    return list(run_file(desk)(None, *values))[-1]
+
+
+def test_a_model_that_cannot_answer_ends_the_file_after_some_problems(tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    desk = Desk(Shelf(tmp_path, (str(broken),)), Pool(), speaker("en"))
+    notice, _, html, *_ = run(desk, "5 6 -> 11\n" * 9, FORM[0], "", str(broken), *FORM[3:])
+    assert 'role="alert"' in notice
+    assert "broken.gguf" in notice
+    assert f"It ended after {TIRED} of 9 lines" in notice
+    rows, _ = files(html)
+    assert len(rows) == TIRED
+    assert all("broken.gguf" in row["error"] and row["solved"] is None for row in rows)
+
+
+def test_a_file_that_is_stopped_at_once_has_no_answers(tmp_path):
+    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+    desk.tickets.begin(None)
+    desk.tickets.stop(None)
+    with pytest.raises(UsageError, match="Stopped before the first"):
+        run(desk, "5 6 -> 11\n")
+    assert not desk.tickets.runs(None)
+
+
+def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    known = "".join(f"What is {k} + 1?,{k + 1}\n" for k in range(30))
+    (tmp_path / "tasks" / "sums.csv").write_text(f"question,answer\n{known}")
+    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+    text = f"Who is it?\n{'x' * (LONGEST + 1)}\n"
+    notice, _, html, *_ = run(
+        desk, text, "file:sums.csv", "", TINY_TUNED, TINY_BASE, "tot", *FORM[5:]
+    )
+    assert notice == ""
+    (first, second), _ = files(html)
+    assert first["problem"] == "Who is it?"
+    assert first["error"] == ""
+    assert "line 2: a problem may have 2,000 characters" in second["error"]
+
+
+def test_what_could_not_be_checked_is_no_failure(tmp_path):
+    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+    row = Row("Who?", "m", "single-pass", "Answer: I", None, "unchecked", "It is open.", 3, 0.1)
+    html = shown(desk, [Asked("One answer", "m", Side("m", "single-pass"))], [row])
+    assert "One answer: 1 answered; who is right could not be checked." in html
+    assert "? It is open." in html
+
+
 # -- the page ------------------------------------------------------------------------------------
 
 
@@ -103,7 +171,7 @@ def asked(page: Page, text: str | bytes, name: str = "x.txt", sides=("single",),
 def files(html: str) -> tuple[list[dict], list[dict]]:
     """The rows of both files that the page links."""
     found = dict(re.findall(r'href="data:[^"]*?base64,([^"]*)" download="([^"]*)"', html))
-    text = {name: base64.b64decode(data).decode() for data, name in found.items()}
+    text = {name: base64.b64decode(data).decode("utf-8-sig") for data, name in found.items()}
     lines = [json.loads(line) for line in text["answers.jsonl"].splitlines()]
     return lines, list(csv.DictReader(io.StringIO(text["answers.csv"])))
 
@@ -157,6 +225,7 @@ def test_a_table_is_answered_and_only_its_first_rows_are_shown(page):
         ("x.csv", "a,a\n1,2\n", "two columns"),
         ("<b>.csv", "a,a\n1,2\n", "&lt;b&gt;"),
         ("x.txt", "1 2 -> 3\n" * (MOST + 1), "1,000 lines at most"),
+        ("x.txt", ("x" * 1000 + "\n") * MOST, "is a problem of this task"),  # nearly 1 MB
     ],
 )  # fmt: skip
 def test_a_file_that_is_none_is_a_sentence_and_the_old_result_is_gone(page, name, text, words):

@@ -121,10 +121,11 @@ def _links(found: Sequence[Row]) -> str:
 
 def files_of(found: Sequence[Row]) -> dict[str, str]:
     """Name → text of a file; the CSV one holds no formula for a spreadsheet."""
-    plain = ([_word(each) for each in row] for row in found)
+    table = csv_text([Row._fields, *([_word(each) for each in row] for row in found)])
     return {
         "answers.jsonl": "".join(f"{as_json(row._asdict())}\n" for row in found),
-        "answers.csv": csv_text([Row._fields, *plain]),
+        # without the mark a spreadsheet takes other letters for those of its own country
+        "answers.csv": table if table.isascii() else f"\ufeff{table}",
     }
 
 

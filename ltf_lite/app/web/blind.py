@@ -116,7 +116,7 @@ def connect_blind(desk: Desk, part: Blind, fields: list[Any], every: list[gr.But
     presses = {"typed": part.start, "drawn": part.draw, **dict(zip(VOTES, part.votes, strict=True))}
     for press, button in presses.items():
         button.click(begin(desk), None, every, **QUIET).then(
-            streamed(_pressed(desk, press), lambda note: _nothing(note, desk), desk.say),
+            streamed(pressed(desk, press), lambda note: _nothing(note, desk), desk.say),
             inputs,
             outputs,
             js=SIGNED,
@@ -126,8 +126,10 @@ def connect_blind(desk: Desk, part: Blind, fields: list[Any], every: list[gr.But
     part.show.click(told, part.state, part.result, **QUIET)
 
 
-def _pressed(desk: Desk, press: str) -> Callable[..., Iterator[list[Any]]]:
-    def pressed(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+def pressed(desk: Desk, press: str) -> Callable[..., Iterator[list[Any]]]:
+    """Shows the `typed` problem or a `drawn` one, or takes one of the VOTES and draws the next."""
+
+    def next_pair(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         *rest, chosen, judging, token = values
         ticket = desk.tickets.of(who(request))
         try:
@@ -156,7 +158,7 @@ def _pressed(desk: Desk, press: str) -> Callable[..., Iterator[list[Any]]]:
         finally:
             desk.tickets.end(who(request), ticket)
 
-    return pressed
+    return next_pair
 
 
 def _ways(desk: Desk, form: Form, chosen: Any) -> Ways:
