@@ -47,11 +47,32 @@ def json_lines(stream: BinaryIO) -> Iterator[Line]:
     A line ends with a line feed and with nothing else. A byte order mark may stand before the
     first. Half characters are replaced, as no file could hold them.
     """
+    for number, raw in _numbered(stream):
+        yield _line(number, raw)
+
+
+def text_lines(stream: BinaryIO) -> Iterator[Line]:
+    """Every line as the text that it is; a string or an object of JSON is read as such.
+
+    Lines end, and are told, as those of `json_lines`.
+    """
+    for number, raw in _numbered(stream):
+        line = _line(number, raw)
+        known = isinstance(line.data, (str, dict)) or line.wrong == BLANK
+        yield line if known or raw is None else _text(number, raw)
+
+
+def _text(number: int, raw: bytes) -> Line:
+    try:
+        return Line(number, raw.decode().strip())
+    except UnicodeDecodeError:
+        return Line(number, None, "is not UTF-8")
+
+
+def _numbered(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The lines counted from 1, without a byte order mark; None for one that is too long."""
     for number, raw in enumerate(_lines(stream), 1):
-        if raw is None:
-            yield Line(number, None, f"is longer than {MAX_BYTES} bytes")
-        else:
-            yield _line(number, raw.removeprefix(BOM) if number == 1 else raw)
+        yield number, raw.removeprefix(BOM) if raw is not None and number == 1 else raw
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
@@ -65,7 +86,9 @@ def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
         yield None
 
 
-def _line(number: int, raw: bytes) -> Line:
+def _line(number: int, raw: bytes | None) -> Line:
+    if raw is None:
+        return Line(number, None, f"is longer than {MAX_BYTES} bytes")
     if not raw.strip():
         return Line(number, None, BLANK)
     try:

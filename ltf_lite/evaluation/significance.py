@@ -28,6 +28,16 @@ def discordant(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int]
     return sum(bool(x and not y) for x, y in pairs), sum(bool(y and not x) for x, y in pairs)
 
 
+def exact_interval(k: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share of k in n, of Clopper and Pearson.
+
+    It leaves out a half where the two-sided sign test has p < 0.05, and nowhere else.
+    Raises ValueError unless 0 <= k <= n and n > 0.
+    """
+    found = binomtest(k, n).proportion_ci(0.95, method="exact")
+    return float(found.low), float(found.high)
+
+
 def paired_interval(
     first: Sequence[float], second: Sequence[float], seed: int
 ) -> tuple[float, float]:

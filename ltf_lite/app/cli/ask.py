@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ltf_lite.app.cli.common import (
     DONE,
@@ -23,8 +24,6 @@ from ltf_lite.app.cli.common import (
     tell,
     whole,
 )
-from ltf_lite.core.errors import LtfError
-from ltf_lite.core.json_text import BLANK, Line, json_lines
 from ltf_lite.core.progress import duration, say
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def add(verbs: Any) -> None:
         "--problems",
         type=path,
         help="a file of problems, - for stdin: a line is "
-        '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts',
+        '"25 5 5 33 -> 27" in quotes, or a JSON object with its parts; in .txt it is the problem '
+        "as typed, and .csv has a column `problem` or one for each part",
     )
     verb.add_argument("--model", help=f"{MODEL} (default: tiny-base, of number games)")
     add_dialect(verb)
@@ -244,29 +244,18 @@ def search(args: argparse.Namespace) -> int:
 
 def _many_problems(task: Task, file: Path) -> Iterator[Problem | str]:
     """A problem for each line, or the sentence that says why the line is none."""
-    from ltf_lite.app.answer.ask import posed
+    from ltf_lite.app.answer.lines import lines_of, problem_of
 
     try:
-        lines = list(_lines(file))
+        with _opened(file) as stream:
+            lines = list(lines_of(stream, str(file)))
     except OSError as error:
         raise UsageError(f"cannot read the problems {file}: {error.strerror}") from error
-    for line in lines:
-        data = line.data
-        if line.wrong and line.wrong != BLANK:
-            yield f"line {line.number} {line.wrong}"
-        elif not line.wrong:
-            try:
-                yield posed(task, data.get("problem", data) if isinstance(data, dict) else data)
-            except LtfError as error:
-                yield f"line {line.number}: {error}"
+    yield from (problem_of(task, line) for line in lines)
 
 
-def _lines(file: Path) -> Iterator[Line]:
-    if str(file) == "-":
-        yield from json_lines(sys.stdin.buffer)
-        return
-    with open(file, "rb") as stream:
-        yield from json_lines(stream)
+def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(file) == "-" else open(file, "rb")
 
 
 def _in_words(answer: Answer) -> str:

@@ -36,6 +36,7 @@ from ltf_lite.app.web import (
 )
 from ltf_lite.app.web.asked import Form, begins
 from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered
+from ltf_lite.app.web.file import LARGEST as PROBLEM_BYTES
 from ltf_lite.app.web.form import FIRST
 from ltf_lite.app.web.guard import Guard, no_such_function
 from ltf_lite.app.web.shelf import Shelf, missing
@@ -192,6 +193,7 @@ def _head(language: str, token: str) -> str:
     facts = {
         "ltfToken": token,
         "ltfLargest": LARGEST,
+        "ltfProblemBytes": PROBLEM_BYTES,
         "ltfHome": language,
         "ltfLanguages": list(LANGUAGES),
     }

@@ -13,6 +13,7 @@ from ltf_lite.app.answer import live
 from ltf_lite.app.web import cards, verdicts
 from ltf_lite.app.web.asked import MOST_PROBLEMS, Form, batch_of, sides_of, task_of
 from ltf_lite.app.web.desk import Desk, who
+from ltf_lite.app.web.turns import ended, still
 from ltf_lite.report.figures.batch import batch_figure, batch_table
 
 DRAWN_EVERY = 0.5  # seconds between two pictures of a batch
@@ -44,8 +45,8 @@ def batch_part(desk: Desk) -> Batch:
         return Batch(count, start, stop, told, plot, gr.Markdown(elem_id="batch-text"))
 
 
-def run_batch(desk: Desk, ended: Callable[[], list[Any]]) -> Callable[..., Iterator[tuple]]:
-    """Asks so many problems; at the end come the buttons as `ended` has them."""
+def run_batch(desk: Desk) -> Callable[..., Iterator[tuple]]:
+    """Asks so many problems; what it yields are a notice, the plot, its text, the buttons."""
 
     def batch(request: gr.Request, *values: Any) -> Iterator[tuple]:
         *rest, count = values
@@ -54,11 +55,11 @@ def run_batch(desk: Desk, ended: Callable[[], list[Any]]) -> Callable[..., Itera
             form, points, shown = Form(*rest), list[live.Point](), 0.0
             task = task_of(desk, form)
             sides, problems = sides_of(desk, form, task), batch_of(desk, form, task, count)
-            yield "", "", desk.say("batch.waiting"), *[gr.skip()] * 4
+            yield "", "", desk.say("batch.waiting"), *still()
             for point in live.batch(problems, task, *sides, desk.pool, ticket):
                 points.append(point)
                 if time.monotonic() - shown > DRAWN_EVERY:
-                    yield "", *_plotted(points, desk), *[gr.skip()] * 4
+                    yield "", *_plotted(points, desk), *still()
                     shown = time.monotonic()
             plot, table = _plotted(points, desk)
             yield "", _judged(points, desk) + plot, table, *ended()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -14,16 +14,26 @@ from ltf_lite.app.answer.demo import PRESET
 from ltf_lite.app.web import cards, first, question
 from ltf_lite.app.web.asked import Form, before_of, drawn, problem_of, read, sides_of, task_of
 from ltf_lite.app.web.batch import Batch, batch_part, run_batch
+from ltf_lite.app.web.blind import Blind, blind_part, connect_blind
 from ltf_lite.app.web.catalogue import choices, titles
 from ltf_lite.app.web.desk import QUIET, Desk, answered, streamed, tried, who
+from ltf_lite.app.web.file import BROUGHT, FilePart, file_part, run_file
 from ltf_lite.app.web.form import Asking, asking, field, offered, settings
 from ltf_lite.app.web.panes import SIDES, Compared, blank, shown
 from ltf_lite.app.web.shelf import Model
+from ltf_lite.app.web.turns import begin, ended, leave, still, stop, turns
 from ltf_lite.core.errors import LtfError
 from ltf_lite.tasks import Problem
 
-WAITING = 16  # comparisons that gradio lets go on at once; they take turns at the models
 PATIENCE = 20.0  # seconds that a page waits for the example that is answered at the start
+
+
+class Others(NamedTuple):
+    """The parts below the comparison, each in an accordion of its own."""
+
+    batch: Batch
+    file: FilePart
+    blind: Blind
 
 
 def tab(
@@ -52,11 +62,11 @@ def tab(
                 sides.append(gr.HTML(nothing, elem_id=name))
     tree = gr.HTML(elem_id="tree")
     form = settings(desk, asked.problem)
-    batch = batch_part(desk)
+    others = Others(batch_part(desk), file_part(desk), blind_part(desk))
     outputs = [told, verdict, *sides, tree]
     _edit(desk, asked, form, told)  # before what waits for an example: the page asks in this order
     _open(desk, page, place, asked, form, [result, train], outputs)
-    _connect(desk, page, asked, form, outputs, batch)
+    _connect(desk, page, asked, form, outputs, others)
     chosen.select(  # a task may have been brought, and a run may have ended, meanwhile
         lambda: [
             gr.update(choices=choices(desk.shelf, say)),
@@ -126,32 +136,39 @@ def _connect(
     asked: Asking,
     form: Form,
     outputs: list[gr.HTML],
-    batch: Batch,
+    others: Others,
 ) -> None:
     """What happens when: a click makes a ticket at once, and what it starts may then wait."""
-    say, fields = desk.say, list(form)
-    every = [asked.start, asked.stop, batch.start, batch.stop]
-    turns: dict[str, Any] = {"concurrency_limit": WAITING, "show_progress": "hidden"}
-    turns["api_visibility"] = "public" if desk.public else "private"
-    begin = _begin(desk)
-    run = streamed(_run(desk), lambda note: (note, *blank(desk), *_ended()), say)
-    started = gr.on([asked.start.click, form.problem.submit], begin, None, every, **QUIET)
-    started.then(run, fields, [*outputs, *every], api_name="compare", **turns)
+    say, fields, (batch, file, blind) = desk.say, list(form), others
+    parts = (asked, *others)
+    every = [button for part in parts for button in (part.start, part.stop)]
+    own, begun = turns(desk.public), begin(desk)
+    run = streamed(_run(desk), lambda note: (note, *blank(desk), *ended()), say)
+    started = gr.on([asked.start.click, form.problem.submit], begun, None, every, **QUIET)
+    started.then(run, fields, [*outputs, *every], api_name="compare", **own)
     started.then(
         None, [form.single, form.task, form.problem], None,
         js="(...asked) => window.ltfAsked(...asked)", **QUIET,
     )  # fmt: skip
-    many = streamed(run_batch(desk, _ended), lambda note: (note, "", "", *_ended()), say)
-    batch.start.click(begin, None, every, **QUIET).then(
+    many = streamed(run_batch(desk), lambda note: (note, "", "", *ended()), say)
+    batch.start.click(begun, None, every, **QUIET).then(
         many,
         [*fields, batch.size],
         [batch.told, batch.plot, batch.table, *every],
         api_name="batch",
-        **turns,
+        **own,
     )
-    for button in (asked.stop, batch.stop):
-        button.click(_stop(desk), **QUIET)
-    page.unload(_leave(desk))
+    file.start.click(begun, None, every, **QUIET).then(
+        streamed(run_file(desk), lambda note: (note, "", "", *ended()), say),
+        [*fields, file.sides, *file.sent],
+        [file.told, file.progress, file.table, *every],
+        js=BROUGHT,
+        **turns(public=False),
+    )
+    connect_blind(desk, blind, fields, every)
+    for part in parts:
+        part.stop.click(stop(desk), **QUIET)
+    page.unload(leave(desk))
 
 
 def _filled(desk: Desk) -> Callable[..., list[Any]]:
@@ -253,38 +270,6 @@ def _remark(desk: Desk, form: Form, problem: Problem) -> str:
     return cards.remark(question.unlike(problem, desk.shelf.model(form.single).task, desk.say))
 
 
-def _begin(desk: Desk) -> Callable[[gr.Request], list[Any]]:
-    def begin(request: gr.Request) -> list[Any]:
-        desk.tickets.begin(who(request))
-        return _buttons(running=True)
-
-    return begin
-
-
-def _ended() -> list[Any]:
-    return _buttons(running=False)
-
-
-def _buttons(running: bool) -> list[Any]:
-    """Of both parts: to start, where nothing runs; to stop, where something does."""
-    pair = [gr.update(interactive=not running), gr.update(visible=running)]
-    return [*pair, *pair]
-
-
-def _stop(desk: Desk) -> Callable[[gr.Request], None]:
-    def stop(request: gr.Request) -> None:
-        desk.tickets.stop(who(request))
-
-    return stop
-
-
-def _leave(desk: Desk) -> Callable[[gr.Request], None]:
-    def leave(request: gr.Request) -> None:
-        desk.tickets.leave(who(request))
-
-    return leave
-
-
 def _run(desk: Desk) -> Callable[..., Iterator[tuple]]:
     def run(request: gr.Request, *values: Any) -> Iterator[tuple]:
         ticket = desk.tickets.of(who(request))
@@ -294,8 +279,8 @@ def _run(desk: Desk) -> Callable[..., Iterator[tuple]]:
             remark = _remark(desk, form, problem)
             for found in compared(desk, form, problem, ticket):
                 html = shown(found, desk)
-                yield remark, *html, *[gr.skip()] * 4
-            yield remark, *html, *_ended()  # the last is the result of who asks by the API
+                yield remark, *html, *still()
+            yield remark, *html, *ended()  # the last is the result of who asks by the API
         finally:
             desk.tickets.end(who(request), ticket)
 

@@ -1,11 +1,13 @@
 """Everything the app says, in English. Pictures, reasoners and tasks have their own words."""
 
+from ltf_lite.app.web.english_asked import ASKED
 from ltf_lite.report.figures.drawing import WORDS as FIGURE
 from ltf_lite.report.tree.svg import WORDS as TREE
 
 WORDS = {
     **{f"figure.{word}": text for word, text in FIGURE.items()},
     **{f"tree.{word}": text for word, text in TREE.items()},
+    **ASKED,
     "subtitle": "Trains a small model to answer at once what it otherwise finds only by search.",
     "failed": "Something failed ({kind}); the log of the app says more.",
     "bounds": "{name} must be a whole number from {low} to {high}, not {value}",

@@ -1,11 +1,13 @@
 """Everything the app says, in Japanese."""
 
+from ltf_lite.app.web.japanese_asked import ASKED
 from ltf_lite.app.web.japanese_pictures import PICTURES
 from ltf_lite.app.web.japanese_tables import TABLES
 
 WORDS = {
     **PICTURES,
     **TABLES,
+    **ASKED,
     "subtitle": "探索しなければ見つからなかった答えを、小さなモデルが一回で答えられるように訓練します。",
     "failed": "処理に失敗しました({kind})。詳しくはアプリのログをご覧ください。",
     "bounds": "{name}は {low} から {high} までの整数です({value} は使えません)",

@@ -52,6 +52,15 @@ window.ltfUpload = async () => {
   } catch (error) { said.error = String(error); }
   return [said.name, said.error];
 };
+// The name of a file of problems, its bytes in base64 and how many they are; no bytes where it is too large.
+window.ltfProblems = async () => {
+  const box = document.querySelector("#problems-file input"), file = box && box.files[0];
+  if (!file) return ["", "", "0"];
+  const read = new FileReader(), size = String(file.size);
+  if (file.size > window.ltfProblemBytes) return [file.name, "", size];
+  await new Promise((done) => { read.onloadend = done; read.readAsDataURL(file); });
+  return [file.name, String(read.result || "").split(",")[1] || "", size];
+};
 // Draws a tree as large as its window lets it be read, with what matters of it in view: its root
 // while it grows, its answer at the end.
 const ltfScale = (box, scale) => {

@@ -12,7 +12,7 @@ from ltf_lite.core.text import signs
 from ltf_lite.evaluation.types import Rate
 
 NONE = "–"
-FORMULA = re.compile(r"\s*[=+\-@]")  # how a formula of a spreadsheet begins
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")  # how a formula of a spreadsheet begins
 NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( %)?( \[[-+\d.,e %]*\])?")
 COLUMNS = ("table", "row", "column", "value", "low", "high", "shown")
 
