@@ -135,14 +135,16 @@ def _connect(
     turns["api_visibility"] = "public" if desk.public else "private"
     begin = _begin(desk)
     run = streamed(_run(desk), lambda note: (note, *blank(desk), *_ended()), say)
-    started = gr.on([asked.start.click, form.problem.submit], begin, None, every, **QUIET)
+    started = gr.on(
+        [asked.start.click, form.problem.submit], begin, None, [*every, outputs[0]], **QUIET
+    )
     started.then(run, fields, [*outputs, *every], api_name="compare", **turns)
     started.then(
         None, [form.single, form.task, form.problem], None,
         js="(...asked) => window.ltfAsked(...asked)", **QUIET,
     )  # fmt: skip
     many = streamed(run_batch(desk, _ended), lambda note: (note, "", "", *_ended()), say)
-    batch.start.click(begin, None, every, **QUIET).then(
+    batch.start.click(begin, None, [*every, batch.told], **QUIET).then(
         many,
         [*fields, batch.size],
         [batch.told, batch.plot, batch.table, *every],
@@ -255,8 +257,11 @@ def _remark(desk: Desk, form: Form, problem: Problem) -> str:
 
 def _begin(desk: Desk) -> Callable[[gr.Request], list[Any]]:
     def begin(request: gr.Request) -> list[Any]:
+        """The buttons, and how many come before where there is no room to begin at once."""
         desk.tickets.begin(who(request))
-        return _buttons(running=True)
+        others = desk.tickets.others(who(request))
+        full = desk.say("queue.full", n=others) if others >= WAITING else ""
+        return [*_buttons(running=True), cards.remark(full)]
 
     return begin
 
