@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from ltf_lite.app.web import first
 from ltf_lite.app.web.words import LANGUAGES, speaker
+from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.text import escape
-from ltf_lite.evaluation.types import Result
+from ltf_lite.evaluation.types import Result, read_record, write_record
 from ltf_lite.pipeline import Run
 from ltf_lite.report.figures.drawing import WIDTH, as_svg, columns, wrapped
 from ltf_lite.report.figures.outcome import COLUMNS, outcome_figure
@@ -136,3 +138,14 @@ def test_every_run_has_it_near_the_top_of_its_report_and_on_the_first_screen(sma
         shown[language] = first.picture(run, speaker(language))
         assert re.search(r"<details.*<summary>.*<svg", shown[language], re.S)
     assert "訓練" in shown["ja"]
+
+
+def test_a_run_of_two_engines_has_a_report_without_a_break_even(small_run: Path, tmp_path: Path):
+    heavy = shutil.ignore_patterns("model", "*.gguf", "checkpoints", "adapter")
+    copied = shutil.copytree(small_run, tmp_path / "run", ignore=heavy)
+    for file in RunFolder(copied).evaluation("base").glob("*.test.json"):
+        write_record(file, replace(read_record(file), runtime="another engine"))
+    run = Run.load(copied)
+    found = sections(run.at, run.manifest, run.preset)
+    assert "break_even" not in {section.name for section in found}
+    assert "is not known" in found[0].pictures[0].says

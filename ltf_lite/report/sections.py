@@ -314,7 +314,8 @@ def _side_by_side(told: Told) -> Iterator[Section]:
 
 def _break_even(told: Told) -> Iterator[Section]:
     stages, single = told.manifest.stages, told.differences.single
-    if found := cost_tables.paid(stages, told.results, single, told.price):
+    found = cost_tables.paid(stages, told.results, single, told.price)
+    if found and found.searches:  # else every search was measured in another engine
         figure = break_even_figure(found, told.words)
         picture = Picture("break_even", "Total cost against number of questions", figure)
         text, table = cost_tables.in_words(found), cost_tables.break_even_table(found)
