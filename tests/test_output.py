@@ -22,7 +22,7 @@ from ltf_lite.core.json_text import as_json, json_lines
 from ltf_lite.core.progress import bar, say
 from ltf_lite.core.text import escape, printable, signs
 from ltf_lite.reasoners import solve
-from ltf_lite.report.page import _page
+from ltf_lite.report import page as report_page
 from ltf_lite.report.sections import Section
 from ltf_lite.report.tables.base import Table, as_markdown, cell, csv_text
 from ltf_lite.report.tree.svg import tree_svg
@@ -212,7 +212,7 @@ def test_a_page_shows_it_as_text(solution):
         cards.notice(WRITTEN + reason),
         tree_svg(found.tree, None, title=WRITTEN),
         as_markdown(Table("t", "t", ("a",), [(cell(WRITTEN),)])),
-        _page(presets.load("tiny"), [Section("s", WRITTEN, WRITTEN, WRITTEN, tables=[
+        report_page.page(presets.load("tiny"), "", [Section("s", WRITTEN, WRITTEN, WRITTEN, tables=[
             Table("t", WRITTEN, (WRITTEN,), [(cell(WRITTEN),)], WRITTEN)])]),
     ]  # fmt: skip
     for page in pages:

@@ -153,7 +153,7 @@ def _paid(
         theirs.each - ours.each,
         _questions(total, theirs.each, ours.each),
         _questions(total, theirs.alone, ours.alone),
-        _quality(theirs.result, differences),
+        quality_of(theirs.result, differences),
     )
 
 
@@ -170,7 +170,7 @@ def _questions(total: float, search: float | None, single: float | None) -> floa
     return total / (search - single)
 
 
-def _quality(search: Result, differences: Sequence[Difference]) -> Quality:
+def quality_of(search: Result, differences: Sequence[Difference]) -> Quality:
     """What McNemar's test allows to say of the single pass beside this search."""
     for row in differences:
         if (row.second.choice, row.second.label) == (search.choice, search.label):

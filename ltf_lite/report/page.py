@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Number
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,21 @@ def write(folder: RunFolder, manifest: Manifest, preset: Preset, price: Price = 
         write_png(figure, out / name)
     about = Table("page", preset.name, (), [], preset.about)
     write_text(folder.results, as_csv([about, *_tables(parts)]))
-    write_text(folder.page, _page(preset, parts))
+    write_text(folder.page, page(preset, preset.about, parts))
     return folder.page
 
 
-def _page(preset: Preset, parts: Iterable[Section]) -> str:
-    """The page; whatever a model or a preset wrote is escaped, only pictures are markup."""
+def page(
+    preset: Preset,
+    about: str,
+    parts: Iterable[Section],
+    language: str = "en",
+    say: Callable[[str], str] = str,
+) -> str:
+    """The page; whatever a model or a preset wrote is escaped, only pictures are markup.
+
+    `about` and the parts are in the `language`, in which `say` says the page's own English.
+    """
     house = Environment(
         loader=PackageLoader("ltf_lite", "report"),
         autoescape=True,
@@ -51,8 +60,10 @@ def _page(preset: Preset, parts: Iterable[Section]) -> str:
     )
     house.tests["number"] = lambda value: isinstance(value, Number)
     house.filters["svg"] = _svg
-    page = house.get_template("page.html")
-    return page.render(title=preset.name, about=preset.about, sections=list(parts))
+    found = house.get_template("page.html")
+    return found.render(
+        title=preset.name, about=about, sections=list(parts), language=language, say=say
+    )
 
 
 def _seen(value: Any) -> Any:
@@ -61,7 +72,7 @@ def _seen(value: Any) -> Any:
 
 
 def _svg(picture: Picture) -> Markup:
-    return Markup(as_svg(picture.figure, picture.label))
+    return Markup(as_svg(picture.figure, picture.spoken))
 
 
 def _tables(parts: Iterable[Section]) -> Iterator[Table]:
@@ -70,7 +81,7 @@ def _tables(parts: Iterable[Section]) -> Iterator[Table]:
         said = " ".join(filter(None, (part.alarm, part.text)))
         yield Table(f"page.{part.name}", part.title, (), [], said)
         for picture in part.pictures:
-            yield Table(f"picture.{picture.name}", picture.label, (), [])
+            yield Table(f"picture.{picture.name}", picture.label, (), [], picture.says)
         yield from part.tables
         for group in part.groups:
             yield Table(f"page.{part.name}.{group.name}", group.title, (), [])

@@ -27,7 +27,9 @@ from ltf_lite.report.figures.drawing import WORDS
 from ltf_lite.report.figures.headline import headline_figure
 from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
+from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.kinds import Titles, kinds_of, titles_in
+from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import headline, headline_sentence, records, rows_of, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
@@ -43,11 +45,20 @@ QUIET = 0.85  # of its wall time that a process on a quiet machine has a CPU
 
 
 class Picture(NamedTuple):
-    """A figure, the name of its PNG file, and its title for who cannot see it."""
+    """A figure, the name of its PNG file, and its title for who cannot see it.
+
+    `says` is what it comes to, where its words say that.
+    """
 
     name: str
     label: str
     figure: Figure
+    says: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """What a screen reader says."""
+        return self.says or self.label
 
 
 class Section(NamedTuple):
@@ -154,13 +165,16 @@ def _headline(told: Told) -> Iterator[Section]:
         return
     label = "Success against tokens a problem, models and ways of answering"
     pictures = [Picture("headline", label, headline_figure(told.results, told.words))]
+    if comes_to := outcome(told.manifest.stages, told.results, told.differences.single):
+        drawn, says = outcome_figure(comes_to, told.words), sentence(comes_to, told.words)
+        pictures.insert(0, Picture("outcome", "Quality, cost and break-even", drawn, says))
     if len({row.runtime for row in told.results if row.model in ("base", "tuned")} - {""}) == 1:
         timed = headline_figure(told.results, told.words, "seconds")
         pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    sentence = " ".join(filter(None, (headline_sentence(facts), _busy(told.manifest))))
-    yield Section("headline", told.preset.name, sentence, alarm, pictures, [table])
+    text = " ".join(filter(None, (headline_sentence(facts), _busy(told.manifest))))
+    yield Section("headline", told.preset.name, text, alarm, pictures, [table])
 
 
 def busy(manifest: Manifest) -> float | None:
@@ -282,7 +296,8 @@ def _examples(told: Told) -> Iterator[Section]:
             tables.append(kinds_tables.fatal_table(found))
     if folder.examples.is_file():
         known = list(told.preset.task.kinds)
-        tables.append(kinds_tables.examples_table(read_as(folder.examples, Taken), known))
+        taken = read_as(folder.examples, Taken)
+        tables.append(kinds_tables.examples_table(taken, known, told.titles))
     if tables:
         yield Section("trained_on", "What was searched and trained on", tables=tables)
 
@@ -299,7 +314,8 @@ def _side_by_side(told: Told) -> Iterator[Section]:
 
 def _break_even(told: Told) -> Iterator[Section]:
     stages, single = told.manifest.stages, told.differences.single
-    if found := cost_tables.paid(stages, told.results, single, told.price):
+    found = cost_tables.paid(stages, told.results, single, told.price)
+    if found and found.searches:  # else every search was measured in another engine
         figure = break_even_figure(found, told.words)
         picture = Picture("break_even", "Total cost against number of questions", figure)
         text, table = cost_tables.in_words(found), cost_tables.break_even_table(found)

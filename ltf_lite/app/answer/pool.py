@@ -1,4 +1,4 @@
-"""Models that are opened once and shared, and asked one at a time."""
+"""Models that are opened once and shared, and asked one at a time, in the order of who came."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ def _never() -> bool:
 def _nothing() -> None: ...
 
 
+def _nobody(ahead: int) -> None: ...
+
+
 class Pool:
     """Engines by their model, at most `most` of them in memory; safe to share between threads.
 
@@ -31,6 +34,7 @@ class Pool:
         self._changed = threading.Condition()
         self._idle: dict[str, Engine] = {}  # the one used last comes last
         self._busy: set[str] = set()  # opening, or asked
+        self._line: list[object] = []  # who waits, the first comes next
         self._unwanted: set[str] = set()  # to be closed when they come back
 
     @contextmanager
@@ -39,14 +43,16 @@ class Pool:
         model: str,
         stopped: Callable[[], bool] = _never,
         loading: Callable[[], None] = _nothing,
+        waiting: Callable[[int], None] = _nobody,
     ) -> Iterator[Engine]:
         """The engine of a model, for the borrower alone; `loading` is called before it is opened.
 
+        Who has to wait is told in `waiting` how many come before, whenever that changes.
         Raises EngineError where it cannot be opened, which the next borrower tries again, and
         Stopped where `stopped` is true while others use it. What any other error came out of is
         closed, not used again.
         """
-        engine, whole = self._take(model, stopped), False
+        engine, whole = self._take(model, stopped, waiting), False
         try:
             if engine is None:
                 loading()
@@ -71,18 +77,32 @@ class Pool:
             while self._idle:
                 self._close_oldest()
 
-    def _take(self, model: str, stopped: Callable[[], bool]) -> Engine | None:
+    def _take(
+        self, model: str, stopped: Callable[[], bool], waiting: Callable[[int], None]
+    ) -> Engine | None:
         """The engine, busy from now on; None where its borrower has to open it."""
         with self._changed:
-            while self._busy:
-                if stopped():
-                    raise Stopped
-                self._changed.wait(LOOK)
+            self._wait(stopped, waiting)
             self._busy.add(model)
             engine = self._idle.pop(model, None)
             while self._idle and len(self._idle) + len(self._busy) > self._most:
                 self._close_oldest()
             return engine
+
+    def _wait(self, stopped: Callable[[], bool], waiting: Callable[[int], None]) -> None:
+        """Wait for one's turn, the lock held."""
+        own, told = object(), 0
+        self._line.append(own)
+        try:
+            while ahead := self._line.index(own) + len(self._busy):
+                if stopped():
+                    raise Stopped
+                if ahead != told:
+                    waiting(told := ahead)
+                self._changed.wait(LOOK)
+        finally:
+            self._line.remove(own)
+            self._changed.notify_all()
 
     def _give_back(self, model: str, engine: Engine | None, whole: bool) -> None:
         with self._changed:

@@ -45,6 +45,7 @@ class Snapshot:
     node of `tree` where the answer ends, `verdict` what the verifier says of it (where nothing was
     chosen, of an empty path), and `lines` are the answer's own, which `verdict.fatal_step` counts.
     `taken` are the characters of `text` that were taken as the answer, where the task tells them.
+    While it waits for its model, `ahead` others are answered before.
     `error` is the sentence of a side that failed. `runtime` is the engine's: times of two runtimes
     say nothing about two ways of answering.
     """
@@ -66,6 +67,7 @@ class Snapshot:
     error: str = ""
     hidden: int = 0
     runtime: str = ""
+    ahead: int = 0
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -135,7 +137,8 @@ class Answering:
                 self._solve(way, None)
                 return
             loading = lambda: self._tell("loading")  # noqa: E731
-            with pool.borrow(self.side.model, self.stopped, loading) as engine:
+            waiting = lambda ahead: self._tell("waiting", ahead=ahead)  # noqa: E731
+            with pool.borrow(self.side.model, self.stopped, loading, waiting) as engine:
                 self._solve(way, engine)
         except Stopped:
             self._tell("stopped")

@@ -16,9 +16,6 @@ import gradio as gr
 from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from ltf_lite import presets
 from ltf_lite.app.answer.demo import PRESET
@@ -32,6 +29,7 @@ from ltf_lite.app.web import (
     password,
     receive,
     runs,
+    served,
     train,
 )
 from ltf_lite.app.web.asked import Form, begins
@@ -55,13 +53,6 @@ PLACE = ("run", "task", "problem")  # what the address names besides the tab
 # A page elsewhere may name this address as its own and have a browser here talk to the app.
 ONLY_HERE = Middleware(TrustedHostMiddleware, allowed_hosts=[HERE, "localhost"])
 NO_FUNCTION = (KeyError, FnIndexInferError)  # what gradio raises for one that it does not have
-STATIC = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
-# A report is one file with its styles and pictures in it; no script of it runs, nothing is loaded.
-PAGE = {
-    **STATIC,
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "img-src data:; base-uri 'none'; form-action 'none'",
-}
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -201,34 +192,6 @@ def _head(language: str, token: str) -> str:
     return f"<script>{known}{_text('page.js')}</script>"
 
 
-def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Request], Any]:
-    """Answers RUN/NAME with the file that the shelf lists under them, and with nothing else.
-
-    The file named `shown` is a page to look at and not to keep.
-    """
-
-    async def answer(request: Request) -> Response:
-        run, name = request.path_params["run"], request.path_params.get("name", shown)
-        try:
-            file = find(run, name)
-        except UsageError as error:
-            return PlainTextResponse(str(error), 404)
-        if name == shown:
-            return FileResponse(file, headers=PAGE)
-        return FileResponse(file, filename=file.name, headers=STATIC)
-
-    return answer
-
-
-def routes(shelf: Shelf) -> list[Route]:
-    """What can be had besides the page: a run's GGUF files, its report, and the report's CSV."""
-    return [
-        Route("/gguf/{run}/{name}", download(shelf.gguf)),
-        Route("/report/{run}", download(shelf.report, "index.html")),
-        Route("/report/{run}/{name}", download(shelf.report, "index.html")),
-    ]
-
-
 def warm(desk: Desk) -> None:
     """Open what is chosen first, and answer the first example, so that a page shows its answers."""
     try:
@@ -285,7 +248,7 @@ def open_app(
                 css=_text("style.css"),
                 theme=_theme(),
                 app_kwargs={
-                    "routes": [*routes(shelf), receive.route(desk, token)],
+                    "routes": [*served.routes(shelf), receive.route(desk, token)],
                     "middleware": [
                         Middleware(password.Password, password=secret) if secret else ONLY_HERE,
                         Middleware(Guard),

@@ -101,7 +101,9 @@ def _made(desk: Desk, form: Form, make: Callable[[Task, str], Problem]) -> Probl
         return make(task, typed)
     except TaskError as error:
         how = desk.say.known(f"how.{task.name}", "")
-        raise UsageError(desk.say("no_problem", why=str(error), how=how).strip()) from error
+        raise UsageError(
+            desk.say("no_problem", why=desk.say.told(str(error)), how=how).strip()
+        ) from error
 
 
 def sides_of(desk: Desk, form: Form, task: Task) -> tuple[Side, Side]:

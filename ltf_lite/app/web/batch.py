@@ -89,4 +89,4 @@ def _plotted(points: list[live.Point], desk: Desk) -> tuple[str, str]:
         return "", desk.say("batch.none")
     words = desk.say.picture("figure")
     drawn = batch_figure(points, words)
-    return cards.figure(drawn, desk.say("batch.title")), batch_table(points)
+    return cards.figure(drawn, desk.say("batch.title")), batch_table(points, desk.say.told)

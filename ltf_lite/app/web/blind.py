@@ -115,7 +115,7 @@ def connect_blind(desk: Desk, part: Blind, fields: list[Any], every: list[gr.But
     inputs = [*fields, part.pair, part.state, part.token]
     presses = {"typed": part.start, "drawn": part.draw, **dict(zip(VOTES, part.votes, strict=True))}
     for press, button in presses.items():
-        button.click(begin(desk), None, every, **QUIET).then(
+        button.click(begin(desk), None, [*every, part.told], **QUIET).then(
             streamed(pressed(desk, press), lambda note: _nothing(note, desk), desk.say),
             inputs,
             outputs,

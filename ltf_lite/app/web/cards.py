@@ -67,9 +67,11 @@ def colour(snapshot: Snapshot, task: Task) -> str:
 def state_line(snapshot: Snapshot, task: Task, say: Say) -> str:
     """Solved or not and why, or what is being done."""
     if snapshot.state == "failed":
-        head, why = say("state.failed"), snapshot.error
+        head, why = say("state.failed"), say.told(snapshot.error)
     elif snapshot.state != "done" or snapshot.verdict is None:
         head, why = say(f"state.{snapshot.state}"), ""
+        if snapshot.state == "waiting" and snapshot.ahead:
+            why = say("state.ahead", n=snapshot.ahead)
     elif snapshot.verdict.correct:
         head, why = "✓ " + say("verdict.solved"), ""
     else:
@@ -85,13 +87,14 @@ def reason(verdict: Verdict, lines: Sequence[str], task: Task, say: Say) -> str:
     kind = say.kind(verdict.kind or "", task)
     if not lines:
         return say("verdict.nothing")
+    said = say.told(verdict.message)
     if verdict.fatal_step is None or isinstance(task, FreeText):
-        return f"{kind} ({verdict.message})"
+        return f"{kind} ({said})"
     step = verdict.fatal_step
     if step >= len(lines):
         return f"{say('verdict.missing', step=step + 1)} {kind}"
     where = say("verdict.step", step=step + 1, line=lines[step][:LONGEST])
-    return f"{where} {kind} ({verdict.message})"
+    return f"{where} {kind} ({said})"
 
 
 def metrics(snapshot: Snapshot, say: Say, model: str = "") -> str:
@@ -176,7 +179,7 @@ def tree_block(snapshot: Snapshot, problem: str, task: Task, say: Say) -> str:
     """The tree as a picture that fits its window and can be made larger, and as text."""
     if len(snapshot.tree) < 2:
         return ""
-    tree, words, shown = _open(snapshot, task), say.picture("tree"), steps_of(task).shown
+    tree, words, shown = _open(snapshot, task, say), say.picture("tree"), steps_of(task).shown
     if colour(snapshot, task) == "open" and snapshot.verdict is not None:
         words["no_answer"] = say.name(snapshot.verdict.kind or "")
     drawn = (tree, snapshot.chosen)
@@ -208,12 +211,16 @@ def _zoom(say: Say) -> str:
     return f'<div class="ltf-zoom" role="group">{buttons}</div>'
 
 
-def _open(snapshot: Snapshot, task: Task) -> Sequence[Node]:
-    """The tree without verdicts that say of no path whether it is right."""
-    return [
-        replace(node, verdict=None) if node.verdict and node.verdict.kind in task.spared else node
-        for node in snapshot.tree
-    ]
+def _open(snapshot: Snapshot, task: Task, say: Say) -> Sequence[Node]:
+    """The tree without verdicts that say of no path whether it is right, the others in words."""
+    return [_judged(node, task, say) if node.verdict else node for node in snapshot.tree]
+
+
+def _judged(node: Node, task: Task, say: Say) -> Node:
+    found = node.verdict
+    if found is None or found.kind in task.spared:
+        return replace(node, verdict=None)
+    return replace(node, verdict=found._replace(message=say.told(found.message)))
 
 
 def folded(title: str, body: str) -> str:

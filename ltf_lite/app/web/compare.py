@@ -144,21 +144,23 @@ def _connect(
     every = [button for part in parts for button in (part.start, part.stop)]
     own, begun = turns(desk.public), begin(desk)
     run = streamed(_run(desk), lambda note: (note, *blank(desk), *ended()), say)
-    started = gr.on([asked.start.click, form.problem.submit], begun, None, every, **QUIET)
+    started = gr.on(
+        [asked.start.click, form.problem.submit], begun, None, [*every, outputs[0]], **QUIET
+    )
     started.then(run, fields, [*outputs, *every], api_name="compare", **own)
     started.then(
         None, [form.single, form.task, form.problem], None,
         js="(...asked) => window.ltfAsked(...asked)", **QUIET,
     )  # fmt: skip
     many = streamed(run_batch(desk), lambda note: (note, "", "", *ended()), say)
-    batch.start.click(begun, None, every, **QUIET).then(
+    batch.start.click(begun, None, [*every, batch.told], **QUIET).then(
         many,
         [*fields, batch.size],
         [batch.told, batch.plot, batch.table, *every],
         api_name="batch",
         **own,
     )
-    file.start.click(begun, None, every, **QUIET).then(
+    file.start.click(begun, None, [*every, file.told], **QUIET).then(
         streamed(run_file(desk), lambda note: (note, "", "", *ended()), say),
         [*fields, file.sides, *file.sent],
         [file.told, file.progress, file.table, *every],

@@ -70,6 +70,11 @@ class Tickets:
         with self.lock:
             return (who or "") in self.held
 
+    def others(self, who: str | None) -> int:
+        """How many other sessions have something running, or waiting to run."""
+        with self.lock:
+            return len(self.held.keys() - {who or ""})
+
     def end(self, who: str | None, ticket: Event) -> None:
         """Give a ticket back when its work is over."""
         with self.lock:
@@ -148,7 +153,7 @@ class Desk:
 def sentence(error: Exception, say: Say) -> str:
     """An error for the page: our own sentence, or that something failed; the log has the rest."""
     if isinstance(error, LtfError):
-        return str(error)
+        return say.told(str(error))
     logging.getLogger("ltf_lite.app").error("a request failed", exc_info=error)
     return say("failed", kind=type(error).__name__)
 

@@ -51,6 +51,7 @@ WORDS = {
     "against.search.same": (
         "Not shown to solve more: a difference of {points} points [{low} to {high}]."
     ),
+    "first.picture": "In one picture: {told}",
     "first.times": "It writes {times} times the tokens.",
     "banner.working": "{run} is being trained: step {step} of {of}",
     "banner.watch": "Watch it",
@@ -195,6 +196,9 @@ WORDS = {
     "batch.button": "Compare on many",
     "batch.waiting": "waiting for the first answers …",
     "batch.none": "Stopped before the first problem was answered.",
+    # Who waits for others
+    "state.ahead": "{n} before you",
+    "queue.full": "{n} visitors compare now: yours begins by itself as soon as there is room.",
     # Your task
     "tab.own": "Your task",
     "own.intro": (
@@ -311,6 +315,7 @@ WORDS = {
     "train.start": "Start",
     "train.go_on": "Go on",
     "train.takes": "It takes {time} (measured).",
+    "train.about": "{about}.",
     "train.no_time": "How long it takes was not measured.",
     "train.cannot": "This preset can't be trained here.",
     "train.done": "Compare the trained model with what it was",

@@ -174,7 +174,8 @@ def _page(run: Run, picked: Picked, page: Any, say: Say) -> tuple[str, int]:
 
 def card(row: Row, task: Task, say: Say, titles: Titles = MappingProxyType({})) -> str:
     """One failed path: the problem, its lines, the fatal one marked, why, what would save it."""
-    lines, why = browse.marked(row, task)
+    lines, told = browse.marked(row, task)
+    kind, why = say.name(row.kind or ""), say.told(told)
     steps = "".join(cards.step_line(line.text, line.state, say) for line in lines)
     saving = browse.saving_step(row, task)
     rescue = f"<p>{escape(say('failures.saving', step=saving))}</p>" if saving else ""
@@ -183,7 +184,7 @@ def card(row: Row, task: Task, say: Say, titles: Titles = MappingProxyType({})) 
         by = say("failures.by", reasoner=by, tokens=row.tokens)
     return (
         f'<article class="ltf-pane ltf-bad"><div class="ltf-title">{escape(row.problem.text)}</div>'
-        f'<p class="ltf-state"><strong>{escape(say.name(row.kind or ""))}</strong> {escape(why)}'
+        f'<p class="ltf-state"><strong>{escape(kind)}</strong> {escape(why)}'
         f'</p><ol class="ltf-path">{steps}</ol>{rescue}<p class="ltf-dim">{escape(by)}</p>'
         "</article>"
     )

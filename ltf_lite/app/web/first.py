@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
+from ltf_lite.app.web import cards
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.ways import title_of
-from ltf_lite.app.web.words import Say
+from ltf_lite.app.web.words import Say, speaker
 from ltf_lite.core.text import escape
 from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 from ltf_lite.pipeline import Run
+from ltf_lite.report.figures.outcome import outcome_figure
+from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.differences import differences
 
@@ -36,7 +41,28 @@ def boxes(desk: Desk, name: Any) -> str:
     single = differences(run.at, run.preset.task.name).single
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
     shown = _before(found, say) + _after(found, single, say) + _search(found, single, say)
-    return f'<p class="ltf-dim ltf-over">{escape(lead)}</p><div class="ltf-boxes">{shown}</div>'
+    over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>'
+    return f'{over}<div class="ltf-boxes">{shown}</div>{picture(run, say)}'
+
+
+def picture(run: Run, say: Say) -> str:
+    """Quality, cost and break-even as one picture, to open under what it says in a sentence."""
+    return _picture(run.at.path, run.at.manifest.stat().st_mtime_ns, say.language)
+
+
+@lru_cache(maxsize=16)  # it is drawn once, and not at every opening of the page
+def _picture(folder: Path, changed: int, language: str) -> str:
+    run, say = Run.load(folder), speaker(language)
+    task = run.preset.task.name
+    single = differences(run.at, task).single
+    found = outcome(run.manifest.stages, results(run.at, task), single)
+    if found is None:
+        return ""
+    words = say.picture("figure")
+    told = sentence(found, words)
+    return cards.folded(
+        say("first.picture", told=told), cards.figure(outcome_figure(found, words), told)
+    )
 
 
 def _none(say: Say, text: str) -> str:

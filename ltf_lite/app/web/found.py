@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.words import Say
@@ -23,9 +23,9 @@ def checked(found: Check, say: Say) -> str:
     word, look = ("passed", "good") if found.passed else ("failed", "bad")
     sign = "✓" if found.passed else "✗"
     head = f"{sign} {printable(found.task, CELL)}: {say(f'check.{word}')}"
-    faults = "".join(cards.notice(each) for each in found.faults)
-    remarks = "".join(f"<li>{escape(each)}</li>" for each in found.remarks)
-    splits = ", ".join(f"{n:,} {split}" for split, n in found.splits.items())
+    faults = "".join(cards.notice(say.told(each)) for each in found.faults)
+    remarks = "".join(f"<li>{escape(say.told(each))}</li>" for each in found.remarks)
+    splits = _counted(found.splits, say)
     lead = [say("check.problems", splits=splits), *_lengths(found, say)]
     return (
         f'<section class="ltf-pane ltf-{look}"><p class="ltf-state"><strong>{escape(head)}</strong>'
@@ -55,7 +55,11 @@ def _tallies(found: Check, say: Say) -> str:
 
 
 def _wrong(tallies: Sequence[Tally], say: Say) -> str:
-    rows = [[printable(text, CELL) for text in each] for own in tallies for each in own.wrong]
+    rows = [
+        (printable(problem, CELL), printable(text, CELL), say.told(printable(message, CELL)))
+        for own in tallies
+        for problem, text, message in own.wrong
+    ]
     if not rows:
         return ""
     head = [say("problem"), say("check.text"), say("check.said")]
@@ -84,8 +88,8 @@ def piloted(found: Pilot, preset: str, say: Say) -> str:
     return (
         f'<section class="ltf-pane ltf-{look}"><p class="ltf-state"><strong>'
         f"{escape(say(f'advice.{advice.kind}'))}</strong></p>"
-        f'<p class="ltf-lead">{escape(advice.sentence)}</p>'
-        f'<p class="ltf-dim">{escape(advice.rule)}</p>'
+        f'<p class="ltf-lead">{escape(say.told(advice.sentence))}</p>'
+        f'<p class="ltf-dim">{escape(say.told(advice.rule))}</p>'
         f"<h4>{escape(say('pilot.measured'))}</h4><p>{escape(lead)}</p>{_ways(found, say)}"
         f"{cards.notice(few)}{_facts(found, say)}"
         f"<h4>{escape(say('pilot.run'))}</h4>{_run(found.planned, say)}"
@@ -97,7 +101,7 @@ def _ways(found: Pilot, say: Say) -> str:
     names = ("way", "rate", "interval", "tokens", "seconds")
     rows = [
         (
-            printable(way.name, CELL),
+            say.told(printable(way.name, CELL)),
             f"{100 * way.rate.rate:.1f} %",
             interval(way.rate),
             f"{way.tokens:,.0f}",
@@ -117,13 +121,13 @@ def _facts(found: Pilot, say: Say) -> str:
         say("pilot.kinds", kinds=kinds),
     ]
     if found.left_out:
-        told.append(say("pilot.left_out", why=found.left_out))
+        told.append(say("pilot.left_out", why=say.told(found.left_out)))
     return _listed(told)
 
 
 def _run(planned: Planned, say: Say) -> str:
     """The run that is proposed, and what it is estimated to take."""
-    counts = ", ".join(f"{n:,} {split}" for split, n in planned.problems.items())
+    counts = _counted(planned.problems, say)
     told = [
         say(
             "pilot.planned", base=planned.base, problems=counts, successes=planned.successes,
@@ -145,9 +149,18 @@ def _run(planned: Planned, say: Say) -> str:
         told.append(say(words[planned.fits], peak=in_words(planned.peak)))
     if planned.questions is not None:
         told.append(
-            say("pilot.break_even", search=planned.against, questions=f"{planned.questions:,.0f}")
+            say(
+                "pilot.break_even",
+                search=say.told(planned.against),
+                questions=f"{planned.questions:,.0f}",
+            )
         )
     return _listed(told)
+
+
+def _counted(splits: Mapping[str, int], say: Say) -> str:
+    """How many problems each split has."""
+    return say.told(", ".join(f"{n:,} {split}" for split, n in splits.items()))
 
 
 def _listed(sentences: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ WORDS = {
     "no_task": "そのタスクはありません。選べるのは {tasks} です",
     "no_way": "その探索はありません。選べるのは {ways} です",
     "as_table": "表",
-    "in_detail": "詳しく(英語)",
+    "in_detail": "詳しく",
     "refresh": "更新",
     "stop": "停止",
     "language": "日本語",
@@ -40,6 +40,7 @@ WORDS = {
     "against.search.more": "訓練後のモデルよりまだ {points} ポイント多く解けます [{low}〜{high}]。",
     "against.search.less": "訓練後のモデルより {points} ポイント少なく、もう上回りません [{low}〜{high}]。",
     "against.search.same": "訓練後のモデルより多く解けるとは言えません: 差 {points} ポイント [{low}〜{high}]。",
+    "first.picture": "一枚の図で見る: {told}",
     "first.times": "トークンは {times} 倍です。",
     "banner.working": "{run} を訓練しています: {of} 段階の {step} 番目",
     "banner.watch": "ようすを見る",
@@ -174,6 +175,9 @@ WORDS = {
     "batch.button": "まとめて比べる",
     "batch.waiting": "最初の回答を待っています …",
     "batch.none": "最初の問題が解かれる前に停止しました。",
+    # 順番
+    "state.ahead": "あなたの前に {n} 人います",
+    "queue.full": "いま {n} 人が比べています。空きしだい、自動で始まります。",
     # 自分の課題
     "tab.own": "自分の課題",
     "own.intro": (
@@ -294,6 +298,7 @@ WORDS = {
     "train.preset": "プリセット",
     "train.start": "始める",
     "train.go_on": "続ける",
+    "train.about": "目的: {about}。",
     "train.takes": "かかる時間(実測): {time}",
     "train.no_time": "かかる時間は測られていません。",
     "train.cannot": "このプリセットはこの機械では訓練できません。",

@@ -174,7 +174,11 @@ def _uploaded(desk: Desk) -> Callable[..., Any]:
         say = desk.say
         if error:
             large = say("upload.large", most=LARGEST >> 20)
-            return gr.skip(), cards.notice(large if error == "large" else str(error)[:500]), ""
+            return (
+                gr.skip(),
+                cards.notice(large if error == "large" else say.told(str(error)[:500])),
+                "",
+            )
         if not isinstance(name, str) or name not in uploaded(desk.shelf.runs):
             return gr.skip(), cards.notice(say("upload.none")), ""
         list_ = choices(desk.shelf, say)
@@ -251,7 +255,7 @@ def _status(desk: Desk, task: Task, state: jobs.PilotState) -> str:
         return found.piloted(state.found, preset_text(task, state.found.planned), say)
     if state.order is None:
         return ""
-    return cards.notice(state.ended or say("own.was_stopped"))
+    return cards.notice(say.told(state.ended or say("own.was_stopped")))
 
 
 def preset_for(desk: Desk, key: Any) -> str:

@@ -105,7 +105,9 @@ def _report(desk: Desk, name: str) -> str:
     links = []
     if "index.html" in there:
         told = escape(desk.say("runs.report"))
-        links.append(f'<a href="{at}" target="_blank" rel="noopener">{told}</a>')
+        language = desk.say.language
+        page = at if language == "en" else f"{at}?language={language}"
+        links.append(f'<a href="{page}" target="_blank" rel="noopener">{told}</a>')
     if "results.csv" in there:
         links.append(f'<a href="{at}/results.csv" download>results.csv</a>')
     return f"<p>{' · '.join(links)}</p>" if links else ""

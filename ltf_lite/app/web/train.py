@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,8 +24,10 @@ from ltf_lite.pipeline.needs import preview_text
 from ltf_lite.pipeline.run import jobs
 from ltf_lite.pipeline.run.state import RunState
 from ltf_lite.report.figures.curves import curves_figure
+from ltf_lite.report.figures.drawing import columns
 from ltf_lite.tuning.types import LogLine
 
+NAME, COLUMNS = 44, re.compile(r" {2,}")  # of what a preset needs: its first column
 LOOK = 1.0  # seconds between two looks at a running training
 
 
@@ -116,16 +119,27 @@ def _needs(desk: Desk) -> Callable[[Any], str]:
         loaded, say = presets.load(preset), desk.say
         took = say("train.no_time")
         if loaded.takes:
-            took = say("train.takes", time=loaded.takes)
+            took = say("train.takes", time=say.told(loaded.takes))
         said = needs_of(loaded)
-        lead = f'<p class="ltf-lead">{escape(loaded.about)}.</p>'
-        able = f"<p><strong>{escape(took)}</strong></p><p>{escape(said.sentence)}</p>"
+        about, able_to = say("train.about", about=say.told(loaded.about)), say.told(said.sentence)
+        lead = f'<p class="ltf-lead">{escape(about)}</p>'
+        able = f"<p><strong>{escape(took)}</strong></p><p>{escape(able_to)}</p>"
         if not said.has:
-            able = cards.notice(f"{say('train.cannot')} {said.sentence}")
-        detail = f"<pre>{escape(preview_text(said))}</pre>"
+            able = cards.notice(f"{say('train.cannot')} {able_to}")
+        lines = "\n".join(_line(line, say) for line in preview_text(said).splitlines())
+        detail = f"<pre>{escape(lines)}</pre>"
         return lead + able + cards.folded(say("train.needs"), detail)
 
     return needs
+
+
+def _line(text: str, say: Say) -> str:
+    """A line of what a preset needs: a sentence, or a name and its columns."""
+    first, *cells = COLUMNS.split(text)
+    if not cells:
+        return say.told(text)
+    name = say.told(first)
+    return name + " " * (NAME - columns(name)) + "".join(f"{say.told(cell):>14}" for cell in cells)
 
 
 @lru_cache(maxsize=64)
@@ -218,7 +232,7 @@ def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
         text = escape(say("train.done"))
         html = f'{html}<p class="ltf-done"><a href="{escape(link)}">{text}</a></p>'
     if state.ended and not state.working:
-        html += cards.notice(state.ended)
+        html += cards.notice(say.told(state.ended))
     if state.progress:
         html += bar(state.progress, say)
     drawn = ""
@@ -229,7 +243,8 @@ def _status(state: RunState, curve: Sequence[LogLine], say: Say) -> str:
 
 
 def bar(progress: Progress, say: Say) -> str:
-    facts = [progress.title, f"{progress.done:,}/{progress.total:,}", progress.note]
+    done = f"{progress.done:,}/{progress.total:,}"
+    facts = [say.told(progress.title), done, say.told(progress.note)]
     if progress.left is not None:
         facts.append(say("train.left", left=duration(progress.left)))
     text = escape(" · ".join(filter(None, facts)))

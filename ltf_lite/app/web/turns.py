@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ltf_lite.app.web import cards
 from ltf_lite.app.web.desk import Desk, who
 
 PARTS = 4  # that start something: one problem, many, a file, a blind pair
@@ -21,8 +22,11 @@ def turns(public: bool) -> dict[str, Any]:
 
 def begin(desk: Desk) -> Callable[[gr.Request], list[Any]]:
     def begun(request: gr.Request) -> list[Any]:
+        """The buttons, and how many come before where there is no room to begin at once."""
         desk.tickets.begin(who(request))
-        return _buttons(running=True)
+        others = desk.tickets.others(who(request))
+        full = desk.say("queue.full", n=others) if others >= WAITING else ""
+        return [*_buttons(running=True), cards.remark(full)]
 
     return begun
 

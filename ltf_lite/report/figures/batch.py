@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from matplotlib.axes import Axes
@@ -97,16 +97,19 @@ def _side(
     )
 
 
-def batch_table(points: Sequence[Point]) -> str:
-    """Where a comparison over many problems stands, as a Markdown table and a sentence."""
+def batch_table(points: Sequence[Point], say: Callable[[str], str] = str) -> str:
+    """Where a comparison over many problems stands, as a Markdown table and a sentence.
+
+    `say` says its English in another language.
+    """
     if not points:
-        return "No problem asked yet.\n"
+        return f"{say('No problem asked yet.')}\n"
     last = points[-1]
     rows = grid(
-        ("answer", "solved [95 %]", "n", "tokens", "ms", "engine"),
+        map(say, ("answer", "solved [95 %]", "n", "tokens", "ms", "engine")),
         (
             (
-                name,
+                say(name),
                 percent(Rate(side.rate, side.low, side.high, last.n)),
                 last.n,
                 f"{side.tokens:.0f}",
@@ -121,4 +124,4 @@ def batch_table(points: Sequence[Point]) -> str:
         told.append(f"Search generated {last.ratio:.3g} times the single pass's tokens.")
     if last.single.runtime != last.search.runtime:
         told.append("The times are of two engines and say nothing about the two ways.")
-    return f"{rows}\n{' '.join(told)}\n" if told else rows
+    return f"{rows}\n{' '.join(map(say, told))}\n" if told else rows

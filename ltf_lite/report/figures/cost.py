@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, lines
+from ltf_lite.evaluation.naming import size_of, worded
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.drawing import (
     WORDS,
@@ -171,6 +172,16 @@ def break_even_figure(found: BreakEven | None, words: Mapping[str, str] = WORDS)
     return figure
 
 
+def _named(found: Result, words: Mapping[str, str]) -> str:
+    """A way of answering with its settings, in the words of the figure where it has them."""
+    if found.choice.kind == "search" and found.reasoner in words:
+        return worded(found.reasoner, found.settings, False, words)
+    word = {"self_consistency": "voted", "best_of_n": "likeliest"}.get(found.choice.kind)
+    many = size_of(found.choice)
+    plain = word and many and not found.settings.get("grammar")
+    return words[word].format(n=many) if word and plain else found.answer
+
+
 def _look_of(own: Mapping[str, SearchLook], result: Result) -> SearchLook:
     return _look(own, result.choice.kind, result.reasoner)
 
@@ -183,7 +194,7 @@ def _search(
     line: dict[str, Any] = {"color": look.color, "linestyle": look.line, "linewidth": 1.6}
     axes.plot(asked, each * asked, **line)
     word = "never" if n is None else QUALITIES[row.quality]
-    name = row.cost.result.answer
+    name = _named(row.cost.result, words)
     label = words[word].format(name=name, n=None if n is None else f"{n:,.0f}")
     at = [] if n is None else [n]
     axes.plot(

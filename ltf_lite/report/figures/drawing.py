@@ -66,6 +66,38 @@ WORDS: dict[str, str] = {
     "unequal": "{name}: none at equal quality (hollow: at {n})",
     "unsure": "{name}: after {n}, which solves more is not known (hollow)",
     "never": "{name}: never paid",
+    "voted": "self-consistency@{n}",
+    "likeliest": "best of {n} by likelihood",
+    "one_sample": "one sample",
+    "short_likeliest": "best of {n}",
+    "picked": "oracle@{n}",
+    "bounded": "oracle {name}",
+    "before": "before: {way}",
+    "after": "after: {way}",
+    "one": "one answer",
+    "each": "tokens a question",
+    "each_times": "tokens a question: the search writes {times} times as many",
+    "count": "questions asked",
+    "hours": "machine time for so many questions, {unit} (asked in bulk)",
+    "unit_s": "seconds",
+    "unit_min": "minutes",
+    "unit_h": "hours",
+    "unit_d": "days",
+    "as_today": "search, as before",
+    "with_training": "training with its evaluations ({time}), then one answer each",
+    "from": "pays from {n} questions on",
+    "cheaper": "costs less from {n} questions on",
+    "no_saving": "the search costs no more: never pays by cost",
+    "two_engines": "two engines: their times are not compared",
+    "comes_to_better": "One answer after training solves more than the search before it.",
+    "comes_to_worse": "Search still solves more than one answer after training.",
+    "comes_to_same": "Which solves more, one answer after training or the search before it, "
+    "these problems can't tell.",
+    "comes_to_few": "Only {n} problems: too few to conclude anything.",
+    "comes_to_from": "It pays from {n} questions on.",
+    "comes_to_cheaper": "It costs less from {n} questions on.",
+    "comes_to_no_saving": "It never pays by cost: the search costs no more.",
+    "comes_to_two_engines": "Two engines: from when on it pays is not known.",
 }
 
 
@@ -112,6 +144,7 @@ SEARCHES = (
 WIDTH = 5.6  # inches: 538 pixels, and fonts of 10 points are still 9 pixels on a phone
 FONT = "system-ui,'Segoe UI',Roboto,'Hiragino Sans','Noto Sans JP','DejaVu Sans',sans-serif"
 TEXT = 10.6  # points: 9 pixels where a phone shrinks a figure most
+CLOSING = "、。」)"  # no line begins with one of these
 SMALLEST = 0.85  # pixels that a point may shrink to: below it a narrow page scrolls
 
 DRAWING = threading.Lock()  # matplotlib's settings and warnings are the process's
@@ -235,6 +268,15 @@ def log_axis(axis: Axis, low: float, high: float) -> None:
 def columns(text: str) -> int:
     """Columns of a text, of which a Japanese letter takes two."""
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def wrapped(text: str, most: int) -> str:
+    """A text in lines of at most so many columns, broken at spaces and between Japanese letters."""
+    lines = [""]
+    for part in re.findall(r"[!-\u2fff]+ *|.", text):
+        fits = columns(lines[-1] + part.rstrip()) <= most or part in CLOSING
+        lines = [*lines[:-1], lines[-1] + part] if fits else [*lines, part]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def plain(value: float) -> str:

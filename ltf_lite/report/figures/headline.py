@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltf_lite.core.files import whole
-from ltf_lite.evaluation.naming import short_name, title_of
+from ltf_lite.evaluation.naming import short_name, size_of, title_of
 from ltf_lite.evaluation.types import Rate, Result
 from ltf_lite.reasoners.choice import ORACLE
 from ltf_lite.report.figures.drawing import TEXT, WORDS, blank, columns, finish, log_axis
@@ -26,8 +26,19 @@ def short_label(row: Result, words: Mapping[str, str] = WORDS) -> str:
     """A model and a way of answering, in a few words."""
     named = "single" if row.choice.kind == "single_pass" else row.reasoner
     own = words.get(named) if row.choice.kind in ("single_pass", "search") else None
-    way = own or short_name(row.choice, row.reasoner)
+    way = _of_samples(row, words) or own or short_name(row.choice, row.reasoner)
+    if own and row.choice.is_bound:
+        way = words["bounded"].format(name=own)
     return f"{words.get(row.model, row.model)}: {way}"
+
+
+def _of_samples(row: Result, words: Mapping[str, str]) -> str:
+    """What is chosen among samples, where their number is known; "" for everything else."""
+    named = {"self_consistency": "voted", "best_of_n": "short_likeliest", "oracle": "picked"}
+    if row.choice.kind == "sample":
+        return words["one_sample"]
+    word, many = named.get(row.choice.kind), size_of(row.choice)
+    return words[word].format(n=many) if word and many else ""
 
 
 def write_png(figure: Figure, file: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from ltf_lite.evaluation.naming import title_of
 from ltf_lite.evaluation.success import rate_of
 from ltf_lite.evaluation.types import Record
 from ltf_lite.harvest.browse import Found, solved
@@ -129,7 +128,9 @@ def searched_table(
     )
 
 
-def examples_table(examples: Taken, known: Sequence[str]) -> Table:
+def examples_table(
+    examples: Taken, known: Sequence[str], titles: Titles = MappingProxyType({})
+) -> Table:
     """What was harvested and what was trained on, by reasoner."""
     taken, found = examples.taken, examples.found
     names = list(dict.fromkeys([*found, *taken]))
@@ -142,7 +143,7 @@ def examples_table(examples: Taken, known: Sequence[str]) -> Table:
         ("reasoner", "taken", "of", *ends),
         [
             (
-                Cell(name, title_of(name)),
+                Cell(name, title_in(titles, name)),
                 cell(sum(taken.get(name, {}).values()), "{:,}"),
                 cell(sum(found.get(name, {}).values()), "{:,}"),
                 *(

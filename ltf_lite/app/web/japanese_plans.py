@@ -1,0 +1,91 @@
+"""What presets, their needs, trainings under way and pilots say, in Japanese: by the English."""
+
+from ltf_lite.pipeline.pilot.advice import RULE
+
+PRESETS = {
+    "Countdown 1..100 on {model} by QLoRA; an 8 GB card (estimated)": "{model} で 1〜100 の Countdown(QLoRA、8 GB のカード、見積もり)",
+    "Countdown 1..100 on {model} by QLoRA; a {n} GB card (estimated)": "{model} で 1〜100 の Countdown(QLoRA、{n} GB のカード、見積もり)",
+    "Does forgetting pay where few problems are solved? 5 seeds (`ltf sweep scarce`)": "解ける問題が少ないとき、忘却は役に立つか。乱数の種 5 個(`ltf sweep scarce`)",
+    "sums of three terms, step by step, on SmolLM2-135M-Instruct in a chat; a CPU is enough": "三つの数の足し算をチャットで一歩ずつ、SmolLM2-135M-Instruct で(CPU だけで足ります)",
+    "Countdown with three numbers on SmolLM2-135M-Instruct; a CPU is enough": "三つの数の Countdown を SmolLM2-135M-Instruct で(CPU だけで足ります)",
+    "Learning alone and with forgetting compared on SmolLM2, 3 seeds (`ltf sweep smollm2-study`)": "学習だけの場合と忘却を加えた場合を SmolLM2 で比較、乱数の種 3 個(`ltf sweep smollm2-study`)",
+    "Data, loss, alpha and rate compared on the embedded base, 3 seeds (`ltf sweep study`)": "データ、損失、alpha、学習率を組み込みの小さなモデルで比較、乱数の種 3 個(`ltf sweep study`)",
+    "Countdown with four numbers on the embedded 1.2 M base; a CPU is enough": "四つの数の Countdown を組み込みの小さなモデル(パラメータ 120 万個)で(CPU だけで足ります)",
+    "{time} on one CPU core": "CPU 1 コアで{time}",
+    "{time} on two CPU cores": "CPU 2 コアで{time}",
+    "two hours": " 2 時間",
+    "three hours": " 3 時間",
+    "four minutes": " 4 分",
+    "{n} minutes": " {n} 分",
+    "{n} to {n1} minutes": " {n}〜{n1} 分",
+}
+
+NEEDS = {
+    "This machine can train it: {why}.": "この機械で訓練できます: {why}。",
+    "This machine can't train it: {why}.": "この機械では訓練できません: {why}。",
+    "tuning needs about {peak} (an estimate), and {have}": "訓練にはおよそ {peak}(見積もり)が必要で、{have}",
+    "tuning needs about {peak}, with {rows} at once (an estimate), and {have}": "訓練には {rows} ずつでおよそ {peak}(見積もり)が必要で、{have}",
+    "what is free is not known": "空きはわかりません",
+    "{free} of memory are free": "メモリの空きは {free} です",
+    "{free} are free on the {card}": "{card} の空きは {free} です",
+    "{n} successes and {n1} failures": "成功 {n} 件と失敗 {n1} 件",
+    "{n} success and {n1} failure": "成功 {n} 件と失敗 {n1} 件",
+    "{n} successes and {n1} failure": "成功 {n} 件と失敗 {n1} 件",
+    "{n} success and {n1} failures": "成功 {n} 件と失敗 {n1} 件",
+    "{n} successes": "成功 {n} 件",
+    "{n} success": "成功 {n} 件",
+    "tuning {base} needs a card with about {peak} free, and {none}": "{base} の訓練には空きがおよそ {peak} のカードが必要ですが、{none}",
+    "there is no NVIDIA card here": "ここに NVIDIA のカードはありません",
+    "torch can't use the {card} here": "torch はここの {card} を使えません",
+    "tuning needs about {least} of memory, and {free} are free": "訓練にはおよそ {least} のメモリが必要ですが、空きは {free} です",
+    "tuning needs at least {least} on the {card}, where {free} are free; {way}": "訓練には {card} に少なくとも {least} が必要ですが、空きは {free} です。{way}",
+    "the nearest preset that fits is {name}": "入るプリセットのうち最も近いのは {name} です",
+    "no preset here fits": "入るプリセットはここにありません",
+    "a run leaves about {needed} on disk, and {free} are free here": "実行はディスクにおよそ {needed} を残しますが、空きは {free} です",
+    "what {preset} needs can't be told here: {why}": "{preset} に必要なものはここではわかりません: {why}",
+    "{preset}: tuning {base} in 4 bits, estimated, not measured": "{preset}: {base} を 4 ビットで訓練(見積もり、実測ではありません)",
+    "{preset}: tuning {base}, estimated, not measured": "{preset}: {base} を訓練(見積もり、実測ではありません)",
+    "here: {free} free on {card}: {verdict}": "ここ: {card} の空き {free}: {verdict}",
+    "here: {free} of memory free, no card: {verdict}": "ここ: メモリの空き {free}、カードなし: {verdict}",
+    "a card of {n} GB: {verdict}": "{n} GB のカード: {verdict}",
+    "fits, {rows} at once": "入ります({rows}ずつ)",
+    "does not fit": "入りません",
+    "peak, {rows} at once": "最大({rows}ずつ)",
+    "base weights": "元のモデルの重み",
+    "adapter, gradients, AdamW": "アダプター、勾配、AdamW",
+    "activations kept": "残す活性",
+    "one layer or the loss": "一層または損失",
+    "libraries and fragments": "ライブラリーと断片",
+    "on a card": "カード",
+    "on this CPU": "この CPU",
+}
+
+BARS = {
+    "measure": "測定",
+    "tune: steps": "訓練: ステップ",
+    "answers to replay": "再学習する回答",
+    "what the round gained: problems": "この回で増えた分: 問題",
+    "validate the base": "元のモデルを検証",
+    "evaluate {model}": "評価({model})",
+    "pilot": "試行",
+    "{n} tokens": "{n} トークン",
+}
+
+PILOTS = {
+    RULE: "規則(最初に当てはまるもの): 道の 20% 超が判定できない: 検証器の問題。訓練 100 問、検証 10 問、テスト 30 問より少ない: 問題不足。oracle@8 が 5% 未満: モデルが弱い。伸びしろ 5% 未満: 伸びしろなし。その区間が 0 を含む: わからない。それ以外: 価値あり。",
+    "The verifier cannot decide {share} of the paths: mend it first.": "検証器が道の {share} を判定できません。先に直してください。",
+    "Too few problems: {what}.": "問題が足りません: {what}。",
+    "{n} train, {n1} needed": "訓練 {n} 問({n1} 問必要)",
+    "{n} validation, {n1} needed": "検証 {n} 問({n1} 問必要)",
+    "{n} test, {n1} needed": "テスト {n} 問({n1} 問必要)",
+    "The model is too weak: only in {share} of the problems one of 8 samples is right; take a larger model, easier problems, or show it worked examples.": "モデルが弱すぎます。8 個のサンプルのどれかが正しい問題は {share} だけです。もっと大きなモデルかやさしい問題を選ぶか、例を見せてください。",
+    "Cannot tell: 8 samples solve {points} more than the single pass; ask more problems.": "わかりません。8 個のサンプルは一回の回答より {points} 多く解きます。問題を増やしてください。",
+    "No headroom: 8 samples solve {points} more than the single pass, so there is little to learn from it.": "伸びしろがありません。8 個のサンプルが一回の回答より多く解くのは {points} で、学べることはわずかです。",
+    "Worth it: the best of 8 samples solves {points} more than the single pass.": "価値があります。8 個のサンプルの最良は一回の回答より {points} 多く解きます。",
+    "Worth it: the best of 8 samples solves {points} more than the single pass, and training has paid after about {n} questions.": "価値があります。8 個のサンプルの最良は一回の回答より {points} 多く解き、およそ {n} 問で訓練の元が取れます。",
+    "{n} points {interval}": "{n} ポイント {interval}",
+    "the tree search": "木の探索",
+    "{task} has {n} training problems: a pilot needs two": "{task} の訓練用の問題は {n} 問です。試行には 2 問必要です",
+}
+
+PLANS = {**PRESETS, **NEEDS, **BARS, **PILOTS}
