@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltf_lite import presets
-from ltf_lite.engines import TINY_TUNED, Dialect, Sampling, resolve, used
+from ltf_lite.engines import TINY_TUNED, Dialect, Sampling, Stopped, resolve, used
 from ltf_lite.engines.server import client as server_client
 from ltf_lite.engines.server import pool
 from ltf_lite.engines.server.choosing import (
@@ -103,7 +103,7 @@ def test_who_has_nothing_to_do_helps_the_one_for_which_the_most_wait():
 
 def test_what_a_server_had_is_found_by_its_beginning_and_forgotten_in_the_end():
     draw, held = random.Random(0), Held()
-    prompts = ["".join(draw.choices("ab", k=draw.randrange(30))) for _ in range(KEPT)]
+    prompts = ["".join(draw.choices("ab", k=draw.randrange(30))) for _ in range(1000)]
     for prompt in [*prompts, *prompts]:
         held.add(prompt)
     for _ in range(200):
@@ -174,6 +174,33 @@ def test_each_server_is_asked_no_more_at_once_than_was_said(servers):
         servers[1].answer = lambda *_: (503, {}, {"error": "no"})
         engine.generate([str(k) for k in range(60)], Sampling())
     assert [server.most for server in servers if server is not servers[1]] == [2, 2]
+
+
+class Ear:
+    """Ends a call once three completions are whole."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+
+    def stopped(self) -> bool:
+        return self.tokens >= 6
+
+    def heard(self, tokens: int, texts: Callable[[], list[str]]) -> None:
+        self.tokens = tokens
+
+
+def test_after_a_call_that_was_stopped_the_next_one_is_as_if_it_had_not_been(servers):
+    with opened(servers, concurrency=1) as engine:
+        for server in servers:
+            server.answer = lambda *_: (time.sleep(0.1), (200, {}, completion()))[1]
+        engine.listener = Ear()
+        with pytest.raises(Stopped):
+            engine.generate([str(k) for k in range(90)], Sampling())
+        until(lambda: not any(end.load for end in engine._client.ends))
+        assert sum(len(server.seen) for server in servers) < 60
+        engine.listener = None
+        engine.generate([str(k) for k in range(9)], Sampling())
+        assert not any(end.load for end in engine._client.ends)
 
 
 @pytest.mark.parametrize("trouble", [(503, {}, {"error": "no"}), (500, {}, ""), DROP])

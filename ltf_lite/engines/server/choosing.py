@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BUSIER = 4  # requests by which the server that had a prompt's beginning may be ahead of others
 ALIKE = 8  # characters of it that a server has to have had more of than another
-KEPT = 1024  # prompts that are remembered of each
+KEPT = 4096  # prompts that are remembered of each
 
 
 class Held:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 PATIENCE = 60.0  # seconds that an answer may take in any case
 SLOWER = 4  # times as long as the slowest token so far may take each that is asked for
-LOOK = 20.0  # seconds for a look at a server
+LOOK = 30.0  # seconds for a look at a server
 MOST = 60  # troubles that are counted: the pauses grow no more
 
 
@@ -84,7 +84,7 @@ class Pool:
             raise self._nobody()
         for end in self.ends:
             if end.away and not end.told:
-                _warn(end)
+                self._warn(end)
         return done
 
     async def agree(self, model: str, chat: bool) -> None:
@@ -233,13 +233,18 @@ class Pool:
             changed = isinstance(why, Refused) and str(why) != end.away
             end.away, end.troubles = str(why), min(end.troubles + 1, MOST)
             if changed or not end.told:
-                _warn(end)
+                self._warn(end)
         if end.told:
             say(f"the server at {end.client.url} is back")
         end.away, end.told, end.held = "", False, Held()
         self._changed.set()  # wakes those that wait for any server, and the next ones wait anew
         self._changed = asyncio.Event()
         self._let_in()
+
+    def _warn(self, end: Endpoint) -> None:
+        end.told = True
+        others = not all(other.away for other in self.ends)
+        say(f"warning: {end.away}{'; the other servers are asked meanwhile' if others else ''}")
 
     async def _look(self, client: Client) -> EngineError | None:
         """Why a server is not to be asked; None where it answers as the same model does."""
@@ -252,11 +257,6 @@ class Pool:
         except EngineError as error:
             return error
         return None
-
-
-def _warn(end: Endpoint) -> None:
-    end.told = True
-    say(f"warning: {end.away}; the other servers are asked meanwhile")
 
 
 async def _first(tasks: Sequence[asyncio.Future[Any]]) -> None:
