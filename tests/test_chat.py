@@ -18,6 +18,7 @@ from ltf_lite.engines import Dialect, EngineError, Prompt, Sampling, open_engine
 from ltf_lite.engines.dialect import asked_and_learnt, spoken, tell
 from ltf_lite.engines.llama.check import metadata
 from ltf_lite.engines.llama.engine import LlamaCppEngine
+from ltf_lite.engines.server.engine import ServerEngine
 from ltf_lite.engines.template import Frame, default_template, frame_of
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.export.formats.ollama import modelfile
@@ -414,6 +415,13 @@ def test_a_server_is_asked_for_replies_in_a_chat(folder, tmp_path):
             engine.generate([Prompt("2?", "It is")], sampling)
         with pytest.raises(EngineError, match="cannot score: in a chat"):
             engine.score(["2?"], ["4"])
+        port = free_port()
+        with (
+            serving(file, port, alias=None),
+            closing(ServerEngine([url, f"http://127.0.0.1:{port}"])) as both,
+        ):
+            assert both.dialect == engine.dialect  # both say what it learnt
+            assert [c.text for (c,) in both.generate(asked * 4, sampling)] == said * 4
 
 
 # -- what is written beside a model ------------------------------------------------------------

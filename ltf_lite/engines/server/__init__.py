@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ltf_lite.engines.plugin import EnginePlugin, no_adapter
 
@@ -16,18 +17,30 @@ if TYPE_CHECKING:
 
 
 class Server(EnginePlugin):
-    """A server at `url` that has the base; `model` is its name there, if it has several.
+    """A server at `url` that has the base, or several at `urls`; `model` is its name there.
 
-    `concurrency` requests are under way at once.
+    The name may be left out where they have one model only. `concurrency` requests are under way
+    at once, at each of them.
     """
 
     title: ClassVar[str] = "server"
     opens: ClassVar[tuple[str, ...]] = ("server",)
 
     name: Literal["server"] = "server"
-    url: str
+    url: str | None = None
+    urls: tuple[str, ...] | None = Field(None, min_length=1)
     model: str | None = None
     concurrency: int = Field(32, gt=0, le=1024)
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Server:
+        if (self.url is None) == (self.urls is None):
+            raise ValueError("a server needs url: ADDRESS, or of several urls: [ADDRESS, ...]")
+        return self
+
+    @property
+    def _addresses(self) -> tuple[str, ...]:
+        return self.urls or (self.url or "",)
 
     @classmethod
     def of(cls, ref: ModelRef) -> EnginePlugin:
@@ -44,15 +57,15 @@ class Server(EnginePlugin):
     ) -> Engine:
         no_adapter(ref, load_in_4bit, adapter)
         url, _, model = ref.place.partition("#")
-        return self._opened(url, model or None, dialect)
+        return self._opened((url,), model or None, dialect)
 
     def for_base(self, base: ModelRef, dialect: Dialect, load_in_4bit: bool) -> Engine:
-        return self._opened(self.url, self.model, dialect)
+        return self._opened(self._addresses, self.model, dialect)
 
-    def _opened(self, url: str, model: str | None, dialect: Dialect | None) -> Engine:
+    def _opened(self, urls: Sequence[str], model: str | None, dialect: Dialect | None) -> Engine:
         from ltf_lite.engines.server.engine import ServerEngine
 
-        return ServerEngine(url, model, dialect, self.concurrency)
+        return ServerEngine(urls, model, dialect, self.concurrency)
 
 
 PLUGIN = Server

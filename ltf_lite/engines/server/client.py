@@ -1,4 +1,4 @@
-"""A completions server as the engine asks it: many requests at once, from a thread of its own."""
+"""A server as the engine asks it: many requests at once, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -50,16 +50,10 @@ def endpoint(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-class Client:
-    """Asks a server from a thread of its own, so that it works where an event loop already runs.
+class Loop:
+    """An event loop in a thread of its own, so that it works where another already runs."""
 
-    Raises EngineError.
-    """
-
-    def __init__(self, url: str, timeout: float) -> None:
-        self.url = url
-        self._plain: dict[str, float] = dict(PLAIN)
-        self._connection = Connection(url, timeout)
+    def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -68,8 +62,7 @@ class Client:
         self._loop.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread; to be called once."""
-        self.run(self._connection.close())
+        """End the thread; to be called once."""
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def run(self, work: Coroutine[Any, Any, T], look: Callable[[], None] | None = None) -> T:
@@ -85,10 +78,41 @@ class Client:
         finally:
             waiting.cancel()
 
-    def models(self) -> list[answers.Card]:
+
+class Client:
+    """Asks one server; raises EngineError.
+
+    Where others are asked beside it they share a `loop`, and a request that meets trouble is not
+    asked again here: another server is.
+    """
+
+    def __init__(self, url: str, timeout: float, loop: Loop | None = None) -> None:
+        self.url = url
+        self._alone, self._loop = loop is None, loop or Loop()
+        self._plain: dict[str, float] = dict(PLAIN)
+        self._connection = Connection(url, timeout)
+
+    def close(self) -> None:
+        """Close the connections and end the thread; to be called once."""
+        self.run(self.closed())
+        self._loop.close()
+
+    async def closed(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    def run(self, work: Coroutine[Any, Any, T], look: Callable[[], None] | None = None) -> T:
+        """The result of work, as `Loop.run` waits for it."""
+        return self._loop.run(work, look)
+
+    async def each(self, ask: Callable[[Client], Awaitable[T]]) -> dict[Client, T]:
+        """What `ask` makes of each server that is asked: this one."""
+        return {self: await ask(self)}
+
+    async def models(self) -> list[answers.Card]:
         """The models that the server has; raises EngineError."""
         # whoever starts with a server that is not there should not wait long to hear it
-        data = self.run(self._connection.ask("/models", LISTED, 1))
+        data = await self._connection.ask("/models", LISTED, 1 if self._alone else 0)
         return self._right(answers.read, answers.Models, data).data
 
     def props(self) -> Any:
@@ -114,13 +138,14 @@ class Client:
             wanted["echo"] = True
         place = "/chat/completions" if chat else "/completions"
         most, plain = answers.most_bytes(tokens, prompt, echo), self._plain
+        retries = RETRIES if self._alone else 0
         try:
-            data = await self._connection.ask(place, most, RETRIES, wanted | plain)
+            data = await self._connection.ask(place, most, retries, wanted | plain)
         except Refused as refusal:
             if not any(name in str(refusal) for name in plain):
                 raise
             self._plain = {}  # a server that takes no settings beyond OpenAI's own has no others
-            data = await self._connection.ask(place, most, RETRIES, wanted)
+            data = await self._connection.ask(place, most, retries, wanted)
         return self._right(answers.completed, data, tokens, prompt, echo, chat)
 
     def _right(self, read: Callable[..., Answer], *data: Any) -> Answer:

@@ -26,6 +26,14 @@ class Refused(EngineError):
     """The server is there, and what it answers is a refusal or no answer."""
 
 
+class Away(EngineError):
+    """The server does not answer, or not now; another may. `pause` is what it asks to wait."""
+
+    def __init__(self, said: str, pause: float | None = None) -> None:
+        super().__init__(said)
+        self.pause = pause
+
+
 class _Trouble(Exception):
     """Something that may be over soon: a sentence, and the pause that the server asks for."""
 
@@ -78,27 +86,25 @@ class Connection:
         """The JSON of at most so many bytes that the server answers at `path` below its address.
 
         With a `body` it is posted there. A busy, failing or absent server is asked again, with
-        growing pauses. Raises EngineError.
+        growing pauses. Raises Away, Refused.
         """
         place = httpx.URL(self.url + path) if path.startswith("/") else httpx.URL(path)
         clock = asyncio.get_running_loop().time
         end = clock() + self._timeout
+        asked: float | None = None  # the pause that the server asks for
         for attempt in range(retries + 1):
             try:
                 return await asyncio.wait_for(self._once(place, most, body), end - clock())
             except asyncio.TimeoutError:
-                said = (
-                    f"the server at {self.url} did not answer within {self._timeout:g} seconds "
-                    f"(give it less to do at once; {AGAIN})"
-                )
+                said = late(self.url, self._timeout)
                 break
             except _Trouble as trouble:
-                said = str(trouble)
-                pause = trouble.pause or FIRST * 2**attempt * random.uniform(0.75, 1)
+                said, asked = str(trouble), trouble.pause
+                pause = asked or FIRST * 2**attempt * random.uniform(0.75, 1)
             if attempt == retries or clock() + pause >= end:
                 break
             await asyncio.sleep(pause)
-        raise EngineError(said)
+        raise Away(said, asked)
 
     async def _once(self, place: httpx.URL, most: int, body: Any) -> Any:
         content = None if body is None else json.dumps(body).encode()
@@ -115,7 +121,7 @@ class Connection:
                 finally:
                     await answer.aclose()
             except httpx.ConnectTimeout:  # it would not be there the next time either
-                raise EngineError(absent) from None
+                raise Away(absent) from None
             except httpx.TransportError:
                 raise _Trouble(absent) from None
             except (httpx.DecodingError, httpx.InvalidURL):
@@ -188,6 +194,14 @@ class Connection:
             words = words.replace(self._key, "…")
         words = "".join(c if c.isprintable() else "\ufffd" for c in words[:WORDS])
         return f": {words}" if words else ""
+
+
+def late(url: str, seconds: float) -> str:
+    """The sentence about a server that did not answer in time."""
+    return (
+        f"the server at {url} did not answer within {seconds:g} seconds (give it less to do at "
+        f"once; {AGAIN})"
+    )
 
 
 def _no_number(text: str) -> float:

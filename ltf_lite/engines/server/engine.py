@@ -21,13 +21,13 @@ from ltf_lite.engines.base import (
     prompt_seeds,
 )
 from ltf_lite.engines.dialect import Dialect, framed
-from ltf_lite.engines.server.answers import Card, Choice, Completed, whole
+from ltf_lite.engines.server.answers import Choice, Completed, whole
 from ltf_lite.engines.server.client import Client, endpoint, gather
-from ltf_lite.engines.server.connection import Refused
-from ltf_lite.engines.server.told import spoken
+from ltf_lite.engines.server.opening import AGREE, found, listed
+from ltf_lite.engines.server.pool import Pool
 
+AHEAD = 16  # times as many requests wait for several servers as are made of them
 TIMEOUT = 600.0  # seconds; servers that answer one request at a time let the others wait
-AGREE = 0.2  # nats by which a token's log p may differ between two requests
 
 Pair = tuple[str, str]  # a prompt, a continuation
 Chat = dict[str, Any]  # a chat's messages by their name in a request
@@ -40,6 +40,9 @@ class ServerEngine:
     be left out where the server has one only, `dialect` where the server tells it (`told`). The API
     key comes from the environment: LTF_API_KEY, else OPENAI_API_KEY. A grammar is refused. Raises
     EngineError.
+
+    Of several addresses each is asked `concurrency` requests at once, by what it has to do
+    (`pool`). Which of them answers changes nothing: a sample's seed is of its prompt alone.
 
     What servers do differently: stop strings are cut off by the server, so `beyond` is always
     empty; `logprob` is None where the server gives none; `tokens` is what the server counts
@@ -56,7 +59,7 @@ class ServerEngine:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         model: str | None = None,
         dialect: Dialect | None = None,
         concurrency: int = 32,
@@ -64,21 +67,28 @@ class ServerEngine:
     ) -> None:
         if concurrency < 1:
             raise EngineError(f"concurrency must be at least 1, not {concurrency}")
-        self.url = endpoint(url)
+        urls = [endpoint(each) for each in ([url] if isinstance(url, str) else url)]
+        if twice := [each for each in urls if urls.count(each) > 1]:
+            raise EngineError(f"the server at {twice[0]} is named twice: name it once")
         self.concurrency = concurrency
+        # of several, so many more wait there that each can have those that it knows best
+        self._most = concurrency * (1 if len(urls) == 1 else AHEAD * len(urls))
         self.usage = counted()
         self.listener: Listener | None = None
-        self._client: Client | None = Client(self.url, timeout)
+        self._client: Client | Pool | None = None
+        if len(urls) == 1:
+            self._client = Client(urls[0], timeout)
+        else:
+            self._client = Pool(urls, timeout, concurrency)
+        self.url = self._client.url
         try:
-            cards = self._cards(model, dialect)
-            self.model = model or self._only(cards)
-            self.dialect = dialect or spoken(self._client, self.model, cards)
+            self.model, self.dialect = self._found(model, dialect)
         except BaseException:
             self.close()
             raise
-        self.name = f"{self.url}#{self.model}"
-        self.runtime = f"server {self.url}"
-        self._echoes = False  # whether the server was seen to score
+        self.name = f"{','.join(urls)}#{self.model}"
+        self.runtime = f"server {','.join(urls)}"
+        self._echo_seen: set[str] = set()  # addresses that were seen to score
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
@@ -90,33 +100,19 @@ class ServerEngine:
         """Nothing is kept here of the last prompts."""
 
     @property
-    def _server(self) -> Client:
+    def _server(self) -> Client | Pool:
         if self._client is None:
             raise EngineError(f"the engine of {self.name!r} is closed")
         return self._client
 
-    def _cards(self, model: str | None, dialect: Dialect | None) -> list[Card]:
-        """The models that the server lists, asked only where something has to be found out."""
-        if model and dialect:
-            return []
-        try:
-            return self._server.models()
-        except Refused:  # a server of a named model need not have a list
-            if model:
-                return []
-            raise
-
-    def _only(self, cards: Sequence[Card]) -> str:
-        names = [card.id for card in cards]
-        if len(names) == 1:
-            return names[0]
-        if not names:
-            raise EngineError(f"the server at {self.url} names no model (name it: {self.url}#NAME)")
-        some = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
-        raise EngineError(
-            f"the server at {self.url} has {len(names)} models, {some} (name one: "
-            f"{self.url}#{names[0]})"
-        )
+    def _found(self, model: str | None, dialect: Dialect | None) -> tuple[str, Dialect]:
+        """The model's name and what to ask it in, the same at every address."""
+        server = self._server
+        cards = server.run(server.each(lambda each: listed(each, model, dialect)))
+        model, dialect = found(cards, model, dialect)
+        if isinstance(server, Pool):
+            server.run(server.agree(model, chats(dialect.name)))
+        return model, dialect
 
     # -- generation --------------------------------------------------------------------------
 
@@ -166,7 +162,7 @@ class ServerEngine:
         with self.usage.call():
             if sampling.max_tokens <= 0:
                 return [[Completion("", 0, 0.0, False)] * sampling.n for _ in prompts]
-            done = server.run(gather(ask, jobs, self.concurrency), tell if self.listener else None)
+            done = server.run(gather(ask, jobs, self._most), tell if self.listener else None)
             tell()
         self.usage.tokens_in += sum(tokens for tokens, _ in done[:: sampling.n])
         self.usage.tokens_out += sum(completion.tokens for _, completion in done)
@@ -215,13 +211,13 @@ class ServerEngine:
         with self.usage.call():
             look = (lambda: check(self.listener)) if self.listener else None
             some = next((prompt or tail for prompt, tail in pairs if tail), None)
-            if some and not self._echoes:
-                server.run(self._check_echo(server, some), look)
-            done = server.run(gather(ask, pairs, self.concurrency), look)
+            if some:
+                server.run(server.each(lambda each: self._check_echo(each, some)), look)
+            done = server.run(gather(ask, pairs, self._most), look)
         self.usage.tokens_in += sum(tokens for tokens, _ in done)
         return [score for _, score in done]
 
-    async def _echo(self, server: Client, text: str) -> Completed:
+    async def _echo(self, server: Client | Pool, text: str) -> Completed:
         # some servers take 0 tokens to mean "no limit"
         answer = await server.complete(self.model, text, 1, echo=True, temperature=0.0)
         choice = answer.choices[0]
@@ -237,6 +233,8 @@ class ServerEngine:
         llama-cpp-python's server does so with models that have no BOS token, and leaves the last
         token out. What comes next has to have the same log p with the echo as without.
         """
+        if server.url in self._echo_seen:
+            return
         plain = await server.complete(self.model, prompt, 1, temperature=0.0)
         alone = _logprobs(plain.choices[0])
         choice = (await self._echo(server, prompt)).choices[0]
@@ -245,7 +243,7 @@ class ServerEngine:
         if alone:
             if not echoed or not abs(alone[0] - echoed[0]) < AGREE:
                 raise self._cannot("the log-probabilities it echoes are not those of the tokens")
-            self._echoes = True
+            self._echo_seen.add(server.url)
 
     def _score(self, choice: Choice, prompt: str, continuation: str) -> Score:
         text = prompt + continuation
