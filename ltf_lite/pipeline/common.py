@@ -15,6 +15,7 @@ from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
 from ltf_lite.tuning.methods import METHODS
+from ltf_lite.tuning.ranks import ranks
 from ltf_lite.tuning.settings import Tuning
 
 PLAIN = "sft"
@@ -43,8 +44,11 @@ def plain(tuning: Tuning) -> Tuning:
 
 
 def threads_of(run: Run) -> int:
-    """Threads for torch and llama.cpp: the preset's, else what `threads` says."""
-    return run.preset.threads or threads()
+    """Threads for torch and llama.cpp: the preset's, else what `threads` says.
+
+    Processes that share a tuning share them.
+    """
+    return max(1, (run.preset.threads or threads()) // ranks().world)
 
 
 def set_threads(run: Run) -> None:

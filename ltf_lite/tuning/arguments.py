@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import TrainingArguments
 
 from ltf_lite.core.device import device
@@ -38,4 +39,6 @@ def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
         seed=tuning.seed or 0,
     )
     told._n_gpu = min(1, told.n_gpu)  # one GPU: no silent DataParallel
+    if at == "cpu":  # of several processes it is "cpu:0", where torch restores no checkpoint
+        vars(told)["_setup_devices"] = torch.device("cpu")
     return told

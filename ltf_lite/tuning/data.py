@@ -14,9 +14,11 @@ from ltf_lite.engines.dialect import framed
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.packing import Piece, Row, collate, pack
 from ltf_lite.tuning.parts import Totals
+from ltf_lite.tuning.ranks import Ranks
 from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Sides
 
+ALONE = Ranks()
 NOTHING_SAID = (
     "there is nothing to replay: the harvest has no questions that a tree search asked the base; "
     "add {name: tot} to the search, or set tuning.replay to 0"
@@ -151,7 +153,7 @@ class Batches(Dataset):
 
     An item is the number of a micro-batch; `pieces` gives its tensors, rows `packed` into lines or
     one below the other. Of a method of pairs, failure i of a piece is of the same problem as its
-    success i.
+    success i. Of a step that several devices share, the pieces are this one's.
     """
 
     def __init__(
@@ -162,8 +164,9 @@ class Batches(Dataset):
         pad: int,
         packed: bool = False,
         replay: Sequence[Row] = (),
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.tuning, self.pad, self.packed = tuning, pad, packed
+        self.tuning, self.pad, self.packed, self.ranks = tuning, pad, packed, ranks
         self.good = tuning.batch * tuning.accumulation
         self.bad, self.again = tuning.failures(self.good), tuning.replayed(self.good)
         if not successes:
@@ -179,6 +182,10 @@ class Batches(Dataset):
                     f"no problem has both a success and a failure, which {tuning.method} needs: "
                     "harvest more failures a problem, or use method: uft"
                 )
+        if tuning.batch < ranks.world:
+            raise TuningError(
+                f"tuning.batch is {tuning.batch}: it cannot be shared by {ranks.world} devices"
+            )
         seed = tuning.seed or 0
         self.successes = Cycle(successes, seed, 0)
         self.failures = Cycle(failures, seed, 0 if tuning.pairs else 1)
@@ -204,29 +211,34 @@ class Batches(Dataset):
             self.drawn = k, tuple(sides)
         return self.drawn[1]
 
+    def own(self, k: int) -> list[list[Row]]:
+        """This process's part of step k; every device gets rows of all lengths."""
+        return [rows[self.ranks.number :: self.ranks.world] for rows in self.step(k)]
+
     def replay_of(self, first: int, steps: int) -> list[Row]:
-        """The rows of replay of so many steps from `first` on."""
-        return self.replay.take(first * self.again, steps * self.again)
+        """This process's rows of replay of so many steps from `first` on."""
+        return [row for k in range(first, first + steps) for row in self.own(k)[2]]
 
     def pieces(self, i: int, count: int) -> Iterator[Piece]:
         """Micro-batch i in `count` pieces or fewer, cut as evenly as they go."""
         k, part = divmod(i, self.tuning.accumulation)
         sides, parts = self.step(k), self.tuning.accumulation * count
         learn, forget = (sum(sum(row.marked) for row in rows) for rows in sides[:2])
-        totals = Totals(learn, forget, len(sides[1]), len(sides[2]))
+        totals, mine = Totals(learn, forget, len(sides[1]), len(sides[2])), self.own(k)
         for piece in range(part * count, (part + 1) * count):
-            own = [part_of(rows, piece, parts) for rows in sides]
+            own = [part_of(rows, piece, parts) for rows in mine]
             if any(own):
                 yield (pack if self.packed else collate)(own, self.pad, totals)
 
     def tokens(self) -> int:
         """How many the first micro-batch has."""
-        rows = (part_of(side, 0, self.tuning.accumulation) for side in self.step(0))
+        rows = (part_of(side, 0, self.tuning.accumulation) for side in self.own(0))
         return sum(len(row.ids) for side in rows for row in side)
 
     def finest(self, count: int) -> bool:
         """Whether so many pieces are the most: each has one row of a side, or none."""
-        return self.tuning.accumulation * count >= max(self.good, self.bad, self.again)
+        rows = max(self.good, self.bad, self.again)
+        return self.tuning.accumulation * count * self.ranks.world >= rows
 
 
 def part_of(rows: list[Row], part: int, parts: int) -> list[Row]:

@@ -20,7 +20,7 @@ Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 Decay = Annotated[float, Field(ge=0, lt=1)]  # of a running mean
 Tracker = Literal["trackio", "mlflow", "wandb", "tensorboard"]
 Credit = Literal["whole", "fatal_step", "decision", "pivot"]
-BESIDE = ("report_to",)  # settings that decide nothing of what is tuned
+BESIDE = ("report_to", "devices")  # settings that decide nothing of what is tuned
 LINEAR: tuple[str, ...] = get_args(Linear)
 WEIGHED = "J = (1 - alpha) · learning + alpha · forgetting"
 
@@ -44,8 +44,8 @@ class Tuning(Plugin):
     `targets` are the linear layers that get an adapter. `replay` is the share r of a step's rows
     that are what the base said while it searched, and the weight of the KL from the base there:
     r · KL(base || tuned) + (1 - r) · J. `start` is the folder of an adapter of the same base and
-    settings, to go on from. `report_to` are trackers that are told of losses and validations; they
-    change nothing that is tuned.
+    settings, to go on from. `report_to` are trackers that are told of losses and validations, and
+    `devices` share every step, a process each; they change nothing that is tuned but rounding.
     """
 
     # A sentence for the model card, and what a method asks for: pairs of a success and a failure
@@ -74,6 +74,7 @@ class Tuning(Plugin):
     eval_every: int = Field(gt=0)
     seed: int | None = Field(None, ge=0)
     report_to: tuple[Tracker, ...] = ()
+    devices: int = Field(1, gt=0, le=64)
 
     @abstractmethod
     def forgetting(self, parts: Parts) -> Tensor:

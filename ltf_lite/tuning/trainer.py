@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer
 
 from ltf_lite.core.device import cuda
@@ -30,6 +31,7 @@ from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.packing import Piece
 from ltf_lite.tuning.parts import Parts, Side, learning, replay
+from ltf_lite.tuning.ranks import ranks
 from ltf_lite.tuning.remembered import Remembered
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.together import at_once, side_by_side
@@ -56,11 +58,13 @@ def tune(
     searched. `validate(model, tokenizer)` judges a checkpoint: the best adapter falls shortest of
     its floors and has the most success. It lies in out_dir, with a log of one line a validation.
     `threads` 0 leaves torch's own choice. Killed at any instant and called again with the same
-    arguments it goes on from its last checkpoint and ends at the same weights. Raises TuningError
-    if it cannot start or the losses explode.
+    arguments it goes on from its last checkpoint and ends at the same weights. Called in each of
+    several processes of torch's launcher, they share every step. Raises TuningError if it cannot
+    start or the losses explode.
     """
-    folder = TuningFolder(Path(out_dir))
-    checkpoints.claim(folder, str(model), [*examples, *replay], tuning, load_in_4bit, dialect)
+    folder, own = TuningFolder(Path(out_dir)), ranks()
+    if own.first:
+        checkpoints.claim(folder, str(model), [*examples, *replay], tuning, load_in_4bit, dialect)
     if folder.result.exists():
         return read_as(folder.result, TuningResult)
     set_threads(threads)
@@ -68,13 +72,14 @@ def tune(
     successes, failures, dropped = rows_of(examples, tokenizer, tuning.max_length, dialect)
     again = replay_of(replay, tokenizer, tuning.max_length, dialect)
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning), again)
+    batches = Batches(successes, failures, tuning, pad, packs(tuned, tuning), again, own)
     trackers.keep_in(folder.tracker, tuning.report_to)
     trainer = UFTTrainer(tuned, batches, tuning, folder.path)
     trainer.add_callback(Watch(trainer, tokenizer, validate, progress))
     trainer.train(resume_from_checkpoint=trainer.recover())
     result = outcome(trainer, dropped)
-    write_as(folder.result, result)
+    if own.first:
+        write_as(folder.result, result)
     return result
 
 
@@ -103,6 +108,7 @@ class UFTTrainer(Trainer):
 
     def __init__(self, model: Any, batches: Batches, tuning: Tuning, out: Path) -> None:
         self.batches, self.tuning, self.folder = batches, tuning, TuningFolder(out)
+        self.ranks = batches.ranks
         pieces = 1 if cuda() else ceil(batches.tokens() / AT_ONCE)
         self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
         base = model.get_base_model()
@@ -131,6 +137,8 @@ class UFTTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         # learning, forgetting, replay, gradient norm: summed since the last look, on the device
         self.sums = torch.zeros(4, device=self.args.device)
+        # tokens computed, of successes, failures and replay, since then
+        self.counts = torch.zeros(4, dtype=torch.long, device=self.args.device)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Backward of one micro-batch, in so many pieces as the device has room for.
@@ -142,7 +150,7 @@ class UFTTrainer(Trainer):
         last = inputs["micro_batch"]
         first = last - last % self.tuning.accumulation
         if last == first:
-            self.before = self.sums.clone()
+            self.before = self.sums.clone(), self.counts.clone()
         wanted = range(last, last + 1)
         while True:
             try:
@@ -157,7 +165,8 @@ class UFTTrainer(Trainer):
                     ) from error
                 self.tally.pieces *= 2
             model.zero_grad()
-            self.sums.copy_(self.before)
+            self.sums.copy_(self.before[0])
+            self.counts.copy_(self.before[1])
             wanted = range(first, last + 1)
             torch.cuda.empty_cache()
 
@@ -174,13 +183,13 @@ class UFTTrainer(Trainer):
             attending(self.decoder_config, widest),
         ):
             loss = self.add_gradients(model, pieces, sums)
-        tally = self.tally
-        tally.computed += sum(piece.ids.numel() for piece in pieces)
-        tally.success_tokens += sum(piece.tokens.success for piece in pieces)
-        tally.failed_tokens += sum(piece.tokens.failed for piece in pieces)
-        tally.replay_tokens += sum(piece.tokens.replay for piece in pieces)
-        tally.learn += pieces[0].totals.learn
-        tally.forget += pieces[0].totals.forget
+        for piece in pieces:
+            told = piece.tokens
+            self.counts += self.counts.new_tensor(
+                (piece.ids.numel(), told.success, told.failed, told.replay)
+            )
+        self.tally.learn += pieces[0].totals.learn
+        self.tally.forget += pieces[0].totals.forget
         return loss
 
     def add_gradients(self, model: Any, pieces: Sequence[Piece], sums: Sequence[Any]) -> Any:
@@ -280,7 +289,13 @@ class UFTTrainer(Trainer):
         found = self.decoder(input_ids=piece.ids, use_cache=False, **told)
         return found.last_hidden_state
 
+    def get_train_dataloader(self) -> Any:
+        """The numbers of all micro-batches: every process has its part of each."""
+        return DataLoader(self.batches, collate_fn=self.data_collator)
+
     def _clip_grad_norm(self, model: Any) -> Any:
+        """Add up what all devices found, each a share of the step's mean, and clip the sum."""
+        self.ranks.add_up([p.grad for p in model.parameters() if p.grad is not None])
         norm = super()._clip_grad_norm(model)
         self.sums[3] += norm
         return norm
@@ -290,24 +305,36 @@ class UFTTrainer(Trainer):
 
     def look(self, steps: int) -> Look:
         """Mean losses and gradient norm of the last steps; starts anew."""
+        self.ranks.add_up([self.sums[:3]])
+        self.ranks.add_up([self.counts])
         followed, forgotten, again, norm = self.sums.tolist()
+        computed, good, bad, said = self.counts.tolist()
         self.sums.zero_()
-        now = time.perf_counter()
-        self.tally.seconds, self.mark = self.tally.seconds + now - self.mark, now
-        self.tally.learning += followed
-        self.tally.forgetting += forgotten
-        self.tally.replay += again
-        self.tally.summed += steps
+        self.counts.zero_()
+        tally, now = self.tally, time.perf_counter()
+        tally.seconds, self.mark = tally.seconds + now - self.mark, now
+        tally.learning += followed
+        tally.forgetting += forgotten
+        tally.replay += again
+        tally.summed += steps
+        tally.computed += computed
+        tally.success_tokens += good
+        tally.failed_tokens += bad
+        tally.replay_tokens += said
         return Look(*(each / steps for each in (followed, forgotten, again, norm)))
 
     def recover(self) -> str | None:
         """The checkpoint to go on from, the rest of the directory brought in line with it."""
-        checkpoints.settle(self.folder.adapter)
+        if self.ranks.first:
+            checkpoints.settle(self.folder.adapter)
+            checkpoints.last_checkpoint(self.folder.checkpoints)  # removes what is not whole
+        self.ranks.wait()
         last = checkpoints.last_checkpoint(self.folder.checkpoints)
         if last is not None:
             self.tally = read_as(last / checkpoints.TALLY, Tally)
-        step = int(last.name.partition("-")[2]) if last else 0
-        rewind_log(self.folder.log, step)
+        if self.ranks.first:
+            rewind_log(self.folder.log, int(last.name.partition("-")[2]) if last else 0)
+        self.ranks.wait()
         return str(last) if last else None
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -318,11 +345,15 @@ class UFTTrainer(Trainer):
         try:
             with naming(self.folder.checkpoints / written.name):
                 super()._save_checkpoint(model, trial)
-            write_as(written / checkpoints.TALLY, self.tally)
+                self.ranks.wait()
+            if self.ranks.first:
+                write_as(written / checkpoints.TALLY, self.tally)
         except OSError:
             shutil.rmtree(written.parent, ignore_errors=True)  # a full disk has its room again
             raise
-        checkpoints.commit(written, self.folder.checkpoints)
+        if self.ranks.first:
+            checkpoints.commit(written, self.folder.checkpoints)
+        self.ranks.wait()
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         checkpoints.save_adapter(self.model, Path(output_dir or self.folder.checkpoints))

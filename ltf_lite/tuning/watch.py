@@ -68,6 +68,7 @@ class Watch(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.looked = state.global_step
         log = read_log(self.trainer.folder.log)
+        self.trainer.ranks.wait()  # or the first may have written before the others have read
         if state.global_step > (log[-1].step if log else 0):
             self.evaluate(state.global_step)  # it was killed between checkpoint and validation
         ready(self.trainer.model)
@@ -92,6 +93,14 @@ class Watch(TrainerCallback):
         self.evaluate(state.global_step)
 
     def evaluate(self, step: int) -> None:
+        """Let the first process validate; the others wait for it."""
+        if self.trainer.ranks.first:
+            self.judge(step)
+        self.trainer.ranks.wait()
+        self.trainer.tally.begin()
+        self.trainer.mark = time.perf_counter()
+
+    def judge(self, step: int) -> None:
         """Validate, keep the adapter if none did better, and only then write the log's line."""
         trainer, tally, model = self.trainer, self.trainer.tally, self.trainer.model
         with undisturbed(model), summed(model):
@@ -110,8 +119,6 @@ class Watch(TrainerCallback):
         )
         append_log(trainer.folder.log, line)
         tell(trainer, {"eval_success": found.success, **_numbers(found.abilities)})
-        tally.begin()
-        trainer.mark = time.perf_counter()
 
 
 def losses_of(seen: Look, tuning: Tuning, step: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from ltf_lite import presets
 from ltf_lite.pipeline.run.folder import RunError
@@ -16,9 +17,10 @@ USABLE = 0.95  # of a card's memory: the driver and a screen take some
 
 
 def estimates_of(preset: Preset, cuda: bool, online: bool = True) -> list[Estimate]:
-    """The preset's peaks, from the whole micro-batch to the smallest; raises TuningError."""
-    shape = shape_of(read_config(preset.model.base, online))
-    return estimates(shape, preset.tuning, preset.model.load_in_4bit, cuda)
+    """The peaks of one device, from the whole micro-batch to the smallest; raises TuningError."""
+    shape, tuning = shape_of(read_config(preset.model.base, online)), preset.tuning
+    share = tuning.model_copy(update={"batch": ceil(tuning.batch / tuning.devices)})
+    return estimates(shape, share, preset.model.load_in_4bit, cuda)
 
 
 def fitting(found: Sequence[Estimate], room: float) -> Estimate | None:
@@ -29,16 +31,19 @@ def fitting(found: Sequence[Estimate], room: float) -> Estimate | None:
 def check_fits(preset: Preset, card: str | None, free: int | None) -> str:
     """The estimate beside what is free, in one line.
 
-    `card` is its name, or None for the CPU, which is only warned of: it can swap. Raises RunError
+    `card` is its name, or None for the CPU, which is only warned of: it can swap. Processes that
+    share a tuning share its memory, but have a card each. Raises RunError
     if not even the smallest micro-batch fits the card, TuningError if the base has no shape.
     """
     found = estimates_of(preset, card is not None, online=False)
-    line = f"tuning: about {in_words(found[0].total)} at its peak (an estimate)"
+    count = preset.tuning.devices
+    each = f" on each of {count} devices" if count > 1 else ""
+    line = f"tuning: about {in_words(found[0].total)}{each} at its peak (an estimate)"
     if free is None:
         return line
     where = f"on {card}" if card else "of memory"
     line += f", {in_words(free)} free {where}"
-    fits = fitting(found, free)
+    fits = fitting(found, free if card else free / count)
     if fits is found[0]:
         return line
     if fits is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ltf_lite.core.device import device
 from ltf_lite.core.machine import free_memory
 from ltf_lite.core.progress import say
@@ -14,6 +16,7 @@ from ltf_lite.tuning import TuningError
 
 def main(run: Run) -> None:
     device()  # one that is asked for and not here is told now
+    _check_devices(run.preset.tuning.devices)
     base = model_path(run.preset.model.base)
     try:
         check_room(run)
@@ -22,6 +25,20 @@ def main(run: Run) -> None:
         check_room(run)
     else:
         check_exportable(base)
+
+
+def _check_devices(wanted: int) -> None:
+    """Refuse a tuning on more devices than there are; raises TuningError."""
+    import torch
+
+    there, kind = os.cpu_count() or 1, "CPU cores"
+    if device() == "cuda":
+        there, kind = torch.cuda.device_count(), "cards"
+    if wanted > max(1, there):
+        raise TuningError(
+            f"tuning.devices is {wanted}, and torch finds {there} {kind} here: set it to {there} "
+            "or less"
+        )
 
 
 def check_room(run: Run) -> None:

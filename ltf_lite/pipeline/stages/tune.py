@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ltf_lite.core.files import write_as
-from ltf_lite.core.progress import bar, say
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.progress import bar, record_to, say
 from ltf_lite.core.prompt import Prompt, chats
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.evaluation.retention import (
@@ -41,6 +43,7 @@ from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tasks import Solver
 from ltf_lite.tuning import TuningError, tune
 from ltf_lite.tuning.checkpoints import newest_step
+from ltf_lite.tuning.ranks import launch, ranks
 from ltf_lite.tuning.settings import Tuning
 from ltf_lite.tuning.types import TuningResult, Validation
 from ltf_lite.tuning.watch import Progress
@@ -49,14 +52,29 @@ BOLD = 0.1  # alpha of a method that weighs tokens; 0.2 and 0.3 were measured
 
 
 def main(run: Run) -> dict[str, Any]:
+    count = run.preset.tuning.devices
+    found: dict[str, Any] = launch(_share, count, run.folder) if count > 1 else work(run)
+    for row in abilities.below(run):
+        say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
+    return found
+
+
+def _share(folder: Path) -> dict[str, Any]:
+    """What one of several processes does of the tuning; the first one tells of it."""
+    if ranks().first:
+        record_to(RunFolder(folder).progress)
+    return work(Run.load(folder))
+
+
+def work(run: Run) -> dict[str, Any]:
+    """Tune; of several processes each one its share, and only the first one writes."""
     set_threads(run)
     chosen, taken = _examples(run)
     tuning = fitting(tuning_of(run), chosen, run)
-    write_as(run.at.examples, taken)
+    if ranks().first:
+        write_as(run.at.examples, taken)
     base = abilities.values(_base(run))
     result = _tune(run, chosen, tuning, base)
-    for row in abilities.below(run):
-        say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
     return {
         "best_step": result.step,
         "examples": len(chosen),
