@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import time
 from itertools import pairwise
 from pathlib import Path
 from string import Formatter
@@ -235,6 +236,16 @@ def test_facts_of_a_sentence_are_said_too_and_what_is_not_known_stays():
     assert say("red, green") == "赤、green"
     assert say("something else, again") == "something else, again"
     assert say("12 [3.4]") == "12 [3.4]"
+
+
+def test_a_long_text_takes_no_time_whatever_stands_in_it():
+    """Of each phrase with facts: its own words over and over, and an end that it has not."""
+    say, began = speaker("ja"), time.process_time()
+    for text in PHRASES["ja"]:
+        words = [literal for literal, _, _, _ in Formatter().parse(text) if literal]
+        for unit in ("".join(words), "x".join(words)):
+            say.told(f"{unit}x" * (20_000 // (len(unit) + 1)) + "\x00")
+    assert time.process_time() - began < 20
 
 
 def test_every_phrase_is_one_that_ltf_lite_says():

@@ -18,6 +18,7 @@ LETTERS = re.compile(r"[A-Za-z]{2}")
 SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z`])")
 LISTS = ((", ", "、"), ("; ", "、"))
 DEEPEST = 6  # facts within facts
+LONGEST = 1000  # characters of a sentence: of a longer one, facts are searched for all too long
 KEPT = 4096  # texts of which the translation is remembered
 
 
@@ -50,7 +51,7 @@ class Phrases:
         said = [self._said(each, depth + 1) for each in sentences] if len(sentences) > 1 else []
         if said and all(own != each for own, each in zip(said, sentences, strict=True)):
             return " ".join(said)
-        for form in self._forms:
+        for form in self._forms if len(text) <= LONGEST else ():
             if found := form.english.fullmatch(text):
                 facts = {
                     name: self._said(fact, depth + 1) for name, fact in found.groupdict().items()
