@@ -80,6 +80,25 @@ def test_an_answer_is_streamed(tuned):
     assert "".join(parts) == tuned.reply(PROBLEM)
 
 
+def test_openai_s_own_client_is_answered(tuned):
+    openai = pytest.importorskip("openai", reason="OpenAI's own client")
+    with openai.OpenAI(base_url=tuned.url, api_key="none") as client:
+        model = client.models.list().data[0].id
+        messages = [{"role": "user", "content": PROBLEM}]
+        told = client.chat.completions.create(model=model, messages=messages)
+        stream = client.chat.completions.create(model=model, messages=messages, stream=True)
+        parts = [part.choices[0].delta.content or "" for part in stream]
+        plain = client.completions.create(model=model, prompt=PROMPT)
+        with pytest.raises(openai.BadRequestError, match="must be a whole number"):
+            client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "hello"}]
+            )
+    wanted = learnt("tiny-tuned", ltf_lite.task("countdown"), PROBLEM)
+    assert told.choices[0].message.content == wanted
+    assert "".join(parts) == wanted
+    assert plain.choices[0].text == wanted
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_no_problem_is_refused_with_the_sentence_of_the_task(tuned, stream):
     answer = tuned.chat("hello", stream=stream)
@@ -91,15 +110,6 @@ def test_the_request_of_the_documents_is_answered(tuned, capsys):
     body = python_blocks("after-training.md")[0]
     exec(compile(body.replace("http://127.0.0.1:8080/v1", tuned.url), "docs", "exec"), {})
     assert capsys.readouterr().out.strip() == tuned.reply(PROBLEM).strip()
-
-
-def test_openai_s_own_client_is_answered(tuned):
-    openai = pytest.importorskip("openai")
-    client = openai.OpenAI(base_url=tuned.url, api_key="none")
-    (model,) = client.models.list().data
-    said = [{"role": "user", "content": PROBLEM}]
-    answer = client.chat.completions.create(model=model.id, messages=said)
-    assert answer.choices[0].message.content == tuned.reply(PROBLEM)
 
 
 @pytest.mark.slow
