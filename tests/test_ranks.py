@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from ltf_lite.core.files import read_as
+from ltf_lite.core.ranks import Ranks, RanksError, launch, ranks
 from ltf_lite.engines import Dialect, model_path
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning import TuningError, tune
-from ltf_lite.tuning.ranks import Ranks, launch, ranks
 from ltf_lite.tuning.types import TuningResult, Validation, read_log
 from tests.settings import changed, tuning
 
@@ -98,7 +98,7 @@ def test_two_processes_end_at_the_weights_of_one(name, both, tmp_path):
 
 @pytest.mark.slow(seconds=15)
 def test_a_stopped_one_goes_on_to_the_same_weights(both, tmp_path):
-    with pytest.raises(TuningError, match=r"one of the processes .* goes on where it stopped"):
+    with pytest.raises(RanksError, match=r"one of the processes .* goes on where it stopped"):
         launch(stopping, 2, tmp_path)
     assert [line.step for line in read_log(tmp_path / "log.jsonl")] == [4]
     launch(own_tuning, 2, tmp_path)

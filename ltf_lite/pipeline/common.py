@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.places import place
+from ltf_lite.core.ranks import ranks
 from ltf_lite.core.threads import threads
 from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
 from ltf_lite.engines.dialect import COMPACT, chats, searches
@@ -15,7 +16,6 @@ from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.reasoners import Reasoner
 from ltf_lite.tasks import Problem, Split
 from ltf_lite.tuning.methods import METHODS
-from ltf_lite.tuning.ranks import ranks
 from ltf_lite.tuning.settings import Tuning
 
 PLAIN = "sft"
@@ -48,7 +48,8 @@ def threads_of(run: Run) -> int:
 
     Processes that share a tuning share them.
     """
-    return max(1, (run.preset.threads or threads()) // ranks().world)
+    own = run.preset.threads
+    return max(1, own // ranks().world) if own else threads()
 
 
 def set_threads(run: Run) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from ltf_lite.core.ranks import Ranks
 from ltf_lite.engines import Dialect
 from ltf_lite.engines.dialect import framed
 from ltf_lite.harvest.example import Example
 from ltf_lite.tuning.packing import Piece, Row, collate, pack
 from ltf_lite.tuning.parts import Totals
-from ltf_lite.tuning.ranks import Ranks
 from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Sides
 

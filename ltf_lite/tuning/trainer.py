@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer
 from ltf_lite.core.device import cuda
 from ltf_lite.core.errors import naming
 from ltf_lite.core.files import read_as, write_as
+from ltf_lite.core.ranks import ranks
 from ltf_lite.engines import Dialect
 from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.unsloth import is_patched
@@ -31,7 +32,6 @@ from ltf_lite.tuning.fold import folded
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.packing import Piece
 from ltf_lite.tuning.parts import Parts, Side, learning, replay
-from ltf_lite.tuning.ranks import ranks
 from ltf_lite.tuning.remembered import Remembered
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.together import at_once, side_by_side

@@ -14,6 +14,7 @@ from ltf_lite.core.files import write_as
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.progress import bar, record_to, say
 from ltf_lite.core.prompt import Prompt, chats
+from ltf_lite.core.ranks import launch, ranks
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.evaluation.retention import (
     SINGLE_PASS,
@@ -43,7 +44,6 @@ from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tasks import Solver
 from ltf_lite.tuning import TuningError, tune
 from ltf_lite.tuning.checkpoints import newest_step
-from ltf_lite.tuning.ranks import launch, ranks
 from ltf_lite.tuning.settings import Tuning
 from ltf_lite.tuning.types import TuningResult, Validation
 from ltf_lite.tuning.watch import Progress

@@ -1,4 +1,4 @@
-"""Several devices that share every step of a tuning, a process each, begun by torch's launcher."""
+"""Several devices that share every step of a work, a process each, begun by torch's launcher."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ltf_lite.core.device import cuda
+from ltf_lite.core.errors import LtfError
 from ltf_lite.core.parent import die_with_parent
-from ltf_lite.tuning.settings import TuningError
+from ltf_lite.core.threads import threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 NUMBER, COUNT = "RANK", "WORLD_SIZE"  # torchrun's names
 HERE = "127.0.0.1"
 PATIENCE = 24 * 3600  # seconds that others wait for the first, which validates
+
+
+class RanksError(LtfError, RuntimeError):
+    """Processes that share a work, and did not end it."""
 
 
 class Ranks(NamedTuple):
@@ -92,7 +97,7 @@ def launch(work: Callable[..., Any], count: int, *args: Any) -> Any:
     )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return elastic_launch(config, _one)(work, args, Path(folder))[0]
+            return elastic_launch(config, _one)(pickle.dumps((work, args)), Path(folder))[0]
         except SignalException:
             raise KeyboardInterrupt from None
         except ChildFailedError as failed:
@@ -107,20 +112,27 @@ def _first(codes: Sequence[int], folder: Path) -> Exception:
     if said and not killed:
         error: Exception = pickle.loads(said[0].read_bytes())
         return error
-    return TuningError(
-        f"one of the processes that tune was ended from outside (exit code {[*killed, *codes][0]}; "
+    code = [*killed, *codes][0]
+    return RanksError(
+        f"one of the processes that share the work was ended from outside (exit code {code}; "
         "out of memory?); the same command goes on where it stopped"
     )
 
 
-def _one(work: Callable[..., Any], args: Sequence[Any], folder: Path) -> Any:
-    """Do one process's part, silently if it is not the first; why it failed goes to a file."""
+def _one(told: bytes, folder: Path) -> Any:
+    """Do one process's part, silently if it is not the first; why it failed goes to a file.
+
+    What it does is unpickled here, as that imports what has a lot to say.
+    """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # where it is not set, accelerate sets it to 1, and torch's threads too
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // ranks().world))
     die_with_parent()
-    meet()
     if not ranks().first:
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
+        meet()
+        work, args = pickle.loads(told)
         return work(*args)
     except Exception as error:
         (folder / str(ranks().number)).write_bytes(_pickled(error))
@@ -131,4 +143,4 @@ def _pickled(error: Exception) -> bytes:
     try:
         return pickle.dumps(error)
     except Exception:  # some hold what cannot be pickled
-        return pickle.dumps(TuningError(str(error)))
+        return pickle.dumps(RanksError(str(error)))
