@@ -50,6 +50,7 @@ def step(model_dir, out, data, told):
             torch.nn.init.normal_(weight, std=0.02, generator=torch.Generator().manual_seed(1))
     loss = float(trainer.training_step(trainer.model, {"micro_batch": 0}))
     grads = {n: p.grad for n, p in trainer.model.named_parameters() if p.requires_grad}
+    trainer.look(1)
     tally = trainer.tally
     used = tally.success_tokens + tally.failed_tokens + tally.replay_tokens
     return loss, grads, 1 - used / tally.computed
