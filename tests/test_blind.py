@@ -120,6 +120,7 @@ def answers(client: Client, problem: str) -> tuple[str, str]:
     return one, other
 
 
+@pytest.mark.slow(seconds=15)
 def test_rounds_are_judged_without_names_and_told_with_them(served: App):
     """Whoever always prefers the tuned model's answer finds that at the end."""
     page, client = Page(served, "judge"), Client(served.url, verbose=False)
@@ -198,6 +199,7 @@ def test_what_cannot_be_judged_is_a_sentence(served, change, words):
     assert visible(found) == [False] * 3
 
 
+@pytest.mark.slow
 def test_who_has_no_token_judges_nothing(served):
     page = Page(served, "stranger", token="guessed")
     for element in ("start", "draw", "vote-a", "vote-b", "vote-equal"):

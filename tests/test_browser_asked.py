@@ -65,6 +65,7 @@ def sent(page, file: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/?__theme=light", "/ja?__theme=dark"])
+@pytest.mark.slow(seconds=8)
 def test_a_file_of_problems_is_answered_and_downloaded(browser, served: App, tmp_path, path):
     (tmp_path / "p.txt").write_text(PROBLEMS)
     (tmp_path / "empty.txt").write_text("")
@@ -91,6 +92,7 @@ def test_a_file_of_problems_is_answered_and_downloaded(browser, served: App, tmp
         page.locator("#file-answers table").wait_for(state="detached")
 
 
+@pytest.mark.slow
 def test_a_file_is_stopped_and_keeps_what_was_answered(browser, served, tmp_path):
     lines = [f"{k} {k + 1} {k + 2} -> {3 * k + 3}\n" for k in range(2, 900)]
     (tmp_path / "long.txt").write_text("".join(lines))
@@ -111,6 +113,7 @@ def test_a_file_is_stopped_and_keeps_what_was_answered(browser, served, tmp_path
 
 
 @pytest.mark.parametrize("path", ["/?__theme=light", "/ja?__theme=dark"])
+@pytest.mark.slow(seconds=9)
 def test_two_answers_are_judged_blind(browser, served, path):
     for page in opened(browser, served, path=path):
         page.locator("#ratio .ltf-verdict").wait_for()  # the example has its answers

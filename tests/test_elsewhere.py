@@ -41,6 +41,7 @@ def test_a_base_without_a_text_of_its_own_is_measured_on_english(base):
     assert abilities.heldout_file(preset()).name == "heldout.txt"  # the embedded base has one
 
 
+@pytest.mark.slow
 def test_another_task_is_asked_in_the_words_in_which_the_base_is_asked(sums):
     """Also of the tuned model, which learnt other words."""
     told = preset(

@@ -218,6 +218,7 @@ def test_a_sample_depends_on_its_seed_and_not_on_the_batch(engine):
     assert len({text for row in rows for text, *_ in row}) > 20
 
 
+@pytest.mark.slow
 def test_a_grammar_that_allows_everything_changes_nothing(engine):
     for free in (Sampling(max_tokens=40), Sampling(n=4, temperature=0.8, top_p=0.9, max_tokens=40)):
         held = Sampling(**{**vars(free), "grammar": r"root ::= [^\x00]*"})

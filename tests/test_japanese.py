@@ -71,6 +71,7 @@ def test_the_strings_of_the_app_have_no_english_sentence():
     assert [title_of_way(way, SAY) for way in searches() if english(title_of_way(way, SAY))] == []
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_in_japanese(small_run, desk):
     run = Run.load(small_run)
     judged = verdicts.of_run(run, SAY)
@@ -248,6 +249,7 @@ def test_a_long_text_takes_no_time_whatever_stands_in_it():
     assert time.process_time() - began < 20
 
 
+@pytest.mark.slow
 def test_every_phrase_is_one_that_ltf_lite_says():
     """A phrase of which the English is said nowhere is never shown.
 

@@ -143,6 +143,7 @@ def opened(servers: list[Server], **options) -> closing[ServerEngine]:
     return closing(engine)
 
 
+@pytest.mark.slow
 def test_the_samples_and_steps_of_a_problem_go_to_one_server(servers):
     def slow(body, count):
         time.sleep(0.005)
@@ -330,6 +331,7 @@ def spent(work: Callable[[], object]) -> tuple[int, int, int]:
     )
 
 
+@pytest.mark.slow(seconds=60)
 def test_a_harvest_through_three_servers_of_which_one_dies_is_that_through_one(
     tmp_path, base_gguf, standing, ports, capfd
 ):
@@ -399,6 +401,7 @@ def test_scores_are_those_of_one_server(ports):
         assert many.usage.tokens_in == one.usage.tokens_in
 
 
+@pytest.mark.slow
 def test_one_that_is_not_there_yet_is_taken_in_once_it_is(ports, base_gguf, capfd):
     with asking(ports) as engine:
         said = capfd.readouterr().err
@@ -412,6 +415,7 @@ def test_one_that_is_not_there_yet_is_taken_in_once_it_is(ports, base_gguf, capf
             assert completions(base_gguf, ports[2]) > before + 10
 
 
+@pytest.mark.slow
 def test_one_that_hangs_costs_no_more_than_its_patience(ports, base_gguf, monkeypatch):
     monkeypatch.setattr(pool, "PATIENCE", 1.0)
     monkeypatch.setattr(pool, "SLOWER", 0.0)
@@ -428,6 +432,7 @@ def test_one_that_hangs_costs_no_more_than_its_patience(ports, base_gguf, monkey
         assert texts(engine) == expected
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_and_not_taken_back(ports, base_gguf, tmp_path, capfd):
     tuned = tmp_path / "tuned.gguf"
     tuned.symlink_to(resolve(TINY_TUNED).place)
@@ -446,6 +451,7 @@ def test_another_model_is_refused_and_not_taken_back(ports, base_gguf, tmp_path,
         assert f"the server at {url} is back" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_when_all_are_dead_one_sentence_names_them_all(base_gguf, monkeypatch):
     monkeypatch.setattr(server_client, "RETRIES", 2)
     ports = [free_port() for _ in range(2)]

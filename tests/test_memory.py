@@ -279,6 +279,7 @@ def test_a_dry_run_writes_nothing_and_says_the_peak(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_dry_run_for_a_card_that_is_too_small_fails_and_names_another(tmp_path):
     command = ["train", "qwen2.5-math-7b-12gb", "--dry-run", "--card", 8]
     result = ltf(*command, cwd=tmp_path)

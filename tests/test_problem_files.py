@@ -176,6 +176,7 @@ def files(html: str) -> tuple[list[dict], list[dict]]:
     return lines, list(csv.DictReader(io.StringIO(text["answers.csv"])))
 
 
+@pytest.mark.slow
 def test_answers_come_back_as_two_files_and_the_first_rows(page):
     notice, progress, html = asked(page, TYPED, sides=("single", "search"))
     assert (notice, progress) == ("", "")

@@ -45,6 +45,7 @@ def told(served: App, start: threading.Barrier) -> list[int]:
     return seen
 
 
+@pytest.mark.slow(seconds=14)
 def test_three_visitors_at_once_are_told_how_many_come_before(served):
     start = threading.Barrier(VISITORS)
     with ThreadPoolExecutor(VISITORS) as threads:
@@ -55,6 +56,7 @@ def test_three_visitors_at_once_are_told_how_many_come_before(served):
     assert sum(bool(own) for own in seen) >= 2  # all but one had to wait
 
 
+@pytest.mark.slow
 def test_who_is_alone_waits_for_nobody(served):
     """The first time, the app itself may still be asking."""
     assert any(told(served, threading.Barrier(1)) == [] for _ in range(3))
@@ -99,6 +101,7 @@ def test_models_are_asked_in_the_order_of_who_came_and_who_leaves_lets_the_other
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_ticket_tells_how_many_others_there_are():
     tickets = Tickets()
     for k in range(WAITING):

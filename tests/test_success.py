@@ -353,6 +353,7 @@ def test_searches_are_asked_at_each_budget_on_the_first_problems(run):
     assert {p.budget for p in found if p.answer == title_of("rap")} == {40, 100_000, None}
 
 
+@pytest.mark.slow
 def test_what_was_asked_is_kept_and_only_the_missing_is_asked_again(run, capfd):
     folder = run.at.evaluation("base")
     files = {file: file.stat().st_mtime_ns for file in folder.rglob("*.json")}

