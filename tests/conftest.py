@@ -83,12 +83,21 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(trylast=True)  # of what is left to be run
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, or at the end one process waits for the other."""
+    """Files that take long come first, or at the end one process waits for the other.
+
+    One file that needs the small run begins, and makes it; the others come behind those that don't.
+    """
     takes: dict[Path, float] = {}
+    small = dict[Path, bool]()
     for item in items:
         takes[item.path] = takes.get(item.path, 0.0) + _seconds(item)
-    items.sort(key=lambda item: -takes[item.path])
+        small[item.path] = small.get(item.path, False) or "small_run" in getattr(
+            item, "fixturenames", ()
+        )
+    first = max((path for path in takes if small[path]), key=takes.__getitem__, default=None)
+    items.sort(key=lambda item: (item.path != first, small[item.path], -takes[item.path]))
 
 
 def _seconds(item: pytest.Item) -> float:
