@@ -128,7 +128,9 @@ def test_what_one_of_them_says_is_raised_here(tmp_path):
         launch(fail, 2, tmp_path)
 
 
-def test_alone_it_is_the_first_of_one():
+def test_alone_it_is_the_first_of_one(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "auto")  # as a cluster may set it for work of its own
+    monkeypatch.setenv("RANK", "3")
     assert ranks() == Ranks(0, 1)
     tensor = torch.ones(3)
     ranks().add_up([tensor])
@@ -137,6 +139,7 @@ def test_alone_it_is_the_first_of_one():
 
 
 def test_a_batch_too_small_to_be_shared_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("LTF_SHARES", "1")
     monkeypatch.setenv("WORLD_SIZE", "8")
     monkeypatch.setattr(Ranks, "wait", lambda self: None)
     with pytest.raises(TuningError, match="cannot be shared by 8 devices"):

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NUMBER, COUNT = "RANK", "WORLD_SIZE"  # torchrun's names
+OURS = "LTF_SHARES"
 HERE = "127.0.0.1"
+KILLED = -9  # how a process ends for which there is no memory
 PATIENCE = 24 * 3600  # seconds that others wait for the first, which validates
 
 
@@ -61,7 +63,9 @@ class Ranks(NamedTuple):
 
 
 def ranks() -> Ranks:
-    """What torch's launcher has told this process."""
+    """What torch's launcher has told this process, if it was `launch` that began it."""
+    if OURS not in os.environ:  # others begin processes with the same variables
+        return Ranks()
     return Ranks(int(os.environ.get(NUMBER, "0")), int(os.environ.get(COUNT, "1")))
 
 
@@ -93,8 +97,10 @@ def launch(work: Callable[..., Any], count: int, *args: Any) -> Any:
         rdzv_endpoint=f"{HERE}:0",
         local_addr=HERE,
         max_restarts=0,  # the same command goes on, and says why it stopped
-        virtual_local_rank=True,  # every process finds its card under the number 0
+        # every process finds its card under the number 0
+        virtual_local_rank=cuda(),
     )
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryDirectory() as folder:
         try:
             return elastic_launch(config, _one)(pickle.dumps((work, args)), Path(folder))[0]
@@ -103,12 +109,15 @@ def launch(work: Callable[..., Any], count: int, *args: Any) -> Any:
         except ChildFailedError as failed:
             codes = [failure.exitcode for failure in failed.failures.values()]
             raise _first(codes, Path(folder)) from None
+        finally:  # the launcher has put its own in their places
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def _first(codes: Sequence[int], folder: Path) -> Exception:
     """What failed first: the others lose the connection to it, or are ended by the launcher."""
-    said = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)
-    killed = [code for code in codes if code < 0 and code != -signal.SIGTERM]
+    said = sorted(folder.glob("error-*"), key=lambda file: file.stat().st_mtime_ns)
+    killed = [code for code in codes if code == KILLED]
     if said and not killed:
         error: Exception = pickle.loads(said[0].read_bytes())
         return error
@@ -125,6 +134,7 @@ def _one(told: bytes, folder: Path) -> Any:
     What it does is unpickled here, as that imports what has a lot to say.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    os.environ[OURS] = "1"
     # where it is not set, accelerate sets it to 1, and torch's threads too
     os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // ranks().world))
     die_with_parent()
@@ -135,7 +145,7 @@ def _one(told: bytes, folder: Path) -> Any:
         work, args = pickle.loads(told)
         return work(*args)
     except Exception as error:
-        (folder / str(ranks().number)).write_bytes(_pickled(error))
+        (folder / f"error-{ranks().number}").write_bytes(_pickled(error))
         raise
 
 

@@ -75,4 +75,4 @@ def word_of(found: Outcome) -> str:
 def questions(found: Outcome) -> str:
     """After how many questions, as the report tells it everywhere; "" for never."""
     n = found.paid.questions if found.paid else None
-    return "" if n is None else f"{n:,.0f}"
+    return "" if n is None else f"{max(1, round(n)):,}"

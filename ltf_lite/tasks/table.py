@@ -120,9 +120,11 @@ def _sign(stream: BinaryIO, by: str) -> str:
 
 def _header(cells: list[str], name: str) -> list[str]:
     names = [cell.strip() for cell in cells]
-    twice = next((each for each in names if names.count(each) > 1), None)
-    if twice is not None:
-        raise TaskError(f"{name} has two columns {twice!r}")
+    seen = set[str]()
+    for each in names:
+        if each in seen:
+            raise TaskError(f"{name} has two columns {each!r}")
+        seen.add(each)
     return names
 
 

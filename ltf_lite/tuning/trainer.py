@@ -97,7 +97,7 @@ def outcome(trainer: UFTTrainer, dropped: Sides) -> TuningResult:
         padding=1 - tokens.total / max(1, tally.computed),
         precision=precision_of(trainer.model),
         loader="unsloth" if is_patched(trainer.model) else "transformers",
-        micro_batch=ceil(trainer.tuning.batch / tally.pieces),
+        micro_batch=ceil(trainer.tuning.batch / (tally.pieces * trainer.ranks.world)),
         trainable_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         dropped=dropped,
     )
@@ -138,7 +138,7 @@ class UFTTrainer(Trainer):
         # learning, forgetting, replay, gradient norm: summed since the last look, on the device
         self.sums = torch.zeros(4, device=self.args.device)
         # tokens computed, of successes, failures and replay, since then
-        self.counts = torch.zeros(4, dtype=torch.long, device=self.args.device)
+        self.counts = [0, 0, 0, 0]
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Backward of one micro-batch, in so many pieces as the device has room for.
@@ -150,7 +150,7 @@ class UFTTrainer(Trainer):
         last = inputs["micro_batch"]
         first = last - last % self.tuning.accumulation
         if last == first:
-            self.before = self.sums.clone(), self.counts.clone()
+            self.before = self.sums.clone(), list(self.counts)
         wanted = range(last, last + 1)
         while True:
             try:
@@ -166,7 +166,7 @@ class UFTTrainer(Trainer):
                 self.tally.pieces *= 2
             model.zero_grad()
             self.sums.copy_(self.before[0])
-            self.counts.copy_(self.before[1])
+            self.counts = list(self.before[1])
             wanted = range(first, last + 1)
             torch.cuda.empty_cache()
 
@@ -185,9 +185,8 @@ class UFTTrainer(Trainer):
             loss = self.add_gradients(model, pieces, sums)
         for piece in pieces:
             told = piece.tokens
-            self.counts += self.counts.new_tensor(
-                (piece.ids.numel(), told.success, told.failed, told.replay)
-            )
+            own = piece.ids.numel(), told.success, told.failed, told.replay
+            self.counts = [so_far + now for so_far, now in zip(self.counts, own, strict=True)]
         self.tally.learn += pieces[0].totals.learn
         self.tally.forget += pieces[0].totals.forget
         return loss
@@ -306,11 +305,12 @@ class UFTTrainer(Trainer):
     def look(self, steps: int) -> Look:
         """Mean losses and gradient norm of the last steps; starts anew."""
         self.ranks.add_up([self.sums[:3]])
-        self.ranks.add_up([self.counts])
+        counts = torch.tensor(self.counts, device=self.sums.device)
+        self.ranks.add_up([counts])
         followed, forgotten, again, norm = self.sums.tolist()
-        computed, good, bad, said = self.counts.tolist()
+        computed, good, bad, said = counts.tolist()
         self.sums.zero_()
-        self.counts.zero_()
+        self.counts = [0, 0, 0, 0]
         tally, now = self.tally, time.perf_counter()
         tally.seconds, self.mark = tally.seconds + now - self.mark, now
         tally.learning += followed
@@ -327,7 +327,8 @@ class UFTTrainer(Trainer):
         """The checkpoint to go on from, the rest of the directory brought in line with it."""
         if self.ranks.first:
             checkpoints.settle(self.folder.adapter)
-            checkpoints.last_checkpoint(self.folder.checkpoints)  # removes what is not whole
+        if self.ranks.first and self.ranks.world > 1:  # removes what is not whole
+            checkpoints.last_checkpoint(self.folder.checkpoints)
         self.ranks.wait()
         last = checkpoints.last_checkpoint(self.folder.checkpoints)
         if last is not None:

@@ -17,7 +17,8 @@ from ltf_lite.tasks.table import READERS
 TYPED, TABLES = ".txt", (".csv", ".tsv")  # any other ending is read as JSONL
 PROBLEM = "problem"  # the column or the key of a whole problem
 # Some whole numbers in one cell, as a table has to write a list.
-LIST = re.compile(r"\s*\[?\s*-?[0-9]{1,18}(?:[\s,;]+-?[0-9]{1,18})+\s*\]?\s*")
+LIST = re.compile(r"\[?\s*-?[0-9]{1,18}(?:[\s,;]+-?[0-9]{1,18})+\s*\]?")
+LONGEST = 2000  # characters of such a cell
 
 
 def lines_of(stream: BinaryIO, name: str) -> Iterator[Line]:
@@ -65,4 +66,7 @@ def _listed(given: Any) -> Any:
 
 
 def _list(cell: str) -> Any:
+    if len(cell) > LONGEST:
+        return cell
+    cell = cell.strip()
     return [int(each) for each in re.findall("-?[0-9]+", cell)] if LIST.fullmatch(cell) else cell

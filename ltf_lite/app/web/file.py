@@ -164,7 +164,7 @@ def _answered(
         number += 1
         failed = failed + 1 if all(row.way and row.error for row in rows) else 0
         if failed == TIRED:
-            told = cards.notice(rows[-1].error)
+            told = cards.notice(desk.say.told(rows[-1].error))
             break
         if time.monotonic() - at > TOLD_EVERY:
             yield told, number
@@ -172,7 +172,7 @@ def _answered(
     if not found:
         raise UsageError(desk.say("batch.none"))
     if not any(row.way for row in found):
-        raise UsageError(desk.say("file.none", why=found[0].error))
+        raise UsageError(desk.say("file.none", why=desk.say.told(found[0].error)))
     if number < len(lines):
         told += cards.remark(desk.say("file.stopped", n=f"{number:,}", of=f"{len(lines):,}"))
     yield told, number

@@ -69,7 +69,7 @@ def report(shelf: Shelf) -> Callable[[Request], Any]:
             file = shelf.report(run, "index.html")
             changed = file.stat().st_mtime_ns
             html = await run_in_threadpool(_said, shelf.run(run), changed, language)
-        except LtfError as error:
+        except (LtfError, OSError) as error:  # it may have gone meanwhile
             return PlainTextResponse(speaker(language).told(str(error)), 404)
         return HTMLResponse(html, headers=PAGE)
 

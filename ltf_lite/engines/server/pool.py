@@ -67,6 +67,8 @@ class Pool:
 
         One that hangs is waited for a while longer than the first that answers. Raises EngineError.
         """
+        if all(end.away for end in self.ends):
+            await self._back("")
         tasks = {end: asyncio.ensure_future(ask(end.client)) for end in self.ends if not end.away}
         try:
             await _first(list(tasks.values()))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import sys
 
 from ltf_lite.core.device import device
 from ltf_lite.core.machine import free_memory
 from ltf_lite.core.progress import say
+from ltf_lite.core.threads import cores
 from ltf_lite.engines import model_path
 from ltf_lite.export.preflight import check_exportable
 from ltf_lite.pipeline.needs import check_fits
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.tuning import TuningError
+from ltf_lite.tuning import Tuning, TuningError
 
 
 def main(run: Run) -> None:
     device()  # one that is asked for and not here is told now
-    _check_devices(run.preset.tuning.devices)
+    if run.entry("tune").status != "done":  # else the rest may run anywhere
+        _check_devices(run.preset.tuning)
     base = model_path(run.preset.model.base)
     try:
         check_room(run)
@@ -27,14 +29,26 @@ def main(run: Run) -> None:
         check_exportable(base)
 
 
-def _check_devices(wanted: int) -> None:
-    """Refuse a tuning on more devices than there are; raises TuningError."""
+def _check_devices(tuning: Tuning) -> None:
+    """Refuse a tuning on more devices than there are, or than can share it; raises TuningError."""
     import torch
 
-    there, kind = os.cpu_count() or 1, "CPU cores"
-    if device() == "cuda":
+    wanted, at = tuning.devices, device()
+    if wanted == 1:
+        return
+    if sys.platform == "win32" or at == "mps":
+        raise TuningError(
+            f"tuning.devices is {wanted}: devices share a tuning on Linux, cards of NVIDIA or AMD "
+            "or a CPU; set it to 1"
+        )
+    if wanted > tuning.batch:
+        raise TuningError(
+            f"tuning.batch is {tuning.batch}: it cannot be shared by {wanted} devices"
+        )
+    there, kind = cores(), "CPU cores"
+    if at == "cuda":
         there, kind = torch.cuda.device_count(), "cards"
-    if wanted > max(1, there):
+    if wanted > there:
         raise TuningError(
             f"tuning.devices is {wanted}, and torch finds {there} {kind} here: set it to {there} "
             "or less"

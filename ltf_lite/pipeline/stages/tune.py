@@ -15,6 +15,7 @@ from ltf_lite.core.folder import RunFolder
 from ltf_lite.core.progress import bar, record_to, say
 from ltf_lite.core.prompt import Prompt, chats
 from ltf_lite.core.ranks import launch, ranks
+from ltf_lite.engines.base import Usage, counted, used
 from ltf_lite.engines.torch.engine import TorchEngine
 from ltf_lite.evaluation.retention import (
     SINGLE_PASS,
@@ -53,17 +54,28 @@ BOLD = 0.1  # alpha of a method that weighs tokens; 0.2 and 0.3 were measured
 
 def main(run: Run) -> dict[str, Any]:
     count = run.preset.tuning.devices
-    found: dict[str, Any] = launch(_share, count, run.folder) if count > 1 else work(run)
+    found = _shared(run, count) if count > 1 else work(run)
     for row in abilities.below(run):
         say(f"  BELOW ITS FLOOR, even at the best checkpoint: {said(row)}")
     return found
 
 
-def _share(folder: Path) -> dict[str, Any]:
-    """What one of several processes does of the tuning; the first one tells of it."""
+def _shared(run: Run, count: int) -> dict[str, Any]:
+    """Tune in several processes; what their engine was asked counts as this one's."""
+    found, usage = launch(_share, count, run.folder)
+    vars(counted()).update(vars(usage))
+    told: dict[str, Any] = found
+    return told
+
+
+def _share(folder: Path) -> tuple[dict[str, Any], Usage]:
+    """What one of several processes does of the tuning, and what it asked of an engine.
+
+    The first one validates, and tells of it.
+    """
     if ranks().first:
         record_to(RunFolder(folder).progress)
-    return work(Run.load(folder))
+    return work(Run.load(folder)), used()
 
 
 def work(run: Run) -> dict[str, Any]:
