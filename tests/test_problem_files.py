@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import time
 
 import pytest
 
@@ -20,6 +21,7 @@ from ltf_lite.app.web.file import LARGEST, MOST, TIRED, run_file
 from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import UsageError
+from ltf_lite.core.json_text import Line
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
 from ltf_lite.tasks import Problem, get_task
 from tests.app_server import App, Page, app
@@ -63,6 +65,15 @@ def test_a_question_of_numbers_stays_a_text(tmp_path):
     assert told(read("question\n1 2 3\n", "x.csv", str(tmp_path / "q.csv"))) == ["1 2 3"]
 
 
+def test_a_cell_of_a_megabyte_takes_no_time():
+    began = time.process_time()
+    for cell in (" " * 1_000_000 + "x", "1" + " " * 1_000_000 + "x", "1 " * 500_000 + "x"):
+        assert isinstance(
+            problem_of(get_task("countdown"), Line(1, {"numbers": cell, "target": 27})), str
+        )
+    assert time.process_time() - began < 10
+
+
 def test_the_command_reads_the_same_tables(tmp_path):
     file = tmp_path / "p.csv"
     file.write_text(TABLE + "99,1 1 1 1\n")
@@ -70,6 +81,9 @@ def test_the_command_reads_the_same_tables(tmp_path):
     answers = [json.loads(line) for line in ltf(*asked).stdout.splitlines()]
     assert [bool(answer["error"]) for answer in answers] == [False, False, False, True]
     assert answers[0]["problem"]["text"] == "44 41 4 23 -> 66"
+    file.write_text("Problem,Target\n5 6,11\n7 8 -> 15,\n")
+    answers = [json.loads(line) for line in ltf(*asked).stdout.splitlines()]
+    assert [answer["problem"]["text"] for answer in answers] == ["5 6 -> 11", "7 8 -> 15"]
     file.write_text("problem,x\n5 6 -> 11\n")
     one_sentence(ltf(*asked), 2, "line 2 has 1 cells, not 2")
 

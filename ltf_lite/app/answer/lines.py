@@ -16,6 +16,7 @@ from ltf_lite.tasks.table import READERS
 
 TYPED, TABLES = ".txt", (".csv", ".tsv")  # any other ending is read as JSONL
 PROBLEM = "problem"  # the column or the key of a whole problem
+TARGET = "target"  # the column of what a number game has to reach, if it stands apart
 # Some whole numbers in one cell, as a table has to write a list.
 LIST = re.compile(r"\[?\s*-?[0-9]{1,18}(?:[\s,;]+-?[0-9]{1,18})+\s*\]?")
 LONGEST = 2000  # characters of such a cell
@@ -49,7 +50,10 @@ def _posed(task: Task, data: Any) -> Problem:
     """The problem under its key, else of the whole line; its lists may be written in words."""
     given = data
     if isinstance(data, dict):
-        given = next((own for key, own in data.items() if key.lower() == PROBLEM), data)
+        own = {key.strip().lower(): cell for key, cell in data.items()}
+        given = own.get(PROBLEM, data)
+        if task.aims and isinstance(given, str) and "->" not in given and own.get(TARGET):
+            given = f"{given} -> {own[TARGET]}"
     try:
         return posed(task, given)
     except TaskError:

@@ -47,7 +47,7 @@ def tab(
     say = desk.say
     result = gr.HTML(elem_id="result")
     train = gr.Button(
-        say("first.train", time=presets.load(PRESET).takes or "?"),
+        say("first.train", time=say.told(presets.load(PRESET).takes or "?")),
         variant="primary",
         elem_id="first-train",
         visible=False,

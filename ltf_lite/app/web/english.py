@@ -52,6 +52,7 @@ WORDS = {
         "Not shown to solve more: a difference of {points} points [{low} to {high}]."
     ),
     "first.picture": "In one picture: {told}",
+    "first.fewer": "Measured on {n} of these problems.",
     "first.times": "It writes {times} times the tokens.",
     "banner.working": "{run} is being trained: step {step} of {of}",
     "banner.watch": "Watch it",

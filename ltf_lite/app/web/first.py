@@ -92,6 +92,8 @@ def _search(found: Headline, single: list[Difference], say: Say) -> str:
     solves = search.rate.rate > 0 or found.tuned.rate.rate > 0
     if found.tokens is not None and solves:
         told.append(say("first.times", times=f"{found.tokens:,.0f}"))
+    if search.rate.n != found.tuned.rate.n:
+        told.append(say("first.fewer", n=f"{search.rate.n:,}"))
     title = say("first.search", way=title_of(search.reasoner, search.choice, say))
     return _box(search, title, " ".join(told), "", say)
 

@@ -41,6 +41,7 @@ WORDS = {
     "against.search.less": "訓練後のモデルより {points} ポイント少なく、もう上回りません [{low}〜{high}]。",
     "against.search.same": "訓練後のモデルより多く解けるとは言えません: 差 {points} ポイント [{low}〜{high}]。",
     "first.picture": "一枚の図で見る: {told}",
+    "first.fewer": "このうち {n} 問で測りました。",
     "first.times": "トークンは {times} 倍です。",
     "banner.working": "{run} を訓練しています: {of} 段階の {step} 番目",
     "banner.watch": "ようすを見る",

@@ -79,7 +79,8 @@ def _solved(axes: Axes, named: Sequence[tuple[Result, str]], words: Mapping[str,
     for at, ((row, name), rate) in enumerate(zip(named, rates, strict=True)):
         _bar(axes, at, row, 100 * rate.rate, name)
         axes.plot([100 * rate.low, 100 * rate.high], [at, at], color="black", linewidth=1.4)
-        _number(axes, at, 100 * max(rate.high, rate.rate), f"{100 * rate.rate:.1f} %")
+        n = f" (n = {rate.n:,})" if len({each.n for each in rates}) > 1 else ""
+        _number(axes, at, 100 * max(rate.high, rate.rate), f"{100 * rate.rate:.1f} %{n}")
     _frame(axes, len(named), words["rates"], words)
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 100])
 
