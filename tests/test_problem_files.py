@@ -88,7 +88,9 @@ def test_the_command_reads_the_same_tables(tmp_path):
     one_sentence(ltf(*asked), 2, "line 2 has 1 cells, not 2")
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "\t=1", "\tx"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "x;=1+1", "\t=1", "\tx"]
+)
 def test_no_cell_of_the_table_is_a_formula(cell):
     row = Row(cell, "model", "way", cell, False, "kind", cell, 3, 0.5, cell)
     made = files_of([row])

@@ -77,6 +77,13 @@ def meet() -> None:
     torch.distributed.init_process_group(backend, timeout=timedelta(seconds=PATIENCE))
 
 
+def leave() -> None:
+    """Part in order: NCCL complains of a process that ends while it is connected."""
+    import torch.distributed
+
+    torch.distributed.destroy_process_group()
+
+
 def launch(work: Callable[..., Any], count: int, *args: Any) -> Any:
     """What `work(*args)` gives in the first of `count` processes, a device each.
 
@@ -143,7 +150,9 @@ def _one(told: bytes, folder: Path) -> Any:
     try:
         meet()
         work, args = pickle.loads(told)
-        return work(*args)
+        found = work(*args)
+        leave()
+        return found
     except Exception as error:
         (folder / f"error-{ranks().number}").write_bytes(_pickled(error))
         raise

@@ -26,9 +26,7 @@ def arguments(tuning: Tuning, folder: Path) -> TrainingArguments:
         save_steps=tuning.eval_every,
         logging_strategy="no",
         logging_nan_inf_filter=False,  # would wait for the device at every step; `guard` looks
-        train_sampling_strategy="sequential",
         remove_unused_columns=False,
-        dataloader_pin_memory=at == "cuda",
         use_cpu=at == "cpu",
         bf16=at == "cuda",
         use_cache=True,  # for generation in validate; the training pass switches it off itself

@@ -150,7 +150,7 @@ class UFTTrainer(Trainer):
         last = inputs["micro_batch"]
         first = last - last % self.tuning.accumulation
         if last == first:
-            self.before = self.sums.clone(), list(self.counts)
+            self.before = self.sums.clone(), list(self.counts), self.tally.learn, self.tally.forget
         wanted = range(last, last + 1)
         while True:
             try:
@@ -167,6 +167,7 @@ class UFTTrainer(Trainer):
             model.zero_grad()
             self.sums.copy_(self.before[0])
             self.counts = list(self.before[1])
+            self.tally.learn, self.tally.forget = self.before[2:]
             wanted = range(first, last + 1)
             torch.cuda.empty_cache()
 

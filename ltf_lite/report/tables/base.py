@@ -12,7 +12,8 @@ from ltf_lite.core.text import signs
 from ltf_lite.evaluation.types import Rate
 
 NONE = "–"
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")  # how a formula of a spreadsheet begins
+# How a formula of a spreadsheet begins, also behind what another one takes for the end of a cell.
+FORMULA = re.compile(r"(?:^|;)\s*[=+\-@＝＋－＠]|^[\t\r]")
 NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( %)?( \[[-+\d.,e %]*\])?")
 COLUMNS = ("table", "row", "column", "value", "low", "high", "shown")
 
@@ -121,4 +122,4 @@ def _csv_cell(value: Any) -> Any:
     if value is None or isinstance(value, (int, float)):
         return value
     text = signs(str(value))
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+    return f"'{text}" if FORMULA.search(text) and not NUMBER.fullmatch(text) else text
