@@ -189,7 +189,9 @@ def test_the_address_names_tab_run_and_problem(page, served):
     page.locator("#draw").click()
     second = changed(page, first)
     page.locator("#ratio .ltf-verdict").wait_for(state="detached")  # the old answers are gone
+    before = page.url
     compared(page)
+    page.wait_for_url(lambda url: url != before)  # it names the problem once there are answers
     answers = page.locator("#single").inner_text()
     page.reload()
     page.locator("#single .ltf-cost").wait_for()
