@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from ltf_lite.core.files import read_as
@@ -138,9 +139,7 @@ def test_alone_it_is_the_first_of_one(monkeypatch):
     ranks().wait()
 
 
-def test_a_batch_too_small_to_be_shared_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTF_SHARES", "1")
-    monkeypatch.setenv("WORLD_SIZE", "8")
-    monkeypatch.setattr(Ranks, "wait", lambda self: None)
-    with pytest.raises(TuningError, match="cannot be shared by 8 devices"):
-        own_tuning(tmp_path)
+def test_a_batch_too_small_to_be_shared_is_refused_with_the_preset():
+    with pytest.raises(ValidationError, match="a batch of 5 cannot be shared by 8 devices"):
+        changed(SETTINGS, devices=8)
+    assert changed(SETTINGS, devices=5).devices == 5

@@ -182,10 +182,6 @@ class Batches(Dataset):
                     f"no problem has both a success and a failure, which {tuning.method} needs: "
                     "harvest more failures a problem, or use method: uft"
                 )
-        if tuning.batch < ranks.world:
-            raise TuningError(
-                f"tuning.batch is {tuning.batch}: it cannot be shared by {ranks.world} devices"
-            )
         seed = tuning.seed or 0
         self.successes = Cycle(successes, seed, 0)
         self.failures = Cycle(failures, seed, 0 if tuning.pairs else 1)

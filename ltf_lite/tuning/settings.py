@@ -6,7 +6,7 @@ from abc import abstractmethod
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.plugins import Plugin
@@ -75,6 +75,12 @@ class Tuning(Plugin):
     seed: int | None = Field(None, ge=0)
     report_to: tuple[Tracker, ...] = ()
     devices: int = Field(1, gt=0, le=64)
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Tuning:
+        if self.batch < self.devices:
+            raise ValueError(f"a batch of {self.batch} cannot be shared by {self.devices} devices")
+        return self
 
     @abstractmethod
     def forgetting(self, parts: Parts) -> Tensor:

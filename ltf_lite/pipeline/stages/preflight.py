@@ -41,10 +41,6 @@ def _check_devices(tuning: Tuning) -> None:
             f"tuning.devices is {wanted}: devices share a tuning on Linux, cards of NVIDIA or AMD "
             "or a CPU; set it to 1"
         )
-    if wanted > tuning.batch:
-        raise TuningError(
-            f"tuning.batch is {tuning.batch}: it cannot be shared by {wanted} devices"
-        )
     there, kind = cores(), "CPU cores"
     if at == "cuda":
         there, kind = torch.cuda.device_count(), "cards"
