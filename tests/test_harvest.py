@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
+from ltf_lite import harvest
 from ltf_lite.core.files import BrokenFile
-from ltf_lite.harvest import Limits, Row, examples, read, rows_of, shard, write_shard
+from ltf_lite.harvest import Limits, Row, read, rows_of, shard, write_shard
 from ltf_lite.harvest.sampling import quotas
 from ltf_lite.reasoners import Solution, attempt_of, get_reasoner
 from ltf_lite.tasks import get_task
@@ -19,6 +22,15 @@ RIGHT = "25+5=30,33,5\n30/5=6,33\n33-6=27\n"
 DEAD = "25+5=30,33,5\n30+5=35,33\n35+33=68\n"
 COT = get_reasoner("cot", n=3, temperature=1.0)
 WRONG = "25+5=30,33,5\n30/5=7,33\n33-7=26\n"
+
+
+def examples(found: Iterable[Row], *told):
+    """What is drawn of these rows, in a list."""
+    problems = defaultdict(list)
+    for row in found:
+        problems[row.problem.id].append(row)
+    drawn, report = harvest.examples([problems[id] for id in sorted(problems)], *told)
+    return list(drawn), report
 
 
 def rows(*texts: str):
@@ -173,14 +185,14 @@ def test_failures_that_come_to_the_same_are_forgotten_once():
 
 def test_failures_are_balanced_over_kinds_and_reasoners():
     right, dead, wrong = rows(RIGHT, DEAD, WRONG)
-    harvest = [other(right, n, "dfs") for n in range(12)]
-    harvest += [other(dead, n, "dfs") for n in range(40)]
-    harvest += [other(dead, n, "tot beam=3") for n in range(40, 60)]
-    harvest += [other(wrong, n, "cot n=4") for n in range(60, 63)]
+    found = [other(right, n, "dfs") for n in range(12)]
+    found += [other(dead, n, "dfs") for n in range(40)]
+    found += [other(dead, n, "tot beam=3") for n in range(40, 60)]
+    found += [other(wrong, n, "cot n=4") for n in range(60, 63)]
 
     def taken(balance: str, per_success: float | None) -> dict:
         limits = Limits(1, 1, None, balance, per_success)
-        return examples(harvest, TASK, "whole", limits, 0, "compact")[1].taken
+        return examples(found, TASK, "whole", limits, 0, "compact")[1].taken
 
     assert taken("none", None)["dfs"] == {"success": 12, "dead_end": 40}
     # 12 failures in all: 3 wrong ones are there, so 9 are dead ends
@@ -192,8 +204,8 @@ def test_failures_are_balanced_over_kinds_and_reasoners():
     assert by_reasoner["tot beam=3"] == {"dead_end": 4}
     assert by_reasoner["dfs"] == {"success": 12, "dead_end": 5}
     assert taken("kind_and_reasoner", 0.5)["dfs"] == {"success": 12, "dead_end": 2}
-    found = examples(harvest, TASK, "whole", Limits(1, 1), 0, "compact")[1].found
-    assert found["tot beam=3"] == {"dead_end": 20}
+    there = examples(found, TASK, "whole", Limits(1, 1), 0, "compact")[1].found
+    assert there["tot beam=3"] == {"dead_end": 20}
 
 
 def test_what_a_small_group_leaves_the_others_share():
@@ -203,9 +215,9 @@ def test_what_a_small_group_leaves_the_others_share():
 
 
 def test_so_many_successes_in_all_the_same_for_the_same_seed():
-    harvest = [other(rows(RIGHT)[0], n, "dfs") for n in range(30)]
+    found = [other(rows(RIGHT)[0], n, "dfs") for n in range(30)]
     first, again, another = (
-        examples(harvest, TASK, "whole", Limits(1, 0, 10), seed, "compact")[0] for seed in (1, 1, 2)
+        examples(found, TASK, "whole", Limits(1, 0, 10), seed, "compact")[0] for seed in (1, 1, 2)
     )
     assert len(first) == 10
     assert first == again != another

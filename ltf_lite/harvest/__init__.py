@@ -4,7 +4,7 @@ from ltf_lite.harvest.browse import counts, failures, found_fatal, marked, savin
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.replay import Recorder, replayed, write_said
 from ltf_lite.harvest.sampling import Limits, Taken, examples
-from ltf_lite.harvest.store import Row, read, rows_of, shard, shards, write_shard
+from ltf_lite.harvest.store import Row, by_problem, read, rows_of, shard, shards, write_shard
 
 __all__ = [
     "Example",
@@ -12,6 +12,7 @@ __all__ = [
     "Recorder",
     "Row",
     "Taken",
+    "by_problem",
     "counts",
     "examples",
     "failures",

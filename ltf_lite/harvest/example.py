@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+
+from ltf_lite.core.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +22,16 @@ class Example:
     start: int
     end: int
     ends: bool = True
+
+    def told(self) -> bytes:
+        """As bytes, from which `read` makes it again."""
+        prompt: object = self.prompt
+        if isinstance(prompt, Prompt):
+            prompt = prompt.question, prompt.reply, prompt.framed, prompt.turns
+        own = prompt, self.completion, self.good, self.start, self.end, self.ends
+        return json.dumps(own).encode()
+
+    @classmethod
+    def read(cls, told: bytes) -> Example:
+        prompt, *others = json.loads(told)
+        return cls(prompt if isinstance(prompt, str) else Prompt(*prompt), *others)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,9 +20,10 @@ import pyarrow.parquet as pq
 
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.files import whole
+from ltf_lite.core.spill import Spill
 from ltf_lite.engines import Completion, Engine, Prompt, Sampling
 from ltf_lite.harvest.example import Example
-from ltf_lite.harvest.store import reading
+from ltf_lite.harvest.store import ROWS, numbered, reading
 from ltf_lite.tasks import Problem, Task
 from ltf_lite.tasks.steps import prompts_of
 
@@ -149,27 +151,28 @@ def replayed(folder: Path, seed: int, most: int = TEXTS) -> list[Example]:
     """
     said = recorded(folder)
     judged = any(each.kind == "judgement" for each in said)
-    taken = [each for each in said if each.kind != "proposal" or not judged]
+    held = (n for n, each in enumerate(said) if each.kind != "proposal" or not judged)
+    taken = array("q", held)
     if len(taken) > most:
-        taken = random.Random(f"replay:{seed}").sample(taken, most)
-    return [each.example() for each in taken]
+        taken = array("q", random.Random(f"replay:{seed}").sample(taken, most))
+    return [said[number].example() for number in taken]
 
 
-def recorded(folder: Path) -> list[Said]:
-    """All that was said in the shards of a harvest, each text once.
+def recorded(folder: Path) -> Sequence[Said]:
+    """All that was said in the shards of a harvest, each text once; it lies on disk.
 
     Raises BrokenFile, and ReplayError for a shard of before the kinds were told apart.
     """
-    said: dict[Said, None] = {}
-    for file in sorted(folder.glob("replay-*.parquet")):
+    said = Spill(lambda one: json.dumps(one).encode(), lambda told: Said(*json.loads(told)), True)
+    for file in numbered(folder, "replay"):
         with reading(file) as one:
-            table = one.read()
-            told = "kind" in table.column_names
-            rows = table.cast(SCHEMA).to_pylist() if told else []
+            told = "kind" in one.schema_arrow.names
+            for batch in one.iter_batches(ROWS) if told else ():
+                table = pa.Table.from_batches([batch]).cast(SCHEMA)
+                said.extend(Said(**row) for row in table.to_pylist())
         if not told:
             raise ReplayError(
                 f"{file} is of an earlier ltf, which did not tell judgements from proposals: give "
                 "--force-new to search anew"
             )
-        said.update((Said(**row), None) for row in rows)
-    return list(said)
+    return said

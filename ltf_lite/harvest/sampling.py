@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from ltf_lite.core.spill import Chain, Picked, Spill
 from ltf_lite.harvest.example import Example
 from ltf_lite.harvest.pivot import right_until, shared
 from ltf_lite.harvest.store import Row
@@ -15,12 +17,13 @@ from ltf_lite.tasks import Task
 
 Group = TypeVar("Group", bound=Hashable)
 Drawn = tuple[Row, Example]
+SUCCESS = "success"
 Counts = dict[str, dict[str, int]]  # label of a reasoner → failure kind or "success" → paths
 
-GROUPS: dict[str, Callable[[Row], Hashable]] = {
-    "kind": lambda row: row.kind,
-    "reasoner": lambda row: row.label,
-    "kind_and_reasoner": lambda row: (row.kind, row.label),
+GROUPS: dict[str, Callable[[Origin], Hashable]] = {
+    "kind": lambda origin: origin.kind,
+    "reasoner": lambda origin: origin.label,
+    "kind_and_reasoner": lambda origin: origin,
 }
 
 
@@ -53,6 +56,11 @@ class Taken:
     nothing_to_forget: int
     unwritable: int = 0
 
+    @property
+    def failures(self) -> int:
+        """How many failed paths were taken."""
+        return sum(n for own in self.taken.values() for kind, n in own.items() if kind != SUCCESS)
+
 
 class Lesson(NamedTuple):
     """What a row is made an example by: its task, the learnt dialect, how much is forgotten.
@@ -63,7 +71,7 @@ class Lesson(NamedTuple):
     task: Task
     dialect: str
     credit: str
-    successes: Mapping[str, Sequence[str]] = {}
+    successes: Sequence[str] = ()
 
     def example(self, row: Row) -> Example | None:
         """None for a failure that is spared, or in which the credit finds nothing to forget."""
@@ -78,7 +86,7 @@ class Lesson(NamedTuple):
         span = (0, len(text)) if self.credit == "whole" else self._fatal_span(row, text)
         if span is None:
             return None
-        right = shared(text, self.successes.get(row.problem.id, ()))
+        right = shared(text, self.successes)
         start, end = max(span[0], right), span[1]
         if self.credit == "pivot":
             end = min(end, start + 1)
@@ -110,82 +118,133 @@ class Lesson(NamedTuple):
 
 
 def examples(
-    rows: Iterable[Row], task: Task, credit: str, limits: Limits, seed: int, dialect: str
-) -> tuple[list[Example], Taken]:
-    """The examples that are trained on, and what was taken from what.
+    problems: Iterable[Sequence[Row]],
+    task: Task,
+    credit: str,
+    limits: Limits,
+    seed: int,
+    dialect: str,
+) -> tuple[Sequence[Example], Taken]:
+    """The examples that are trained on, successes first, and what was taken from what.
 
-    Successes are taken in the harvest's order; failures are drawn at random, so that no reasoner
-    and no failure kind is preferred because it came first. All are told in the learnt `dialect`.
+    `problems` has the rows of one problem after the other. Successes are taken in their order;
+    failures are drawn at random, so that no reasoner and no failure kind is preferred because it
+    came first. All are told in the learnt `dialect`. The examples lie on disk: memory holds a few
+    numbers of each.
     """
     plainly = Lesson(task, dialect, credit)
-    good: dict[str, list[Row]] = defaultdict(list)
-    bad: dict[str, list[Row]] = defaultdict(list)
+    good, bad = Pool(), Pool()
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    right: dict[str, list[str]] = defaultdict(list)
-    unwritable = 0
-    for row in rows:
-        found[row.label][row.kind or "success"] += 1
-        text = plainly.text(row)
-        if text is None:
-            unwritable += 1
-            continue
-        (good if row.correct else bad)[row.problem.id].append(row)
-        if row.correct:
-            right[row.problem.id].append(text)
-    lesson = plainly._replace(successes=right)
-    rng = random.Random(f"examples:{seed}")
-    successes = _successes(good, lesson, limits, rng)
-    pools, doubles, nothing = _trimmed(bad, lesson)
-    failures = [
-        drawn
-        for pool in pools
-        for drawn in rng.sample(pool, min(limits.failures_per_problem, len(pool)))
-    ]
+    sizes = array("q")  # of every problem's failures that differ
+    doubles = nothing = unwritable = 0
+    for rows in problems:
+        told: dict[bool, list[Row]] = {True: [], False: []}
+        right = []
+        for row in rows:
+            found[row.label][row.kind or SUCCESS] += 1
+            text = plainly.text(row)
+            if text is None:
+                unwritable += 1
+                continue
+            told[row.correct].append(row)
+            if row.correct:
+                right.append(text)
+        lesson = plainly._replace(successes=right)
+        taken = told[True][: limits.successes_per_problem]
+        good.add((row, example) for row in taken if (example := lesson.example(row)))
+        pool, double, empty = _trimmed(told[False], lesson)
+        sizes.append(bad.add(pool))
+        doubles, nothing = doubles + double, nothing + empty
+    successes, failures = _drawn(good, bad, sizes, limits, random.Random(f"examples:{seed}"))
+    counts = _counts([good.origins(successes), bad.origins(failures)])
+    report = Taken(counts, _plain(found), doubles, nothing, unwritable)
+    return Chain(Picked(good.examples, successes), Picked(bad.examples, failures)), report
+
+
+class Origin(NamedTuple):
+    """Which reasoner found a path, and how it ended: its failure kind, or None."""
+
+    label: str
+    kind: str | None
+
+
+class Pool:
+    """Examples on disk, and where each came from."""
+
+    def __init__(self) -> None:
+        self.examples: Spill[Example] = Spill(Example.told, Example.read)
+        self.known: dict[Origin, int] = {}
+        self.origin = array("H")
+
+    def add(self, drawn: Iterable[Drawn]) -> int:
+        """Add examples; how many."""
+
+        def own() -> Iterator[Example]:
+            for row, example in drawn:
+                origin = Origin(row.label, row.kind)
+                self.origin.append(self.known.setdefault(origin, len(self.known)))
+                yield example
+
+        return self.examples.extend(own())
+
+    def origins(self, numbers: Iterable[int]) -> Iterator[Origin]:
+        names = list(self.known)
+        return (names[self.origin[number]] for number in numbers)
+
+
+def _drawn(
+    good: Pool, bad: Pool, sizes: Sequence[int], limits: Limits, rng: random.Random
+) -> tuple[array[int], array[int]]:
+    """The numbers of the successes and of the failures that are taken."""
+    successes = array("q", range(len(good.examples)))
+    if limits.successes is not None and limits.successes < len(successes):
+        successes = array("q", rng.sample(successes, limits.successes))
+    failures, first = array("q"), 0
+    for size in sizes:
+        pool = range(first, first + size)
+        failures.extend(rng.sample(pool, min(limits.failures_per_problem, size)))
+        first += size
     if limits.per_success is not None:
         room = round(limits.per_success * len(successes))
-        failures = _balanced(failures, GROUPS.get(limits.balance, lambda row: None), room, rng)
-    taken = [*successes, *failures]
-    told = Taken(_counts(row for row, _ in taken), _plain(found), doubles, nothing, unwritable)
-    return [example for _, example in taken], told
+        group = GROUPS.get(limits.balance, lambda _: None)
+        failures = _balanced(failures, [*map(group, bad.known)], bad.origin, room, rng)
+    return successes, failures
 
 
-def _successes(
-    good: Mapping[str, list[Row]], lesson: Lesson, limits: Limits, rng: random.Random
-) -> list[Drawn]:
-    taken = [
-        row for problem in sorted(good) for row in good[problem][: limits.successes_per_problem]
-    ]
-    if limits.successes is not None and limits.successes < len(taken):
-        taken = rng.sample(taken, limits.successes)
-    return [(row, example) for row in taken if (example := lesson.example(row))]
-
-
-def _trimmed(bad: Mapping[str, list[Row]], lesson: Lesson) -> tuple[list[list[Drawn]], int, int]:
-    """Every problem's failures that differ in what is forgotten; doubles, and empty ones."""
-    pools, doubles, nothing = [], 0, 0
-    for problem in sorted(bad):
-        pool: dict[tuple[str, str, int], Drawn] = {}
-        for row in bad[problem]:
-            example = lesson.example(row)
-            if example is None:
-                nothing += 1
-                continue
-            key = example.prompt, example.completion[: example.end], example.start
-            doubles += key in pool
-            pool.setdefault(key, (row, example))
-        pools.append(list(pool.values()))
-    return pools, doubles, nothing
+def _trimmed(rows: Iterable[Row], lesson: Lesson) -> tuple[list[Drawn], int, int]:
+    """A problem's failures that differ in what is forgotten; doubles, and empty ones."""
+    pool: dict[tuple[str, str, int], Drawn] = {}
+    doubles = nothing = 0
+    for row in rows:
+        example = lesson.example(row)
+        if example is None:
+            nothing += 1
+            continue
+        key = example.prompt, example.completion[: example.end], example.start
+        doubles += key in pool
+        pool.setdefault(key, (row, example))
+    return list(pool.values()), doubles, nothing
 
 
 def _balanced(
-    failures: list[Drawn], group: Callable[[Row], Hashable], room: int, rng: random.Random
-) -> list[Drawn]:
-    """At most `room` of the failures, as evenly over the groups as their sizes allow."""
-    groups: dict[Hashable, list[Drawn]] = defaultdict(list)
-    for drawn in failures:
-        groups[group(drawn[0])].append(drawn)
+    failures: Sequence[int],
+    group: Sequence[Hashable],
+    origin: Sequence[int],
+    room: int,
+    rng: random.Random,
+) -> array[int]:
+    """At most `room` of the failures, as evenly over the groups as their sizes allow.
+
+    `group` is that of each origin, `origin` that of each failure.
+    """
+    groups: dict[Hashable, array[int]] = defaultdict(lambda: array("q"))
+    for number in failures:
+        groups[group[origin[number]]].append(number)
     shares = quotas({name: len(own) for name, own in groups.items()}, room)
-    return [drawn for name, own in groups.items() for drawn in rng.sample(own, shares[name])]
+    found = array("q")
+    for name, own in groups.items():
+        found.extend(rng.sample(own, shares[name]))
+    return found
 
 
 def quotas(sizes: Mapping[Group, int], room: int) -> dict[Group, int]:
@@ -201,10 +260,11 @@ def quotas(sizes: Mapping[Group, int], room: int) -> dict[Group, int]:
     return shares
 
 
-def _counts(rows: Iterable[Row]) -> Counts:
+def _counts(sides: Iterable[Iterable[Origin]]) -> Counts:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        counts[row.label][row.kind or "success"] += 1
+    for origins in sides:
+        for origin in origins:
+            counts[origin.label][origin.kind or SUCCESS] += 1
     return _plain(counts)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltf_lite.core.files import BrokenFile, ForeignFile, check, whole
+from ltf_lite.core.spill import room, temporary
 from ltf_lite.reasoners import Reasoner, Solution
 from ltf_lite.tasks import Problem, Task
 
@@ -41,7 +44,9 @@ SCHEMA = pa.schema(
         ("fatal_seconds", pa.float64()),
     ]
 )
+NAMES = ", ".join(f'"{name}"' for name in SCHEMA.names)
 ROUND = ", round "  # in a label
+ROWS = 1024  # of a shard that are read at once
 
 # What shards of earlier versions do not have, and what it was of all their rows.
 ADDED = {"fatal_by": None, "fatal_completions": 0, "fatal_tokens": 0, "fatal_seconds": 0.0}
@@ -148,15 +153,17 @@ def _cell(row: Row, name: str) -> Any:
 
 def as_rows(table: pa.Table, file: Path) -> list[Row]:
     """The rows of a table of a shard; raises BrokenFile where they are not of the harvest."""
-    rows = []
     try:
-        for told in table.to_pylist():
-            id, text = told.pop("problem_id"), told.pop("problem")
-            problem = Problem(told.pop("task"), id, **json.loads(text))
-            rows.append(Row(**told, problem=problem))
+        return [row_of(told) for told in table.to_pylist()]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BrokenFile(file) from None
-    return rows
+
+
+def row_of(told: dict[str, Any]) -> Row:
+    """A row of the values of a shard's columns."""
+    id, text = told.pop("problem_id"), told.pop("problem")
+    problem = Problem(told.pop("task"), id, **json.loads(text))
+    return Row(**told, problem=problem)
 
 
 def shard(folder: Path, part: int) -> Path:
@@ -165,7 +172,15 @@ def shard(folder: Path, part: int) -> Path:
 
 def shards(folder: Path) -> list[Path]:
     """The shards of paths in a harvest's folder, in order."""
-    return sorted(folder.glob("part-*.parquet"))
+    return numbered(folder, "part")
+
+
+def numbered(folder: Path, kind: str) -> list[Path]:
+    """The shards of a kind in the order of their numbers, which may have more than five digits."""
+    files = (
+        file for file in folder.glob(f"{kind}-*.parquet") if file.stem[len(kind) + 1 :].isdigit()
+    )
+    return sorted(files, key=lambda file: int(file.stem[len(kind) + 1 :]))
 
 
 def read(
@@ -179,17 +194,65 @@ def read(
     seen: set[tuple[str, str]] = set()
     for file in shards(folder):
         for row in as_rows(read_shard(file), file):
-            if task is not None and row.task != task:
-                raise ForeignFile(
-                    f"{file} is of the task {row.task}, not {task}: it is of another run's "
-                    "harvest; delete it or move it there"
-                )
+            _refuse_foreign(file, [row.task], task)
             if reasoners is not None and row.reasoner not in reasoners:
                 continue
             key = row.problem.id, row.text
             if key not in seen:
                 seen.add(key)
                 yield row
+
+
+def _refuse_foreign(file: Path, tasks: Iterable[str], task: str | None) -> None:
+    for other in tasks:
+        if task is not None and other != task:
+            raise ForeignFile(
+                f"{file} is of the task {other}, not {task}: it is of another run's harvest; "
+                "delete it or move it there"
+            )
+
+
+def by_problem(
+    folder: Path, reasoners: Sequence[str] | None, task: str, newest: bool = False
+) -> Iterator[list[Row]]:
+    """The rows that `read` gives, a problem at a time, in the order of the problems' ids.
+
+    Memory holds the rows of one problem. Those of the `newest` round come first, if asked for.
+    """
+    base, files = temporary(), shards(folder)
+    base.execute(f"CREATE TABLE paths (file, {NAMES})")
+    every = f"INSERT INTO paths VALUES ({', '.join('?' * (len(SCHEMA.names) + 1))})"
+    for number, file in enumerate(files):
+        for some in _read_on(file):
+            told = some.to_pydict()
+            _refuse_foreign(file, told["task"], task)
+            with room():
+                base.executemany(every, zip(repeat(number), *told.values()))
+    asked = f"WHERE reasoner IN ({', '.join('?' * len(reasoners))})" if reasoners else ""
+    order = f"SELECT * FROM paths {asked} ORDER BY problem_id, rowid"
+    with room():
+        found = base.execute(order, reasoners or ())
+    for _, group in groupby(found, key=itemgetter(1 + SCHEMA.names.index("problem_id"))):
+        texts: dict[str, Row] = {}
+        for number, *cells in group:
+            told = dict(zip(SCHEMA.names, cells, strict=True))
+            texts.setdefault(told["text"], _told(told, files[number]))
+        yield sorted(texts.values(), key=lambda row: -row.round) if newest else [*texts.values()]
+
+
+def _told(told: dict[str, Any], file: Path) -> Row:
+    try:
+        return row_of({**told, "correct": bool(told["correct"])})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BrokenFile(file) from None
+
+
+def _read_on(file: Path) -> Iterator[pa.RecordBatch]:
+    """A shard, a part after the other; raises BrokenFile where it is not what was written."""
+    with reading(file) as one:
+        for batch in one.iter_batches(ROWS):
+            table = _with_added(pa.Table.from_batches([batch]), SCHEMA.names)
+            yield from table.select(SCHEMA.names).cast(SCHEMA).to_batches()
 
 
 def read_shard(file: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ class Claim:
 def claim(
     folder: TuningFolder,
     model: str,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     tuning: Tuning,
     load_in_4bit: bool,
     dialect: Dialect,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from ltf_lite.core.ranks import Ranks
+from ltf_lite.core.spill import Picked, Spill, batches
 from ltf_lite.engines import Dialect
 from ltf_lite.engines.dialect import framed
 from ltf_lite.harvest.example import Example
@@ -19,6 +23,7 @@ from ltf_lite.tuning.settings import Tuning, TuningError
 from ltf_lite.tuning.types import Sides
 
 ALONE = Ranks()
+AT_ONCE = 32  # examples that are tokenized together
 NOTHING_SAID = (
     "there is nothing to replay: the harvest has no questions that a tree search asked the base; "
     "add {name: tot} to the search, or set tuning.replay to 0"
@@ -27,8 +32,8 @@ NOTHING_SAID = (
 
 def rows_of(
     examples: Sequence[Example], tokenizer: Any, max_length: int, dialect: Dialect
-) -> tuple[list[Row], list[Row], Sides]:
-    """(successes, failures, how many of each were dropped).
+) -> tuple[Sequence[Row], Sequence[Row], Sides]:
+    """(successes, failures, how many of each were dropped); the rows lie on disk.
 
     Dropped are rows of more than `max_length` tokens and failures whose span holds no token.
     Raises TuningError for a tokenizer without an end token or without character offsets, and where
@@ -39,22 +44,36 @@ def rows_of(
         raise TuningError("the tokenizer has no end token, so the model could not learn to stop")
     if not tokenizer.is_fast:
         raise TuningError("the tokenizer gives no character offsets; a fast tokenizer is needed")
-    successes: list[Row] = []
-    failures: list[Row] = []
+    sides = {good: Spill(as_bytes, partial(from_bytes, good=good)) for good in (True, False)}
+    counts = {True: 0, False: 0}
     shortest = 0  # tokens of a success
-    for row in tokenized(examples, tokenizer, dialect):
-        if row.good:
-            shortest = min(shortest or len(row.ids), len(row.ids))
-        if len(row.ids) <= max_length and any(row.marked):
-            (successes if row.good else failures).append(row)
+    for some in batches(examples, AT_ONCE):
+        fits: dict[bool, list[Row]] = {True: [], False: []}
+        for row in tokenized(some, tokenizer, dialect):
+            counts[row.good] += 1
+            if row.good:
+                shortest = min(shortest or len(row.ids), len(row.ids))
+            if len(row.ids) <= max_length and any(row.marked):
+                fits[row.good].append(row)
+        for good, rows in fits.items():
+            sides[good].extend(rows)
     if shortest > max_length:
         raise TuningError(
             f"every success is longer than tuning.max_length, {max_length} tokens: the shortest "
             f"has {shortest}"
         )
-    good = sum(example.good for example in examples)
-    dropped = Sides(good - len(successes), len(examples) - good - len(failures))
-    return successes, failures, dropped
+    dropped = Sides(*(counts[good] - len(sides[good]) for good in (True, False)))
+    return sides[True], sides[False], dropped
+
+
+def as_bytes(row: Row) -> bytes:
+    """A row for the disk: four bytes a token, and its mark."""
+    return array("I", row.ids).tobytes() + bytes(row.marked)
+
+
+def from_bytes(told: bytes, good: bool) -> Row:
+    marks = len(told) // 5 * 4
+    return Row(array("I", told[:marks]).tolist(), [*map(bool, told[marks:])], good)
 
 
 def tokenized(examples: Sequence[Example], tokenizer: Any, dialect: Dialect) -> Iterator[Row]:
@@ -121,31 +140,33 @@ class Cycle:
         return [self.rows[self.order(n // size)[n % size]] for n in range(first, first + count)]
 
 
-def paired(successes: Sequence[Row], failures: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def paired(
+    successes: Sequence[Row], failures: Sequence[Row]
+) -> tuple[Sequence[Row], Sequence[Row]]:
     """Success i and failure i of the same prompt; rows whose prompt has no other side are left out.
 
     Every row of a prompt that has both is in, the fewer of them several times.
     """
-    others: dict[tuple[int, ...], list[Row]] = defaultdict(list)
-    for row in failures:
-        others[prompt_of(row)].append(row)
-    mine: dict[tuple[int, ...], list[Row]] = defaultdict(list)
-    for row in successes:
-        if prompt_of(row) in others:
-            mine[prompt_of(row)].append(row)
-    good: list[Row] = []
-    bad: list[Row] = []
-    for prompt, rows in mine.items():
-        both = rows, others[prompt]
+    others: dict[bytes, list[int]] = defaultdict(list)
+    for number, row in enumerate(failures):
+        others[prompt_of(row)].append(number)
+    mine: dict[bytes, list[int]] = defaultdict(list)
+    for number, row in enumerate(successes):
+        if (prompt := prompt_of(row)) in others:
+            mine[prompt].append(number)
+    good, bad = array("q"), array("q")
+    for prompt, numbers in mine.items():
+        both = numbers, others[prompt]
         for i in range(max(map(len, both))):
-            good.append(rows[i % len(rows)])
+            good.append(numbers[i % len(numbers)])
             bad.append(both[1][i % len(both[1])])
-    return good, bad
+    return Picked(successes, good), Picked(failures, bad)
 
 
-def prompt_of(row: Row) -> tuple[int, ...]:
-    """The ids before the first token that carries loss."""
-    return tuple(row.ids[: row.marked.index(True)])
+def prompt_of(row: Row) -> bytes:
+    """What tells the ids before the first token that carries loss."""
+    ids = array("I", row.ids[: row.marked.index(True)])
+    return hashlib.blake2b(ids.tobytes(), digest_size=16).digest()
 
 
 class Batches(Dataset):

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def tune(
     """
     folder, own = TuningFolder(Path(out_dir)), ranks()
     if own.first:
-        checkpoints.claim(folder, str(model), [*examples, *replay], tuning, load_in_4bit, dialect)
+        every = chain(examples, replay)
+        checkpoints.claim(folder, str(model), every, tuning, load_in_4bit, dialect)
     if folder.result.exists():
         return read_as(folder.result, TuningResult)
     set_threads(threads)

@@ -5,7 +5,7 @@ That is the one with the most success among those that kept the base's abilities
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ltf_lite.evaluation.retention import (
     unheld,
 )
 from ltf_lite.evaluation.types import Ability, read_abilities
-from ltf_lite.harvest import Example, Limits, Row, Taken, examples, read, replayed, solved
+from ltf_lite.harvest import Example, Limits, Taken, by_problem, examples, replayed, solved
 from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.common import (
     PLAIN,
@@ -82,7 +82,7 @@ def work(run: Run) -> dict[str, Any]:
     """Tune; of several processes each one its share, and only the first one writes."""
     set_threads(run)
     chosen, taken = _examples(run)
-    tuning = fitting(tuning_of(run), chosen, run)
+    tuning = fitting(tuning_of(run), len(chosen), taken.failures, run)
     if ranks().first:
         write_as(run.at.examples, taken)
     base = abilities.values(_base(run))
@@ -95,7 +95,7 @@ def work(run: Run) -> dict[str, Any]:
     }
 
 
-def _examples(run: Run) -> tuple[list[Example], Taken]:
+def _examples(run: Run) -> tuple[Sequence[Example], Taken]:
     """What the harvest gives to train on in the dialect that is learnt, and what that is of."""
     preset, harvest = run.preset, run.preset.harvest
     limits = Limits(
@@ -105,16 +105,16 @@ def _examples(run: Run) -> tuple[list[Example], Taken]:
         balance=harvest.negatives.balance,
         per_success=harvest.negatives.per_success,
     )
-    rows: Iterable[Row] = read(run.at.harvest, harvest.reasoners, preset.task.name)
-    if preset.previous:  # what the model itself found is more alike than what its base found
-        rows = sorted(rows, key=lambda row: -row.round)
+    # what the model itself found is more alike than what its base found
+    newest = bool(preset.previous)
+    rows = by_problem(run.at.harvest, harvest.reasoners, preset.task.name, newest)
     seed = seed_of(_seed(run), "examples")
     credit = preset.tuning.credited
     return examples(rows, preset.task, credit, limits, seed, learnt(run).name)
 
 
 def _tune(
-    run: Run, chosen: list[Example], tuning: Tuning, base: Mapping[str, float]
+    run: Run, chosen: Sequence[Example], tuning: Tuning, base: Mapping[str, float]
 ) -> TuningResult:
     begun = newest_step(run.at.checkpoints)
     with bar("tune: steps", tuning.steps, begun) as advance:
@@ -170,12 +170,12 @@ def _seed(run: Run) -> int:
     return run.preset.seed if own is None else own
 
 
-def fitting(tuning: Tuning, examples: list[Example], run: Run) -> Tuning:
+def fitting(tuning: Tuning, examples: int, failures: int, run: Run) -> Tuning:
     """The method that the examples allow: SFT where there is nothing to forget.
 
     Raises TuningError where there is nothing to follow.
     """
-    if not any(example.good for example in examples):
+    if failures == examples:
         ways = "draw more samples, or add {name: dfs}, which solves them exactly"
         if not isinstance(run.preset.task, Solver):
             ways = "draw more samples, or take a stronger model"
@@ -183,7 +183,7 @@ def fitting(tuning: Tuning, examples: list[Example], run: Run) -> Tuning:
             f"the search found no right path to follow ({solved_by_reasoner(run)}): search more "
             f"problems, {ways}"
         )
-    if tuning.method == PLAIN or not all(example.good for example in examples):
+    if tuning.method == PLAIN or failures:
         told = tuning.own()
         if tuning.by_token and told["alpha"] > BOLD:
             say(
