@@ -221,10 +221,10 @@ def trainer_of(base, out, settings):
 def test_the_reference_is_the_base_and_stays_it(base, tmp_path):
     trainer = trainer_of(base, tmp_path, changed(SETTINGS, method="npo", steps=4))
     (piece,) = trainer.batches.pieces(0, 1)
-    before = trainer.parts(piece)
+    before = trainer.forward.parts(piece)
     torch.testing.assert_close(before.reference, before.bad.sums().detach())  # B is still zero
     trainer.train()
-    after = trainer.parts(piece)
+    after = trainer.forward.parts(piece)
     torch.testing.assert_close(after.reference, before.reference)
     assert (after.bad.sums() - after.reference).abs().max() > 1e-3
     assert not after.reference.requires_grad
@@ -257,10 +257,10 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing(
     told = changed(SETTINGS, method=name, steps=3, accumulation=accumulation)
     whole, small = (trainer_of(base, tmp_path / n, told) for n in ("whole", "small"))
     whole.train()
-    small.decoder = SmallDevice(small.decoder, 3)  # of 8 rows
+    small.forward.decoder = SmallDevice(small.forward.decoder, 3)  # of 8 rows
     small.train()
     assert small.tally.pieces == 4
-    assert max(small.decoder.rows) == 2
+    assert max(small.forward.decoder.rows) == 2
     for key, weight in weights(whole).items():
         torch.testing.assert_close(weights(small)[key], weight, rtol=1e-3, atol=2e-5)
     one, other = whole.tally, small.tally
@@ -272,7 +272,7 @@ def test_the_losses_logged_are_the_same_after_an_out_of_memory_error(base, tmp_p
     sums = []
     for room in (99, 3):
         trainer = trainer_of(base, tmp_path / str(room), told)
-        trainer.decoder = SmallDevice(trainer.decoder, room)
+        trainer.forward.decoder = SmallDevice(trainer.forward.decoder, room)
         for i in range(2):
             trainer.training_step(trainer.model, {"micro_batch": i})
         sums.append(trainer.sums.clone())
@@ -281,7 +281,7 @@ def test_the_losses_logged_are_the_same_after_an_out_of_memory_error(base, tmp_p
 
 def test_no_room_for_one_example_is_one_sentence(base, tmp_path):
     trainer = trainer_of(base, tmp_path, SETTINGS)
-    trainer.decoder = SmallDevice(trainer.decoder, 0)
+    trainer.forward.decoder = SmallDevice(trainer.forward.decoder, 0)
     with pytest.raises(TuningError, match=r"no room for a single example: lower max_length"):
         trainer.train()
 

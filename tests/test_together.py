@@ -94,14 +94,14 @@ def test_the_base_is_asked_once_for_many_steps_and_says_what_it_says_of_each_row
 ):
     trainer = trainer_of(tmp_path, packed)
     asked = []
-    states = trainer.base.states
-    trainer.base.states = lambda piece: asked.append(piece.again) or states(piece)
+    states = trainer.forward.base.states
+    trainer.forward.base.states = lambda piece: asked.append(piece.again) or states(piece)
     for step in range(STEPS):
-        trainer.base.prepare(step)
+        trainer.forward.base.prepare(step)
     first = sum(asked)
-    known = dict(trainer.base.known)
+    known = dict(trainer.forward.base.known)
     assert first == len(known) == len({id(r) for r in trainer.batches.replay_of(0, STEPS)})
-    trainer.base.prepare(STEPS)
+    trainer.forward.base.prepare(STEPS)
     assert sum(asked) > first
     for row in trainer.batches.replay_of(0, 2):
         with torch.no_grad(), trainer.model.disable_adapter():

@@ -23,17 +23,16 @@ from ltf_lite.engines import Dialect
 from ltf_lite.engines.torch.precision import precision_of
 from ltf_lite.engines.torch.unsloth import is_patched
 from ltf_lite.harvest.example import Example
-from ltf_lite.tuning import checkpoints, losses, trackers
+from ltf_lite.tuning import checkpoints, trackers
 from ltf_lite.tuning.arguments import arguments
 from ltf_lite.tuning.attention import attending, packs
 from ltf_lite.tuning.beside import beside
 from ltf_lite.tuning.checkpoints import TuningFolder
 from ltf_lite.tuning.data import Batches, replay_of, rows_of
 from ltf_lite.tuning.fold import folded
+from ltf_lite.tuning.forward import Forward
 from ltf_lite.tuning.loading import load_for_tuning, set_threads
 from ltf_lite.tuning.packing import Piece
-from ltf_lite.tuning.parts import Parts, Side, learning, replay
-from ltf_lite.tuning.remembered import Remembered
 from ltf_lite.tuning.settings import AT_ONCE, Tuning, TuningError
 from ltf_lite.tuning.together import at_once, side_by_side
 from ltf_lite.tuning.types import Best, Sides, Tally, TuningResult, rewind_log
@@ -113,11 +112,9 @@ class UFTTrainer(Trainer):
         self.ranks = batches.ranks
         pieces = 1 if cuda() else ceil(batches.tokens() / AT_ONCE)
         self.tally, self.mark = Tally(pieces=pieces), time.perf_counter()
-        base = model.get_base_model()
-        self.decoder, self.output_head = base.model, base.get_output_embeddings()
-        self.decoder_config = base.model.config
-        self.base = Remembered(batches, self.base_states)
-        self.pool = None if tuning.reference else side_by_side(base)
+        context = self.compute_loss_context_manager
+        self.forward = Forward(model, batches, tuning, self.placed, context)
+        self.pool = None if tuning.reference else side_by_side(model.get_base_model())
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             weights,
@@ -177,13 +174,13 @@ class UFTTrainer(Trainer):
         """Add a micro-batch's gradients, and its tokens to the tally."""
         pieces = [self.placed(p) for p in self.batches.pieces(micro_batch, self.tally.pieces)]
         if self.tuning.replay:
-            self.base.prepare(micro_batch // self.tuning.accumulation)
+            self.forward.base.prepare(micro_batch // self.tuning.accumulation)
         widest = max((piece.ids for piece in pieces), key=lambda ids: ids.shape[1])
         # What is computed once more in the backward pass has to be computed alike.
         with (
             folded(model, self.pool) as sums,
             beside(model),
-            attending(self.decoder_config, widest),
+            attending(self.forward.config, widest),
         ):
             loss = self.add_gradients(model, pieces, sums)
         for piece in pieces:
@@ -200,7 +197,7 @@ class UFTTrainer(Trainer):
 
         def one(piece: Piece) -> tuple[Any, Any, Sequence[Any]]:
             with self.compute_loss_context_manager():
-                share, terms = self.loss_of(piece)
+                share, terms = self.forward.loss_of(piece)
             if self.pool is not None:  # threads must not add to the same gradients
                 slopes = torch.autograd.grad(share, wanted, allow_unused=True)
                 return share.detach(), terms, slopes
@@ -216,80 +213,16 @@ class UFTTrainer(Trainer):
                     weight.grad = slope if weight.grad is None else weight.grad.add_(slope)
         return loss
 
-    def loss_of(self, piece: Piece) -> tuple[Any, Any]:
-        """The method's weighted sum of learning and forgetting, and replay; and these three."""
-        parts, share = self.parts(piece), self.tuning.replay
-        terms = torch.stack([learning(parts), self.tuning.forgetting(parts), replay(parts)])
-        weights = [*((1 - share) * each for each in self.tuning.weights()), share]
-        return terms @ terms.new_tensor(weights), terms.detach()
-
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """What transformers' Trainer calls it."""
-        return self.loss_of(inputs)[0]
-
-    def parts(self, piece: Piece) -> Parts:
-        """The NLL of every marked token, one forward pass for successes and failures.
-
-        Rows are padded on the right, where causal attention cannot see: no attention mask needed.
-        Where they are packed, the places that begin anew tell transformers what may see what.
-        """
-        good, last, lines = piece.successes, piece.rows - piece.again, piece.lines
-        hidden, rows = self.states(piece), piece.places and piece.places.row
-        nll, row = losses.marked_nll(
-            hidden[:lines],
-            piece.ids[:lines],
-            piece.marked[:lines],
-            self.output_head,
-            None if rows is None else rows[:lines],
-        )
-        mine, theirs = row < good, row >= good
-        bad = Side(nll[theirs], row[theirs] - good, last - good)
-        adapted: Any = self.model
-        reference = again = None
-        if self.tuning.reference and last > good:
-            with torch.no_grad(), adapted.disable_adapter():
-                failed = replace(piece, ids=piece.ids[good:last], marked=piece.marked[good:last])
-                base, _ = losses.marked_nll(
-                    self.states(failed), failed.ids, failed.marked, self.output_head
-                )
-            reference = bad._replace(nll=base).sums()
-        elif self.tuning.reference:
-            reference = bad.sums()
-        if piece.again:
-            kl, said = losses.marked_kl(
-                hidden[lines:],
-                self.base.of(piece.said),
-                piece.marked[lines:],
-                self.output_head,
-                None if rows is None else rows[lines:] - last,
-            )
-            again = Side(kl, said, piece.again)
-        return Parts(Side(nll[mine], row[mine], good), bad, piece.totals, reference, again)
+        return self.forward.loss_of(inputs)[0]
 
     def placed(self, piece: Piece) -> Piece:
         """The piece on the device."""
         ids, marked = (self._prepare_input(tensor) for tensor in (piece.ids, piece.marked))
         return replace(piece, ids=ids, marked=marked)
-
-    def base_states(self, piece: Piece) -> Any:
-        """The base's states that predict a piece's marked tokens, (tokens, hidden)."""
-        adapted: Any = self.model
-        piece = self.placed(piece)
-        with (
-            torch.no_grad(),
-            adapted.disable_adapter(),
-            attending(self.decoder_config, piece.ids),
-            self.compute_loss_context_manager(),
-        ):
-            return self.states(piece)[:, :-1][piece.marked[:, 1:]]
-
-    def states(self, piece: Piece) -> Any:
-        """The hidden states of a piece's lines, (lines, width, hidden)."""
-        told = {} if piece.places is None else {"position_ids": piece.places.position}
-        found = self.decoder(input_ids=piece.ids, use_cache=False, **told)
-        return found.last_hidden_state
 
     def get_train_dataloader(self) -> Any:
         """The numbers of all micro-batches: every process has its part of each."""
