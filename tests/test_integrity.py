@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -348,3 +349,26 @@ def test_a_link_to_nothing_is_no_folder_for_a_run(small_preset, tmp_path):
     for out in (link, link / "deeper"):
         one_sentence(ltf("train", small_preset, "--out", out), 1, "is a link to nothing")
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_file_of_hashes_that_grows_is_read_on_and_one_that_was_changed_anew(tmp_path):
+    seals.seal(tmp_path, {"a": "0" * 16})
+    assert seals.sealed(tmp_path) == {"a": {"0" * 16}}
+    with open(tmp_path / seals.HASHES, "ab") as file:
+        file.write(b"\n" + b"1" * 16 + b"  b")  # half a line: its writer was killed
+    assert seals.sealed(tmp_path) == {"a": {"0" * 16}}
+    seals.seal(tmp_path, {"b": "2" * 16, "a": "3" * 16})
+    known = {"a": {"0" * 16, "3" * 16}, "b": {"1" * 16, "2" * 16}}
+    assert seals.sealed(tmp_path) == known
+    told = (tmp_path / seals.HASHES).read_bytes()
+    (tmp_path / seals.HASHES).write_bytes(told.replace(b"3" * 16, b"4" * 16))
+    assert seals.sealed(tmp_path)["a"] == {"0" * 16, "4" * 16}
+    (tmp_path / seals.HASHES).unlink()
+    assert seals.sealed(tmp_path) == {}
+
+
+def test_a_hundred_thousand_hashes_are_not_read_for_each_file(tmp_path, monkeypatch):
+    seals.seal(tmp_path, {f"part-{n:05d}": "0" * 16 for n in range(100_000)})
+    assert seals.unchanged(tmp_path / "part-00007", "0" * 16)
+    monkeypatch.setattr(seals, "_LINE", re.compile("never"))  # none would be found now
+    assert not any(seals.unchanged(tmp_path / f"part-{n:05d}", "1" * 16) for n in range(1000))

@@ -13,9 +13,22 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 HASHES = ".hashes"
 _LINE = re.compile(r"([0-9a-f]{16})  (.+)")
+
+
+class _Known(NamedTuple):
+    """What was read of a file of hashes: which file, its bytes so far, when it was changed."""
+
+    file: tuple[int, int]
+    size: int
+    time: int
+    hashes: dict[str, set[str]]
+
+
+_read: dict[Path, _Known] = {}
 
 
 def seal(folder: Path, hashes: Mapping[str, str]) -> None:
@@ -33,17 +46,30 @@ def seal_all(folder: Path) -> None:
     seal(folder, {path.name: hash_file(path) for path in files})
 
 
-def sealed(folder: Path) -> dict[str, set[str]]:
-    """Name of each sealed file of a folder → every hash that it may have."""
+def sealed(folder: Path) -> Mapping[str, set[str]]:
+    """Name of each sealed file of a folder → every hash that it may have.
+
+    What this process has read of the file before is not read again while the file only grows: a
+    harvest may have a hundred thousand shards, and each asks for its hash.
+    """
+    file = folder / HASHES
     try:
-        text = (folder / HASHES).read_text(encoding="utf-8", errors="replace")
+        now = file.stat()
     except OSError:
         return {}
-    found: dict[str, set[str]] = {}
-    for line in text.splitlines():
+    same, known = (now.st_dev, now.st_ino), _read.get(file)
+    grown = known and known.file == same and now.st_size > known.size
+    if known is None or not (grown or known == (same, now.st_size, now.st_mtime_ns, known.hashes)):
+        known = _Known(same, 0, 0, {})
+    with open(file, "rb") as stream:
+        stream.seek(known.size)
+        told = stream.read()
+    ended = told.rfind(b"\n") + 1  # a kill leaves half a line
+    for line in told[:ended].decode(errors="replace").splitlines():
         if match := _LINE.fullmatch(line):
-            found.setdefault(match[2], set()).add(match[1])
-    return found
+            known.hashes.setdefault(match[2], set()).add(match[1])
+    _read[file] = known._replace(size=known.size + ended, time=now.st_mtime_ns)
+    return known.hashes
 
 
 def unchanged(path: Path, content: str) -> bool:
