@@ -18,6 +18,7 @@ ASKED = {
     "file.no_way": "Choose at least one way to answer.",
     "file.empty": "There is no problem in the file: write one a line.",
     "file.none": "No line of the file is a problem of this task; the first: {why}",
+    "file.line": "line {n}: {why}",
     "file.solved": "{way}: {solved} of {n} solved.",
     "file.unchecked": "{way}: {n} answered; who is right could not be checked.",
     "file.bad": "{n} could not be asked; their rows say why.",

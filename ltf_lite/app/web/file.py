@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.answer import live
-from ltf_lite.app.answer.lines import lines_of, problem_of
+from ltf_lite.app.answer.lines import id_of, lines_of, problem_of
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.answers import CELL, Asked, Row, row_of, shown
 from ltf_lite.app.web.asked import LONGEST, Form, asks_model, sides_of, task_of
@@ -157,7 +157,10 @@ def _answered(
     """
     told, failed, number, at = "", 0, 0, time.monotonic()
     for line in lines:
-        rows = _rows(desk, task, line, sides, ticket)
+        rows = [
+            row._replace(line=line.number, id=id_of(line))
+            for row in _rows(desk, task, line, sides, ticket)
+        ]
         if not rows:
             break
         found += rows
@@ -172,7 +175,7 @@ def _answered(
     if not found:
         raise UsageError(desk.say("batch.none"))
     if not any(row.way for row in found):
-        raise UsageError(desk.say("file.none", why=desk.say.told(found[0].error)))
+        raise UsageError(desk.say("file.none", why=found[0].error))
     if number < len(lines):
         told += cards.remark(desk.say("file.stopped", n=f"{number:,}", of=f"{len(lines):,}"))
     yield told, number
@@ -184,10 +187,11 @@ def _rows(desk: Desk, task: Task, line: Line, sides: Sequence[Asked], ticket: Ev
         return []
     problem = problem_of(task, line)
     if isinstance(problem, str):
-        return [Row(error=problem)]
+        return [Row(error=desk.say.told(problem))]
     if len(problem.text) > LONGEST:
         told = desk.say("too_long", most=f"{LONGEST:,}")
-        return [Row(problem.text[:CELL] + "…", error=f"line {line.number}: {told}")]
+        cut = problem.text[:CELL] + "…"
+        return [Row(problem=cut, error=desk.say("file.line", n=line.number, why=told))]
     found = []
     for asked in sides:
         answer = live.answer(problem, task, asked.side, desk.pool, ticket)
