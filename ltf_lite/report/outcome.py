@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.evaluation.compare import Difference
-from ltf_lite.evaluation.cost import Paid, Price, Quality, quality_of
+from ltf_lite.evaluation.cost import Paid, Price, Quality, in_questions, quality_of
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.drawing import WORDS
@@ -74,5 +74,4 @@ def word_of(found: Outcome) -> str:
 
 def questions(found: Outcome) -> str:
     """After how many questions, as the report tells it everywhere; "" for never."""
-    n = found.paid.questions if found.paid else None
-    return "" if n is None else f"{max(1, round(n)):,}"
+    return in_questions(found.paid.questions if found.paid else None)

@@ -173,7 +173,8 @@ def _headline(told: Told) -> Iterator[Section]:
         pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    text = " ".join(filter(None, (headline_sentence(facts), _busy(told.manifest))))
+    text = headline_sentence(facts, told.differences.single)
+    text = " ".join(filter(None, (text, _busy(told.manifest))))
     yield Section("headline", told.preset.name, text, alarm, pictures, [table])
 
 

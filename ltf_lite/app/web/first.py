@@ -22,7 +22,6 @@ from ltf_lite.report.tables.differences import differences
 
 Look = Literal["better", "worse", "same"]
 COLOURS: dict[Look, str] = {"better": " ltf-good", "worse": " ltf-bad", "same": ""}
-REAL = 0.05  # p below which a difference is called real, as in the report
 
 
 def boxes(desk: Desk, name: Any) -> str:
@@ -111,7 +110,7 @@ def search_pair(single: list[Difference], search: Result) -> Difference | None:
 
 def look_of(pair: Difference) -> Look:
     """What a difference allows to say."""
-    if pair.n < FEW or pair.p >= REAL or not pair.points:
+    if not pair.real or not pair.points:
         return "same"
     return "better" if pair.points > 0 else "worse"
 
@@ -125,7 +124,7 @@ def verdict(pair: Difference, of: str, say: Say) -> str:
     sign = -1 if of == "search" else 1  # of the search it is said how much more it solves
     low, high = sorted((sign * pair.low, sign * pair.high))
     points, word = sign * pair.points, "same"
-    if pair.p < REAL:
+    if pair.real:
         word = "more" if points > 0 else "less"
     shown = abs(points) if word != "same" else points
     if word == "less":

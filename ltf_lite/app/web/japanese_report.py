@@ -31,6 +31,8 @@ SENTENCES = {
     "Single pass: {after} after tuning, {before} before (n = {n}).": "一回の回答: 訓練後 {after}、訓練前 {before}(n = {n})。",
     "Single pass: {after} after tuning, {before} before; the base's best search without a verifier ({way}, n = {n}) {rate}, at {times} the tuned single pass's tokens (n = {n1}).": "一回の回答: 訓練後 {after}、訓練前 {before}。検証器を使わない元のモデルの最良の探索({way}、n = {n})は {rate} で、トークンは訓練後の一回の回答の{times}です(n = {n1})。",
     "Single pass: {after} after tuning, {before} before; the base's best search without a verifier ({way}, n = {n}) {rate}, at {times} the tuned single pass's tokens and {seconds} its seconds (n = {n1}).": "一回の回答: 訓練後 {after}、訓練前 {before}。検証器を使わない元のモデルの最良の探索({way}、n = {n})は {rate} で、訓練後の一回の回答に対してトークンは{times}、秒数は{seconds}です(n = {n1})。",
+    "These problems can't tell the single pass after tuning from the one before.": "一回の回答の訓練前と訓練後は、この問題数では区別できません。",
+    "Which of the two solves more, the single pass after tuning or that search, these problems can't tell.": "訓練後の一回の回答とその探索のどちらが多く解くかは、この問題数ではわかりません。",
     "{n} times": " {n} 倍",
     "an unknown share of": "不明",
     "Other work shared the machine: the evaluations had a CPU for {n} % of their time, so times are longer than on a quiet one.": "ほかの仕事が同じ機械を使っていました。評価が CPU を使えたのは時間の {n} % で、時間は静かな機械より長く出ています。",

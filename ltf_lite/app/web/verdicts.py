@@ -13,6 +13,7 @@ from ltf_lite.core.files import read_as
 from ltf_lite.core.text import escape
 from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.compare import SEED, Difference, Side
+from ltf_lite.evaluation.cost import in_questions
 from ltf_lite.evaluation.retention import SINGLE_PASS
 from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
 from ltf_lite.evaluation.types import read_abilities
@@ -165,6 +166,6 @@ def _pays(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict
         yield "break_even", Verdict("worse", say("verdict.never"))
         return
     looks: dict[str, Look] = {"better": "better", "worse": "worse", "can't tell": "same"}
-    text = say(f"verdict.pays.{looks[best.quality]}", n=f"{best.questions:,.0f}")
+    text = say(f"verdict.pays.{looks[best.quality]}", n=in_questions(best.questions))
     assumed = say("verdict.price", price=f"{PRICE.per_hour:g}")
     yield "break_even", Verdict(looks[best.quality], f"{text} {assumed}")

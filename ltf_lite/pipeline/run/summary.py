@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ltf_lite.core.files import read_as
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.evaluation.retention import Missed, said
+from ltf_lite.evaluation.success import too_few
 from ltf_lite.evaluation.types import Result
 from ltf_lite.export.gguf.types import Parity
 from ltf_lite.pipeline.abilities import below
@@ -15,6 +16,7 @@ from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.report.results import Headline, headline, headline_sentence, results
 from ltf_lite.report.tables.base import percent
+from ltf_lite.report.tables.differences import differences
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def closing(run: Run) -> str:
         raise RunError(f"{run.folder} has no results yet: {waits}")
     lines = [
         "",
-        headline_sentence(top),
+        headline_sentence(top, differences(run.at).single),
+        *(f"TOO FEW: {few}." for few in (too_few(top.tuned.rate.n),) if few),
         *(f"BELOW ITS FLOOR: {each}." for each in short(run)),
         "",
         *_lines(table),
@@ -86,7 +89,13 @@ def closing(run: Run) -> str:
 
 
 def _lines(table: Sequence[Result]) -> list[str]:
-    """A line for each result, in columns."""
+    """A line for each result, in columns; none for an upper bound that what it bounds reaches."""
+    met = {(row.model, row.label, row.rate.rate) for row in table if not row.choice.is_bound}
+    table = [
+        row
+        for row in table
+        if not row.choice.is_bound or (row.model, row.label, row.rate.rate) not in met
+    ]
     width = max(len(row.answer) for row in table)
     names = max(len(row.model) for row in table) + 2
     return [

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ltf_lite.evaluation.budget import BudgetPoint
-from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, lines
+from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, in_questions, lines
 from ltf_lite.evaluation.naming import size_of, worded
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.drawing import (
@@ -195,7 +195,7 @@ def _search(
     axes.plot(asked, each * asked, **line)
     word = "never" if n is None else QUALITIES[row.quality]
     name = _named(row.cost.result, words)
-    label = words[word].format(name=name, n=None if n is None else f"{n:,.0f}")
+    label = words[word].format(name=name, n=in_questions(n))
     at = [] if n is None else [n]
     axes.plot(
         at,

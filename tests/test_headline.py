@@ -1,0 +1,87 @@
+"""What a run comes to in a sentence, in the terminal as in the report: no more than is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ltf_lite.app.web.words import speaker
+from ltf_lite.pipeline import Run, closing
+from ltf_lite.pipeline.run import summary
+from ltf_lite.reasoners.choice import ORACLE
+from ltf_lite.report.results import headline, headline_sentence, results
+from ltf_lite.report.sections import sections
+from ltf_lite.report.tables.differences import differences
+from ltf_lite.report.tables.kept import curves_table
+from tests.records import SEARCH, SINGLE_PASS, result
+from tests.test_cost import difference
+from tests.test_figures_kept import line
+
+BASE = result("base", "cot", SINGLE_PASS, 0.2)
+TUNED = result("tuned", "cot", SINGLE_PASS, 0.5)
+TREE = result("base", "tot", SEARCH, 0.55)
+OF_SEARCH = "Which of the two solves more, the single pass after tuning or that search"
+OF_TUNING = "These problems can't tell the single pass after tuning from the one before."
+
+
+def against_base(p: float):
+    other = difference("cot", 30, p)
+    return replace(other, second=replace(other.second, choice=SINGLE_PASS))
+
+
+@pytest.mark.parametrize(
+    ("tuning", "search", "told"),
+    [
+        (0.001, 0.001, []),
+        (0.001, 0.3, [OF_SEARCH]),
+        (0.3, 0.001, [OF_TUNING]),
+        (0.3, 0.3, [OF_TUNING, OF_SEARCH]),
+    ],
+)
+def test_what_cannot_be_told_apart_is_said(tuning, search, told):
+    facts = headline([BASE, TUNED, TREE])
+    said = headline_sentence(facts, [against_base(tuning), difference("tot", -5, search)])
+    assert [each for each in (OF_TUNING, OF_SEARCH) if each in said] == told
+    if told:
+        own = speaker("ja").told(said)
+        assert "この問題数では" in own
+        assert "problems" not in own
+
+
+def test_of_what_was_not_compared_nothing_is_said():
+    said = headline_sentence(headline([BASE, TUNED, TREE]), [])
+    assert "can't tell" not in said
+
+
+def test_the_terminal_says_the_sentence_of_the_report(small_run):
+    run = Run.load(small_run)
+    top = headline(results(run.at))
+    said = headline_sentence(top, differences(run.at).single)
+    assert said in closing(run).splitlines()
+    assert sections(run.at, run.manifest, run.preset)[0].text.startswith(said)
+    assert "can't tell" in said  # 40 problems and 30 steps of tuning tell little
+
+
+def test_few_problems_are_told_in_the_terminal_too(small_run, monkeypatch):
+    run = Run.load(small_run)
+    assert "nothing can be concluded" not in closing(run)
+    few = headline([BASE, replace(TUNED, scored=replace(TUNED.scored, rate=replace(
+        TUNED.scored.rate, n=12)))])  # fmt: skip
+    assert "can't tell" not in headline_sentence(few, [against_base(0.3)])
+    monkeypatch.setattr(summary, "headline", lambda _: few)
+    assert "TOO FEW: only 12 test problems: with fewer than 30" in closing(run)
+
+
+def test_an_upper_bound_that_a_search_reaches_is_no_row_of_its_own(small_run):
+    """In the terminal: the report has it."""
+    reached = result("base", "tot", ORACLE, 0.55)
+    assert len(summary._lines([TREE, reached])) == 1
+    assert len(summary._lines([TREE, result("base", "tot", ORACLE, 0.6)])) == 2
+    assert len(summary._lines([reached])) == 1
+
+
+def test_a_run_that_forgets_nothing_has_no_column_of_it():
+    plain = [replace(line(step, 0.5), forgetting=0.0) for step in (1, 2)]
+    assert "forgetting" not in curves_table(plain, None).head
+    assert "forgetting" in curves_table([*plain, line(3, 0.5)], None).head
