@@ -10,7 +10,8 @@ from ltf_lite.app.web.words import speaker
 from ltf_lite.pipeline import Run, closing
 from ltf_lite.pipeline.run import summary
 from ltf_lite.reasoners.choice import ORACLE
-from ltf_lite.report.results import headline, headline_sentence, results
+from ltf_lite.report.outcome import headline_sentence
+from ltf_lite.report.results import headline, results
 from ltf_lite.report.sections import sections
 from ltf_lite.report.tables.differences import differences
 from ltf_lite.report.tables.kept import curves_table

@@ -179,11 +179,6 @@ def quality_of(search: Result, differences: Sequence[Difference]) -> Quality:
     return "can't tell"
 
 
-def in_questions(n: float | None) -> str:
-    """A number of questions for a person, 1 at least; "" for never."""
-    return "" if n is None else f"{max(1, round(n)):,}"
-
-
 def lines(found: BreakEven) -> list[CostLine]:
     """Total cost by number of questions, in bulk: the tuned single pass, then each search."""
     ours = found.single

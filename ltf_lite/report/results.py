@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from ltf_lite.core.folder import RunFolder
-from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.naming import results_of
-from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Record, Result, read_record
-from ltf_lite.report.tables.base import percent
 
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
 TEST = "*.test.json"  # the records of test problems
@@ -92,38 +89,3 @@ def headline(rows: Sequence[Result]) -> Headline | None:
     return Headline(
         base, tuned, best, tokens, best.cost.seconds / tuned.cost.seconds if alike else None
     )
-
-
-def times(value: float | None) -> str:
-    return "an unknown share of" if value is None else f"{value:,.0f} times"
-
-
-def headline_sentence(facts: Headline, single: Sequence[Difference]) -> str:
-    """The headline, and which of its numbers these problems can't tell apart.
-
-    `single` are the differences of the tuned single pass from the base's answers.
-    """
-    base, tuned, search = facts.base, facts.tuned, facts.search
-    text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
-    if search:
-        text += (
-            f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
-            f"{percent(search.rate)}, at {times(facts.tokens)} the tuned single pass's tokens"
-        )
-        if facts.seconds is not None:
-            text += f" and {times(facts.seconds)} its seconds"
-    return " ".join((f"{text} (n = {tuned.rate.n}).", *_not_told(facts, single)))
-
-
-def _not_told(facts: Headline, single: Sequence[Difference]) -> Iterator[str]:
-    """What is too few problems altogether is said apart, and louder."""
-    if facts.tuned.rate.n < FEW:
-        return
-    apart = {(row.second.choice, row.second.label): row.real for row in single}
-    if apart.get((facts.base.choice, facts.base.label)) is False:
-        yield "These problems can't tell the single pass after tuning from the one before."
-    if facts.search and apart.get((facts.search.choice, facts.search.label)) is False:
-        yield (
-            "Which of the two solves more, the single pass after tuning or that search, these "
-            "problems can't tell."
-        )

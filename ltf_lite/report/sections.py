@@ -29,8 +29,8 @@ from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
 from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.kinds import Titles, kinds_of, titles_in
-from ltf_lite.report.outcome import outcome, sentence
-from ltf_lite.report.results import headline, headline_sentence, records, rows_of, single_pass
+from ltf_lite.report.outcome import headline_sentence, outcome, sentence
+from ltf_lite.report.results import headline, records, rows_of, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
 from ltf_lite.report.tables import kept as kept_tables

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import duration
-from ltf_lite.core.text import escape, printable
-from ltf_lite.evaluation.cost import in_questions
+from ltf_lite.core.text import escape, in_questions, printable
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.pipeline.needs.fits import in_words
 from ltf_lite.pipeline.pilot import Pilot, Planned

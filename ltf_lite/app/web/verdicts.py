@@ -10,10 +10,9 @@ from ltf_lite.app.web.first import Look, look_of, search_pair, single_pair, verd
 from ltf_lite.app.web.ways import title_of
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.files import read_as
-from ltf_lite.core.text import escape
+from ltf_lite.core.text import escape, in_questions
 from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.compare import SEED, Difference, Side
-from ltf_lite.evaluation.cost import in_questions
 from ltf_lite.evaluation.retention import SINGLE_PASS
 from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
 from ltf_lite.evaluation.types import read_abilities

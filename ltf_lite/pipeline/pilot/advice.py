@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ltf_lite.evaluation.cost import in_questions
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.types import Rate
 
 # Problems of each split.

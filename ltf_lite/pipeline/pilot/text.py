@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ltf_lite.core.progress import duration
-from ltf_lite.evaluation.cost import in_questions
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.evaluation.types import Rate
 from ltf_lite.pipeline.needs.fits import in_words

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from ltf_lite.core.files import read_as
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.evaluation.retention import Missed, said
-from ltf_lite.evaluation.success import too_few
 from ltf_lite.evaluation.types import Result
 from ltf_lite.export.gguf.types import Parity
 from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.run.folder import Run, RunError
-from ltf_lite.report.results import Headline, headline, headline_sentence, results
+from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.base import percent
-from ltf_lite.report.tables.differences import differences
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,11 @@ def missing(run: Run) -> str | None:
 
 def closing(run: Run) -> str:
     """The headline, every result, and where the files are; raises RunError before evaluation."""
+    # scipy, without which the app looks at its jobs
+    from ltf_lite.evaluation.success import too_few
+    from ltf_lite.report.outcome import headline_sentence
+    from ltf_lite.report.tables.differences import differences
+
     table, stage = results(run.at), missing(run)
     waits = f"the stage {stage} is not done, `ltf train` goes on with it"
     top = headline(table)

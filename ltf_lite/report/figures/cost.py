@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.budget import BudgetPoint
-from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, in_questions, lines
+from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, lines
 from ltf_lite.evaluation.naming import size_of, worded
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.drawing import (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.cost import (
     FORMULA,
@@ -16,7 +17,6 @@ from ltf_lite.evaluation.cost import (
     Paid,
     Price,
     break_even,
-    in_questions,
     verdict,
 )
 from ltf_lite.evaluation.types import Result
