@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
-from ltf_lite.app.web.words import speaker
+from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web.desk import Desk
+from ltf_lite.app.web.first import boxes
+from ltf_lite.app.web.shelf import Shelf
+from ltf_lite.app.web.words import LANGUAGES, speaker
+from ltf_lite.core.files import hash_file, write_as
+from ltf_lite.core.folder import RunFolder
+from ltf_lite.core.manifest import read_manifest, write_manifest
+from ltf_lite.core.text import escape
+from ltf_lite.evaluation.fallen import parts
+from ltf_lite.evaluation.retention import HELDOUT_NLL
+from ltf_lite.evaluation.types import Ability, read_abilities
 from ltf_lite.pipeline import Run, closing
 from ltf_lite.pipeline.run import summary
 from ltf_lite.reasoners.choice import ORACLE
@@ -15,9 +27,11 @@ from ltf_lite.report.results import headline, results
 from ltf_lite.report.sections import sections
 from ltf_lite.report.tables.differences import differences
 from ltf_lite.report.tables.kept import curves_table
+from ltf_lite.report.worse import worse_sentence
 from tests.records import SEARCH, SINGLE_PASS, result
 from tests.test_cost import difference
 from tests.test_figures_kept import line
+from tests.test_japanese import english
 
 BASE = result("base", "cot", SINGLE_PASS, 0.2)
 TUNED = result("tuned", "cot", SINGLE_PASS, 0.5)
@@ -62,6 +76,46 @@ def test_the_terminal_says_the_sentence_of_the_report(small_run):
     assert said in closing(run).splitlines()
     assert sections(run.at, run.manifest, run.preset)[0].text.startswith(said)
     assert "can't tell" in said  # 40 problems and 30 steps of tuning tell little
+
+
+def test_what_fell_by_training_is_said_in_the_terminal_the_report_and_the_box(small_run, tmp_path):
+    heavy = shutil.ignore_patterns("model", "checkpoints", "adapter", "harvest")
+    folder = shutil.copytree(small_run, tmp_path / "runs" / "worse", ignore=heavy)
+    file = RunFolder(folder).elsewhere("base")
+    before = read_abilities(file)
+    write_as(file, replace(before, abilities=tuple(map(better, before.abilities))))
+    manifest = read_manifest(folder)
+    manifest.stages["baseline"].files[str(file.relative_to(folder))] = hash_file(file)
+    write_manifest(folder, manifest)
+    run = Run.load(folder)
+    said = worse_sentence(run.at)
+    assert said.startswith("Worse than before training: ")
+    assert "NLL of a held-out text (" in said
+    assert "single pass on the sibling task (-" in said
+    assert said in closing(run).splitlines()
+    assert said in sections(run.at, run.manifest, run.preset)[0].text
+    for language in LANGUAGES:
+        desk = Desk(Shelf(tmp_path / "runs"), Pool(), speaker(language))
+        own = speaker(language).told(said)
+        assert escape(own) in boxes(desk, "worse/small.q8_0.gguf")
+        assert language == "en" or not english(own)
+
+
+def better(one: Ability) -> Ability:
+    """The same ability of a model that can do much more."""
+    if one.kind != HELDOUT_NLL:
+        return replace(one, solved="1" * one.n, value=1.0, each=())
+    each = tuple((above / 5, below) for above, below in parts(one.each))
+    return replace(one, value=one.value / 5, each=each)
+
+
+def test_where_nothing_fell_nothing_is_said(small_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(small_run / "evaluation" / "base", folder / "evaluation" / "base")
+    at = RunFolder(folder)
+    assert worse_sentence(at) == ""  # the tuned model was not measured yet
+    write_as(at.elsewhere("tuned"), read_abilities(at.elsewhere("base")))
+    assert worse_sentence(at) == ""
 
 
 def test_few_problems_are_told_in_the_terminal_too(small_run, monkeypatch):

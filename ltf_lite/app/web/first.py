@@ -19,6 +19,7 @@ from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.differences import differences
+from ltf_lite.report.worse import worse_sentence
 
 Look = Literal["better", "worse", "same"]
 COLOURS: dict[Look, str] = {"better": " ltf-good", "worse": " ltf-bad", "same": ""}
@@ -39,7 +40,8 @@ def boxes(desk: Desk, name: Any) -> str:
         return _none(say, say("first.unfinished"))
     single = differences(run.at, run.preset.task.name).single
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
-    shown = _before(found, say) + _after(found, single, say) + _search(found, single, say)
+    fell = say.told(worse_sentence(run.at, run.preset.task.name))
+    shown = _before(found, say) + _after(found, single, fell, say) + _search(found, single, say)
     over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>'
     return f'{over}<div class="ltf-boxes">{shown}</div>{picture(run, say)}'
 
@@ -73,12 +75,12 @@ def _before(found: Headline, say: Say) -> str:
     return _box(found.base, say("first.before"), say("first.as_it_was"), "", say)
 
 
-def _after(found: Headline, single: list[Difference], say: Say) -> str:
-    """The tuned single pass against the base's."""
+def _after(found: Headline, single: list[Difference], fell: str, say: Say) -> str:
+    """The tuned single pass against the base's, and what else `fell` by training."""
     pair = single_pair(single)
     told = "" if pair is None else verdict(pair, "first", say)
     look = "" if pair is None else COLOURS[look_of(pair)]
-    return _box(found.tuned, say("first.after"), told, look, say)
+    return _box(found.tuned, say("first.after"), f"{told} {fell}".strip(), look, say)
 
 
 def _search(found: Headline, single: list[Difference], say: Say) -> str:

@@ -21,7 +21,7 @@ STANDS = range(0xE000, 0xF800)  # signs of no meaning that stand for what is quo
 NUMBER = r"[-+±−]?\d[\d,.]*"
 LETTERS = re.compile(r"[A-Za-z]{2}")
 SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z`])")
-LISTS = ((", ", "、"), ("; ", "、"))
+LISTS = (("; ", "、"), (", ", "、"))
 DEEPEST = 6  # facts within facts
 LONGEST = 1000  # characters of a sentence: of a longer one, facts are searched for all too long
 KEPT = 4096  # texts of which the translation is remembered
