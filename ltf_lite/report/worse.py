@@ -34,7 +34,7 @@ def _searches(same: Sequence[Difference]) -> Iterator[str]:
         if row.real and row.points < 0 and choice.kind != "single_pass":
             way = name_of(choice, title_of(row.first.reasoner), row.first.settings)
             interval = f"[{row.low:+.1f}, {row.high:+.1f}]"
-            yield f"{way} ({row.points:+.1f} points {interval}, n = {row.n:,})"
+            yield f"the {way} ({row.points:+.1f} points {interval}, n = {row.n:,})"
 
 
 @lru_cache(maxsize=8)  # thousands of draws an ability: a moment, but not at every look at a run
@@ -52,11 +52,10 @@ def _by_what(found: Abilities) -> dict[tuple[str, ...], Ability]:
 
 
 def _told(old: Ability, new: Ability) -> str:
+    word = WORDS.get(new.kind, new.kind)
     if new.kind == HELDOUT_NLL:
-        change = f"{new.value / old.value:.2f} times"
-    else:
-        change = f"{100 * (new.value - old.value):+.1f} points"
-    return f"{WORDS.get(new.kind, new.kind)} ({change}, n = {new.n:,})"
+        return f"the {word} ({new.value / old.value:.2f} times, n = {new.n:,})"
+    return f"the {word} ({100 * (new.value - old.value):+.1f} points, n = {new.n:,})"
 
 
 def _fell(old: Ability, new: Ability) -> bool:
