@@ -27,7 +27,7 @@ from ltf_lite.report.results import headline, results
 from ltf_lite.report.sections import sections
 from ltf_lite.report.tables.differences import differences
 from ltf_lite.report.tables.kept import curves_table
-from ltf_lite.report.worse import worse_sentence
+from ltf_lite.report.worse import worse_sentences
 from tests.records import SEARCH, SINGLE_PASS, result
 from tests.test_cost import difference
 from tests.test_figures_kept import line
@@ -88,10 +88,9 @@ def test_what_fell_by_training_is_said_in_the_terminal_the_report_and_the_box(sm
     manifest.stages["baseline"].files[str(file.relative_to(folder))] = hash_file(file)
     write_manifest(folder, manifest)
     run = Run.load(folder)
-    said = worse_sentence(run.at)
-    assert said.startswith("Worse than before training: ")
-    assert "NLL of a held-out text (" in said
-    assert "single pass on the sibling task (-" in said
+    said = worse_sentences(run.at)
+    assert "Training made the NLL of a held-out text worse (" in said
+    assert "Training made the single pass on the sibling task worse (-" in said
     assert said in closing(run).splitlines()
     assert said in sections(run.at, run.manifest, run.preset)[0].text
     for language in LANGUAGES:
@@ -113,9 +112,9 @@ def test_where_nothing_fell_nothing_is_said(small_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(small_run / "evaluation" / "base", folder / "evaluation" / "base")
     at = RunFolder(folder)
-    assert worse_sentence(at) == ""  # the tuned model was not measured yet
+    assert worse_sentences(at) == ""  # the tuned model was not measured yet
     write_as(at.elsewhere("tuned"), read_abilities(at.elsewhere("base")))
-    assert worse_sentence(at) == ""
+    assert worse_sentences(at) == ""
 
 
 def test_few_problems_are_told_in_the_terminal_too(small_run, monkeypatch):

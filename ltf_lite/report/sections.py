@@ -38,7 +38,7 @@ from ltf_lite.report.tables import kinds as kinds_tables
 from ltf_lite.report.tables import run as run_tables
 from ltf_lite.report.tables import success as success_tables
 from ltf_lite.report.tables.base import Table
-from ltf_lite.report.worse import worse_sentence
+from ltf_lite.report.worse import worse_sentences
 from ltf_lite.tuning.types import LogLine, TuningResult, best_line, read_log
 
 PRICE = Price()
@@ -175,7 +175,7 @@ def _headline(told: Told) -> Iterator[Section]:
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
     text = headline_sentence(facts, told.differences.single)
-    fell = worse_sentence(told.folder, told.task)
+    fell = worse_sentences(told.folder, told.task)
     text = " ".join(filter(None, (text, fell, _busy(told.manifest))))
     yield Section("headline", told.preset.name, text, alarm, pictures, [table])
 

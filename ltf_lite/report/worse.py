@@ -18,14 +18,13 @@ from ltf_lite.report.tables.success import Files, stamped
 MODELS = ("base", "tuned")
 
 
-def worse_sentence(folder: RunFolder, task: str | None = None) -> str:
-    """Each search and each ability elsewhere that fell; "" where none did.
+def worse_sentences(folder: RunFolder, task: str | None = None) -> str:
+    """A sentence for each search and each ability elsewhere that fell; "" where none did.
 
     The single pass on the task is left out: it has a place of its own wherever this is said.
     """
     there = [file for model in MODELS if (file := folder.elsewhere(model)).is_file()]
-    found = [*_searches(differences(folder, task).same), *_elsewhere(stamped(there), task)]
-    return f"Worse than before training: {'; '.join(found)}." if found else ""
+    return " ".join([*_searches(differences(folder, task).same), *_elsewhere(stamped(there), task)])
 
 
 def _searches(same: Sequence[Difference]) -> Iterator[str]:
@@ -33,8 +32,8 @@ def _searches(same: Sequence[Difference]) -> Iterator[str]:
         choice = row.first.choice
         if row.real and row.points < 0 and choice.kind != "single_pass":
             way = name_of(choice, title_of(row.first.reasoner), row.first.settings)
-            interval = f"[{row.low:+.1f}, {row.high:+.1f}]"
-            yield f"the {way} ({row.points:+.1f} points {interval}, n = {row.n:,})"
+            change = f"{row.points:+.1f} points [{row.low:+.1f}, {row.high:+.1f}], n = {row.n:,}"
+            yield f"Training made the {way} worse ({change})."
 
 
 @lru_cache(maxsize=8)  # thousands of draws an ability: a moment, but not at every look at a run
@@ -54,8 +53,10 @@ def _by_what(found: Abilities) -> dict[tuple[str, ...], Ability]:
 def _told(old: Ability, new: Ability) -> str:
     word = WORDS.get(new.kind, new.kind)
     if new.kind == HELDOUT_NLL:
-        return f"the {word} ({new.value / old.value:.2f} times, n = {new.n:,})"
-    return f"the {word} ({100 * (new.value - old.value):+.1f} points, n = {new.n:,})"
+        change = f"{new.value / old.value:.2f} times, n = {new.n:,}"
+    else:
+        change = f"{100 * (new.value - old.value):+.1f} points, n = {new.n:,}"
+    return f"Training made the {word} worse ({change})."
 
 
 def _fell(old: Ability, new: Ability) -> bool:

@@ -19,7 +19,7 @@ from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.differences import differences
-from ltf_lite.report.worse import worse_sentence
+from ltf_lite.report.worse import worse_sentences
 
 Look = Literal["better", "worse", "same"]
 COLOURS: dict[Look, str] = {"better": " ltf-good", "worse": " ltf-bad", "same": ""}
@@ -40,7 +40,7 @@ def boxes(desk: Desk, name: Any) -> str:
         return _none(say, say("first.unfinished"))
     single = differences(run.at, run.preset.task.name).single
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
-    fell = say.told(worse_sentence(run.at, run.preset.task.name))
+    fell = say.told(worse_sentences(run.at, run.preset.task.name))
     shown = _before(found, say) + _after(found, single, fell, say) + _search(found, single, say)
     over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>'
     return f'{over}<div class="ltf-boxes">{shown}</div>{picture(run, say)}'

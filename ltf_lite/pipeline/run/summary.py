@@ -71,7 +71,7 @@ def closing(run: Run) -> str:
     from ltf_lite.evaluation.success import too_few
     from ltf_lite.report.outcome import headline_sentence
     from ltf_lite.report.tables.differences import differences
-    from ltf_lite.report.worse import worse_sentence
+    from ltf_lite.report.worse import worse_sentences
 
     table, stage = results(run.at), missing(run)
     waits = f"the stage {stage} is not done, `ltf train` goes on with it"
@@ -81,7 +81,7 @@ def closing(run: Run) -> str:
     lines = [
         "",
         headline_sentence(top, differences(run.at).single),
-        *filter(None, (worse_sentence(run.at),)),
+        *filter(None, (worse_sentences(run.at),)),
         *(f"TOO FEW: {few}." for few in (too_few(top.tuned.rate.n),) if few),
         *(f"BELOW ITS FLOOR: {each}." for each in short(run)),
         "",
