@@ -161,13 +161,24 @@ def test_a_typed_problem_is_judged_once_and_not_where_it_was_compared(served):
     assert visible(found) == [True] * 3
     assert "Make 66 from 44, 41, 4, 23" in found[2]
     assert "1 judged" in press(page, "vote-equal")[8]
-    assert "judged already" in press(page, "start", problem="41 44 4 23 -> 66")[1]
+    found = press(page, "start", problem="41 44 4 23 -> 66")
+    assert "judged already: here is another one" in found[1]
+    assert "Make 66 from 41, 44, 4, 23" not in found[2]
+    assert visible(found) == [True] * 3
     answers(Client(served.url, verbose=False), "25 5 5 33 -> 27")
     told = press(page, "start", problem="25 5 5 33 -> 27")
-    assert "shown above with their names" in told[1]
-    assert visible(told) == [False] * 3
+    assert "shown with their names: here is another one" in told[1]
+    assert "Make 27 from" not in told[2]
+    assert visible(told) == [True] * 3
     again = press(page, "draw")
     assert "1 judged" in again[8]  # it is kept
+
+
+def test_the_first_button_needs_no_problem(served):
+    found = press(Page(served, "newcomer"), "start", problem="")
+    assert found[1] == ""
+    assert "Make" in found[2]
+    assert visible(found) == [True] * 3
 
 
 def test_other_ways_are_counted_anew(served):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
 from ltf_lite.app.answer.pool import Pool
+from ltf_lite.app.web import runs
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.first import boxes
 from ltf_lite.app.web.shelf import Shelf
@@ -20,7 +22,9 @@ from ltf_lite.evaluation.fallen import parts
 from ltf_lite.evaluation.retention import HELDOUT_NLL
 from ltf_lite.evaluation.types import Ability, read_abilities
 from ltf_lite.pipeline import Run, closing
+from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.run import summary
+from ltf_lite.pipeline.run.lock import signed
 from ltf_lite.reasoners.choice import ORACLE
 from ltf_lite.report.outcome import headline_sentence
 from ltf_lite.report.results import headline, results
@@ -139,3 +143,39 @@ def test_a_run_that_forgets_nothing_has_no_column_of_it():
     plain = [replace(line(step, 0.5), forgetting=0.0) for step in (1, 2)]
     assert "forgetting" not in curves_table(plain, None).head
     assert "forgetting" in curves_table([*plain, line(3, 0.5)], None).head
+
+
+def unfinished(small_run, place, name: str, *stages: str):
+    """A copy of the run in which these stages wait."""
+    heavy = shutil.ignore_patterns("model", "checkpoints", "adapter", "harvest")
+    folder = shutil.copytree(small_run, place / name, ignore=heavy)
+    manifest = read_manifest(folder)
+    for stage in stages:
+        manifest.stages[stage].status = "waiting"
+    write_manifest(folder, manifest)
+    return folder
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_that_has_results_and_is_not_done_says_so(small_run, tmp_path, language):
+    say = speaker(language)
+    folder = unfinished(small_run, tmp_path, "late", "export", "report")
+    desk = Desk(Shelf(tmp_path), Pool(), say)
+    shown = boxes(desk, "late/small.q8_0.gguf")
+    title = say.known("stage.export", "export GGUF and prove parity")
+    assert escape(say("first.not_finished", stage=title)) in shown
+    with signed(folder):
+        assert escape(say("first.finishing", stage=title)) in boxes(desk, "late/small.q8_0.gguf")
+    unfinished(small_run, tmp_path, "whole")
+    assert "ltf-remark" not in boxes(desk, "whole/small.q8_0.gguf")
+
+
+def test_the_tabs_open_on_the_newest_run_that_has_something_to_show(small_run, tmp_path):
+    os.utime(unfinished(small_run, tmp_path, "full") / "manifest.json", (1, 1))
+    unfinished(small_run, tmp_path, "stopped", *(stage.name for stage in STAGES))
+    shelf = Shelf(tmp_path)
+    assert next(iter(shelf.run_folders())) == "stopped"
+    assert shelf.newest("evaluate") == "full"
+    assert runs._show(Desk(shelf, Pool(), speaker("en")))("")[0]["value"] == "full"
+    shutil.rmtree(tmp_path / "full")
+    assert shelf.newest("evaluate") == "stopped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
@@ -13,9 +14,15 @@ import pytest
 from gradio_client import Client
 
 from ltf_lite.app.answer.live import Pool
-from ltf_lite.app.web.desk import Tickets
+from ltf_lite.app.web.batch import run_batch
+from ltf_lite.app.web.blind import pressed
+from ltf_lite.app.web.desk import Desk, Tickets
+from ltf_lite.app.web.file import run_file
+from ltf_lite.app.web.preferred import Judging
+from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.turns import WAITING
-from ltf_lite.engines import TINY_BASE, Stopped
+from ltf_lite.app.web.words import speaker
+from ltf_lite.engines import TINY_BASE, TINY_TUNED, Stopped
 from tests.app_server import App, app
 
 AHEAD = re.compile(r"(\d+) before you")
@@ -110,3 +117,25 @@ def test_a_ticket_tells_how_many_others_there_are():
     assert tickets.others("one more") == WAITING
     tickets.leave("visitor 3")
     assert tickets.others("one more") == WAITING - 1
+
+
+@pytest.mark.parametrize("part", ["batch", "file", "blind"])
+def test_every_part_tells_how_many_come_before(tmp_path, part):
+    """While another holds the models; the answers come once it has given them back."""
+    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+    form = ("countdown", "", TINY_TUNED, TINY_BASE, "dfs", 8, 1, 3, 5000, 0)
+    text = base64.b64encode(b"5 6 -> 11").decode()
+    work = {
+        "batch": lambda: run_batch(desk)(None, *form, 2),
+        "file": lambda: run_file(desk)(None, *form, ["single"], "x.txt", text, "9", desk.token),
+        "blind": lambda: pressed(desk, "drawn")(
+            None, *form, "before-single", Judging(), desk.token
+        ),
+    }[part]()
+    with desk.pool.borrow(TINY_BASE):
+        while "1 before you" not in str(next(work)):
+            pass
+    *_, last = work
+    assert "before you" not in str(last)
+    assert {"batch": "svg", "file": "answers.csv", "blind": "ltf-whole"}[part] in str(last)
+    desk.pool.close()

@@ -30,6 +30,10 @@ WORDS = {
     "first.unfinished": (
         "This run has no result yet: its model is measured on test problems at the end."
     ),
+    "first.finishing": "This run is still being finished: {stage}.",
+    "first.not_finished": (
+        "This run stopped before its end: {stage}. The Train tab goes on with it."
+    ),
     "first.train": "Train the example model ({time})",
     "first.lead": "Run {run}, measured on {n} test problems that no training saw",
     "first.before": "Before training: one answer",

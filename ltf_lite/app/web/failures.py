@@ -77,7 +77,7 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
         say, names = desk.say, list(desk.shelf.run_folders())
         if not names:
             return [*[gr.update(visible=False)] * 5, nothing(say), "", ""]
-        name = run or names[0]
+        name = run or desk.shelf.newest("search")
         chosen = gr.update(choices=names, value=name, visible=True)
         try:
             return [chosen, *run_of(name, kind, reasoner, step, page)]

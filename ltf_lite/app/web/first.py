@@ -15,6 +15,8 @@ from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run import jobs
 from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import Headline, headline, results
@@ -42,8 +44,18 @@ def boxes(desk: Desk, name: Any) -> str:
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
     fell = say.told(worse_sentences(run.at, run.preset.task.name))
     shown = _before(found, say) + _after(found, single, fell, say) + _search(found, single, say)
-    over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>'
+    over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>{_unfinished(run, say)}'
     return f'{over}<div class="ltf-boxes">{shown}</div>{picture(run, say)}'
+
+
+def _unfinished(run: Run, say: Say) -> str:
+    """That a run which has results is not done yet: its report and its files come last."""
+    stage = next((each for each in STAGES if run.entry(each.name).status != "done"), None)
+    if stage is None:
+        return ""
+    works = jobs.working(run.folder) is not None
+    word = "first.finishing" if works else "first.not_finished"
+    return cards.remark(say(word, stage=say.known(f"stage.{stage.name}", stage.title)))
 
 
 def picture(run: Run, say: Say) -> str:

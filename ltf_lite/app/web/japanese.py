@@ -25,6 +25,8 @@ WORDS = {
     "first.none": "訓練すると、何が変わったかがここに出ます。",
     "first.shipped": "下では、ltf_lite に付属する訓練済みの小さな例をすぐに比べられます。自分で訓練すると、多くの問題で測った結果がここに出ます。",
     "first.unfinished": "この実行の結果はまだありません。最後にテスト問題で測ります。",
+    "first.finishing": "この実行はまだ仕上げの途中です: {stage}。",
+    "first.not_finished": "この実行は最後まで進まずに止まりました: {stage}。「訓練」のタブで続けられます。",
     "first.train": "例のモデルを訓練する({time})",
     "first.lead": "実行 {run}、訓練で使っていないテスト問題 {n} 問で測定",
     "first.before": "訓練前: 一回の回答",
