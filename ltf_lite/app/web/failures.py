@@ -163,7 +163,7 @@ def _page(run: Run, picked: Picked, page: Any, say: Say) -> tuple[str, int]:
         return _page(run, picked, pages, say)
     head = say("failures.total", total=f"{total:,}", page=f"{page:,}", pages=f"{pages:,}")
     if not total:
-        head = say("failures.none")
+        head = say("failures.none" if any(picked) else "failures.empty")
     html = f'<p class="ltf-lead" role="status">{escape(head)}</p>'
     if skipped:
         html += cards.notice(say("failures.skipped", files=", ".join(skipped)))

@@ -92,7 +92,7 @@ def _after(found: Headline, single: list[Difference], fell: str, say: Say) -> st
     pair = single_pair(single)
     told = "" if pair is None else verdict(pair, "first", say)
     look = "" if pair is None else COLOURS[look_of(pair)]
-    return _box(found.tuned, say("first.after"), f"{told} {fell}".strip(), look, say)
+    return _box(found.tuned, say("first.after"), told, look, say, fell)
 
 
 def _search(found: Headline, single: list[Difference], say: Say) -> str:
@@ -147,8 +147,8 @@ def verdict(pair: Difference, of: str, say: Say) -> str:
     return say(f"against.{of}.{word}", **facts)
 
 
-def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:
-    rate = found.rate
+def _box(found: Result, title: str, told: str, look: str, say: Say, fell: str = "") -> str:
+    rate, worse = found.rate, f'<p class="ltf-fell">{escape(fell)}</p>' if fell else ""
     solved = f"{100 * rate.rate:.1f} %"
     between = say("first.interval", low=f"{100 * rate.low:.1f}", high=f"{100 * rate.high:.1f}")
     return (
@@ -157,5 +157,5 @@ def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:
         f'<div><dd class="ltf-number">{solved}</dd>'
         f"<dt>{escape(say('first.solved'))} <span>{escape(between)}</span></dt></div>"
         f'<div><dd class="ltf-number">{found.cost.tokens:,.0f}</dd>'
-        f"<dt>{escape(say('metric.tokens'))}</dt></div></dl><p>{escape(told)}</p></section>"
+        f"<dt>{escape(say('metric.tokens'))}</dt></div></dl><p>{escape(told)}</p>{worse}</section>"
     )

@@ -36,7 +36,7 @@ PICTURES = {
     "figure.kept": "検証用の {n} 問で残った割合: 訓練後/元のモデル",
     "figure.kept_none": "残った割合: 訓練後/元のモデル",
     "figure.nll": "別の文章の NLL: 訓練後/元のモデル、小さいほど良い",
-    "figure.of_n": "{name}(n = {n})",
+    "figure.of_n": "{name}({n} 件)",
     "figure.kept_step": "採用: ステップ {step}",
     "figure.below_floor": "採用: ステップ {step}、下限割れ",
     "figure.floor": "{name}、下限 {value}",
