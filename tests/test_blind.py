@@ -8,24 +8,15 @@ import re
 import pytest
 from gradio_client import Client
 
-from ltf_lite.app.answer.pool import Pool
 from ltf_lite.app.web.blind import pressed
-from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.preferred import EQUAL, LEAST, Judging, Pair, Vote, shown
-from ltf_lite.app.web.shelf import Shelf
-from ltf_lite.app.web.words import speaker
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
 from ltf_lite.evaluation.significance import exact_interval
-from tests.app_server import App, Page, app
+from tests.app_server import App, Page
 
 FORM = ("countdown", "", TINY_TUNED, TINY_BASE, "tot", 8, 1, 3, 5000, 0)
 NAMES = ("the first", "the second")
 ROUNDS = 14  # both orders come up in so many
-
-
-@pytest.fixture
-def desk(tmp_path) -> Desk:
-    return Desk(Shelf(tmp_path), Pool(), speaker("en"))
 
 
 def votes(*counts: int) -> tuple[Vote, ...]:
@@ -86,14 +77,6 @@ def test_who_stops_has_no_pair_and_keeps_what_was_judged(desk):
 
 
 # -- the page ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 def press(page: Page, element: str, pair: str = "before-single", **form) -> list:

@@ -26,7 +26,7 @@ from ltf_lite.core.errors import UsageError
 from ltf_lite.core.json_text import Line
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
 from ltf_lite.tasks import Problem, TaskError, get_task
-from tests.app_server import App, Page, app
+from tests.app_server import App, Page
 from tests.conftest import ltf, one_sentence
 
 FORM = ("countdown", "", TINY_TUNED, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
@@ -179,8 +179,7 @@ def test_a_model_that_cannot_answer_ends_the_file_after_some_problems(tmp_path):
     assert all("broken.gguf" in row["error"] and row["solved"] is None for row in rows)
 
 
-def test_a_file_that_is_stopped_at_once_has_no_answers(tmp_path):
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+def test_a_file_that_is_stopped_at_once_has_no_answers(desk, tmp_path):
     desk.tickets.begin(None)
     desk.tickets.stop(None)
     with pytest.raises(UsageError, match="Stopped before the first"):
@@ -188,11 +187,10 @@ def test_a_file_that_is_stopped_at_once_has_no_answers(tmp_path):
     assert not desk.tickets.runs(None)
 
 
-def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told(tmp_path):
+def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told(desk, tmp_path):
     (tmp_path / "tasks").mkdir()
     known = "".join(f"What is {k} + 1?,{k + 1}\n" for k in range(30))
     (tmp_path / "tasks" / "sums.csv").write_text(f"question,answer\n{known}")
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
     text = f"Who is it?\n{'x' * (LONGEST + 1)}\n"
     notice, _, html, *_ = run(
         desk, text, "file:sums.csv", "", TINY_TUNED, TINY_BASE, "tot", *FORM[5:]
@@ -209,8 +207,7 @@ def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told
     assert "line" not in second["error"]
 
 
-def test_what_could_not_be_checked_is_no_failure(tmp_path):
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+def test_what_could_not_be_checked_is_no_failure(desk, tmp_path):
     row = Row(
         1, None, "Who?", "m", "single-pass", "Answer: I", None, "unchecked", "It is open.", 3, 0.1
     )
@@ -220,14 +217,6 @@ def test_what_could_not_be_checked_is_no_failure(tmp_path):
 
 
 # -- the page ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import base64
 import re
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -16,26 +15,16 @@ from gradio_client import Client
 from ltf_lite.app.answer.live import Pool
 from ltf_lite.app.web.batch import run_batch
 from ltf_lite.app.web.blind import pressed
-from ltf_lite.app.web.desk import Desk, Tickets
+from ltf_lite.app.web.desk import Tickets
 from ltf_lite.app.web.file import run_file
 from ltf_lite.app.web.preferred import Judging
-from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.turns import WAITING
-from ltf_lite.app.web.words import speaker
 from ltf_lite.engines import TINY_BASE, TINY_TUNED, Stopped
-from tests.app_server import App, app
+from tests.app_server import App
 
 AHEAD = re.compile(r"(\d+) before you")
 FORM = ("countdown", "44 41 4 23 -> 66", TINY_BASE, TINY_BASE, "rap", 8, 2, 40, 20_000, 0)
 VISITORS = 3
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 def told(served: App, start: threading.Barrier) -> list[int]:
@@ -120,9 +109,8 @@ def test_a_ticket_tells_how_many_others_there_are():
 
 
 @pytest.mark.parametrize("part", ["batch", "file", "blind"])
-def test_every_part_tells_how_many_come_before(tmp_path, part):
+def test_every_part_tells_how_many_come_before(desk, tmp_path, part):
     """While another holds the models; the answers come once it has given them back."""
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
     form = ("countdown", "", TINY_TUNED, TINY_BASE, "dfs", 8, 1, 3, 5000, 0)
     text = base64.b64encode(b"5 6 -> 11").decode()
     work = {
