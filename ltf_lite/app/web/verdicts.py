@@ -25,6 +25,7 @@ from ltf_lite.report.tables.cost import paid
 from ltf_lite.report.tables.differences import Differences, differences
 from ltf_lite.report.tables.kinds import kind_changes
 from ltf_lite.report.tables.success import budget_points
+from ltf_lite.report.worse import worse_sentences
 from ltf_lite.tuning.types import TuningResult
 
 
@@ -70,10 +71,11 @@ def _headline(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Ver
     if found.search and (other := search_pair(apart.single, found.search)):
         way = title_of(found.search.reasoner, found.search.choice, say)
         told.append(say("verdict.search", way=way, told=verdict(other, "search", say)))
+    told.append(say.told(worse_sentences(run.at, run.preset.task.name)))
     waited = busy(run.manifest)
     if waited is not None:
         told.append(say("verdict.busy", share=f"{100 * waited:.0f}"))
-    yield "headline", Verdict(look_of(pair), " ".join(told))
+    yield "headline", Verdict(look_of(pair), " ".join(filter(None, told)))
 
 
 def _budgets(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict]]:
