@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests import once, warm
+from tests.app_server import BROWSERS, App, app
+
+if TYPE_CHECKING:
+    from ltf_lite.app.web.desk import Desk
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -164,3 +170,35 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     tokenizer.build().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """What the tabs of the app share, over a folder of its own, without a page."""
+    from ltf_lite.app.answer.pool import Pool
+    from ltf_lite.app.web.desk import Desk  # gradio, which takes seconds
+    from ltf_lite.app.web.shelf import Shelf
+    from ltf_lite.app.web.words import speaker
+
+    return Desk(Shelf(tmp_path), Pool(), speaker("en"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app over an empty folder of runs, in a folder of its own."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "runs").mkdir()
+    with app(home / "runs", cwd=home) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser without a window; who asks for it has found one of BROWSERS."""
+    from playwright.sync_api import sync_playwright  # not everywhere
+
+    with sync_playwright() as driver:
+        file = next(filter(None, map(shutil.which, BROWSERS)))
+        found = driver.chromium.launch(executable_path=file, args=["--no-sandbox"])
+        yield found
+        found.close()

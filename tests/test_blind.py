@@ -8,24 +8,15 @@ import re
 import pytest
 from gradio_client import Client
 
-from ltf_lite.app.answer.pool import Pool
 from ltf_lite.app.web.blind import pressed
-from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.preferred import EQUAL, LEAST, Judging, Pair, Vote, shown
-from ltf_lite.app.web.shelf import Shelf
-from ltf_lite.app.web.words import speaker
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
 from ltf_lite.evaluation.significance import exact_interval
-from tests.app_server import App, Page, app
+from tests.app_server import App, Page
 
 FORM = ("countdown", "", TINY_TUNED, TINY_BASE, "tot", 8, 1, 3, 5000, 0)
 NAMES = ("the first", "the second")
 ROUNDS = 14  # both orders come up in so many
-
-
-@pytest.fixture
-def desk(tmp_path) -> Desk:
-    return Desk(Shelf(tmp_path), Pool(), speaker("en"))
 
 
 def votes(*counts: int) -> tuple[Vote, ...]:
@@ -86,14 +77,6 @@ def test_who_stops_has_no_pair_and_keeps_what_was_judged(desk):
 
 
 # -- the page ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 def press(page: Page, element: str, pair: str = "before-single", **form) -> list:
@@ -161,13 +144,24 @@ def test_a_typed_problem_is_judged_once_and_not_where_it_was_compared(served):
     assert visible(found) == [True] * 3
     assert "Make 66 from 44, 41, 4, 23" in found[2]
     assert "1 judged" in press(page, "vote-equal")[8]
-    assert "judged already" in press(page, "start", problem="41 44 4 23 -> 66")[1]
+    found = press(page, "start", problem="41 44 4 23 -> 66")
+    assert "judged already: here is another one" in found[1]
+    assert "Make 66 from 41, 44, 4, 23" not in found[2]
+    assert visible(found) == [True] * 3
     answers(Client(served.url, verbose=False), "25 5 5 33 -> 27")
     told = press(page, "start", problem="25 5 5 33 -> 27")
-    assert "shown above with their names" in told[1]
-    assert visible(told) == [False] * 3
+    assert "shown with their names: here is another one" in told[1]
+    assert "Make 27 from" not in told[2]
+    assert visible(told) == [True] * 3
     again = press(page, "draw")
     assert "1 judged" in again[8]  # it is kept
+
+
+def test_the_first_button_needs_no_problem(served):
+    found = press(Page(served, "newcomer"), "start", problem="")
+    assert found[1] == ""
+    assert "Make" in found[2]
+    assert visible(found) == [True] * 3
 
 
 def test_other_ways_are_counted_anew(served):

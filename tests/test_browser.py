@@ -44,14 +44,6 @@ QUICK = {  # a training of a few seconds
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
 def served(small_run: Path, tmp_path_factory):
     """An app over a finished run, in a folder with a preset of its own."""
     home = tmp_path_factory.mktemp("home")

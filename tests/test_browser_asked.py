@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app_server import BROWSERS, App, app
+from tests.app_server import BROWSERS, App
 from tests.test_browser import PICTURES, PROBLEM, TIME, WIDTHS, opened
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -22,22 +22,6 @@ BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BROWSERS} is needed")
 
 PROBLEMS = "44 41 4 23 -> 66\n25 5 5 33 -> 27\n3 4 5 -> 12\nno problem\n"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    (home / "runs").mkdir()
-    with app(home / "runs", cwd=home) as running:
-        yield running
 
 
 def looked_at(page, name: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.app_server import BROWSERS, App, app
+from tests.app_server import BROWSERS, App
 from tests.test_browser import PICTURES, PROBLEM, choose, drawer, opened, tab
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -21,22 +21,6 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: one of {BR
 
 SUMS = "question,answer\n" + "".join(f"What is {k} + {k + 3}?,{2 * k + 3}\n" for k in range(40))
 LONG = 60_000  # milliseconds that a pilot may take on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    (home / "runs").mkdir()
-    with app(home / "runs", cwd=home) as running:
-        yield running
 
 
 def brought(page, file: Path) -> None:

@@ -145,7 +145,8 @@ def test_solve_many_answers_one_json_line_each(small_run, tmp_path):
     result = ltf("solve", "countdown", "--problems", file, "--model", gguf(small_run), "--json")
     assert result.returncode == 0, result.stderr
     answers = [json.loads(line) for line in result.stdout.splitlines()]
-    assert all(list(answer) == KEYS for answer in answers)
+    assert all(list(answer) == ["line", "id", *KEYS] for answer in answers)
+    assert [answer["line"] for answer in answers] == [1, 2, 3, 4, 5]
     assert [bool(answer["error"]) for answer in answers] == [False, False, True, True, True]
     assert [answer["problem"] is None for answer in answers] == [False, False, True, True, True]
     assert answers[1]["problem"]["text"] == "3 4 5 -> 12"

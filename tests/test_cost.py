@@ -9,9 +9,11 @@ from ltf_lite.evaluation.compare import Difference, Side
 from ltf_lite.evaluation.cost import CostError, Price, break_even, lines, per_second, price_of
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.cost import break_even_figure
+from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.tables.base import as_markdown
 from ltf_lite.report.tables.cost import break_even_table, in_words
 from tests.records import SEARCH, SINGLE_PASS, result
+from tests.test_figures import texts
 
 STAGES = {"search": Spent(seconds=600.0, joules=60_000.0), "tune": Spent(seconds=3000.0)}
 SINGLE = result("tuned", "cot", SINGLE_PASS, 0.5, seconds=0.001, alone=0.01)
@@ -97,6 +99,16 @@ def test_a_single_pass_that_is_worse_never_pays_at_equal_quality(differences, qu
     assert ("none at equal quality" in shown) == (quality == "worse")
     assert "N = C / (c_search - c_single)" in shown
     assert "18,000" in shown
+
+
+def test_of_less_than_a_question_one_is_told_everywhere():
+    free = {"search": Spent(seconds=0.03)}
+    found = break_even(free, SINGLE, [TOT], [difference("tot", 5, 0.001)], Price())
+    assert found.searches[0].questions == pytest.approx(0.3)
+    row = break_even_table(found).rows[1]
+    assert [cell.shown for cell in row if cell.value == found.searches[0].questions] == ["1"]
+    assert "after 1 questions" in in_words(found)
+    assert "after 1 questions" in " ".join(texts(as_svg(break_even_figure(found), "cost")))
 
 
 def test_a_search_that_costs_no_more_is_never_made_up_for():

@@ -156,6 +156,15 @@ def test_the_kinds_stand_under_their_reasoner():
     assert len(hatches) == 4  # told apart without colour
 
 
+def test_the_legend_of_the_batch_lies_over_nothing():
+    figure = batch_figure(POINTS)
+    figure.canvas.draw()
+    (legend,) = (axes.get_legend() for axes in figure.axes if axes.get_legend())
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    assert not box.overlaps(figure.axes[0]._left_title.get_window_extent())
+
+
 def test_the_batch_shows_both_rates_and_the_ratio():
     figure = batch_figure(POINTS)
     said = texts(as_svg(figure, "batch"))

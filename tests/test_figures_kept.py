@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ltf_lite.core.manifest import Spent
 from ltf_lite.evaluation.budget import BudgetPoint
@@ -133,10 +136,8 @@ def test_a_figure_has_no_fixed_colour_and_draws_in_another_language(name):
 
 @pytest.mark.parametrize("name", DRAW)
 def test_text_is_legible_where_a_phone_shrinks_a_figure_most(name):
-    figure = DRAW[name](WORDS)
-    axes = figure.axes[0]
-    said = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label]
-    said += axes.get_legend().get_texts() if axes.get_legend() else []
+    said = words_of(DRAW[name](WORDS))
+    assert said
     assert min(text.get_fontsize() for text in said) * 0.85 >= 9
 
 
@@ -144,15 +145,22 @@ def test_text_is_legible_where_a_phone_shrinks_a_figure_most(name):
 def test_no_word_lies_on_another(name):
     figure = DRAW[name](WORDS) if name in DRAW else headline_figure(CROWD)
     figure.canvas.draw()
-    axes = figure.axes[0]
-    legend = axes.get_legend()
-    said = [*axes.texts, axes.xaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    said += legend.get_texts() if legend else []
-    low, high = axes.get_window_extent().intervalx
-    boxes = [text.get_window_extent() for text in said if text.get_text()]
+    low, high = figure.axes[0].get_window_extent().intervalx
+    boxes = [text.get_window_extent() for text in words_of(figure)]
     boxes = [box for box in boxes if box.x1 > low - 200 and box.x0 < high + 200]
     crossed = [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
     assert crossed == []
+
+
+def words_of(figure: Figure) -> list[Text]:
+    """All that is written in a figure, titles and legends among it."""
+    said: list[Text] = []
+    for axes in figure.axes:
+        said += [*axes.texts, axes.xaxis.label, axes._left_title]
+        said += [each for each in axes.get_yticklabels() if each.get_text()]
+        said += axes.get_xticklabels() if axes.xaxis.get_tick_params()["labelbottom"] else []
+        said += axes.get_legend().get_texts() if axes.get_legend() else []
+    return [each for each in said if each.get_text().strip()]
 
 
 def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
@@ -163,7 +171,7 @@ def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
         "single pass",
         "tree of thoughts (≥ 0.9)",
         "RAP (≥ 0.9)",
-        "NLL of other text (≤ 1.1)",
+        "NLL of other text (n = 10) (≤ 1.1)",
         "sibling task: the base has 0",
     )
     assert set(wanted) <= set(said)
@@ -172,6 +180,19 @@ def test_retention_starts_at_the_base_and_names_floors_and_the_kept_step():
     assert list(drawn["single pass"].get_ydata()) == [1, 3, 5]
     looks = {(str(each.get_linestyle()), each.get_marker()) for each in drawn.values()}
     assert len({marker for _, marker in looks}) >= 6  # told apart without colour
+
+
+def test_the_nll_has_a_panel_of_its_own_and_numbers_say_of_how_many():
+    base = abilities(*BASE.abilities[:4], replace(ability("rap"), n=7), ability("heldout_nll"))
+    figure = retention_figure(base, LINES, FLOORS)
+    rates, text = figure.axes
+    said = texts(as_svg(figure, "retention"))
+    assert "kept of the base on 10 validation problems: tuned / base" in said
+    assert "NLL of other text: tuned / base, less is better" in said
+    assert "RAP (n = 7) (≥ 0.9)" in said
+    assert "NLL of other text (n = 10) (≤ 1.1)" in {line.get_label() for line in text.get_lines()}
+    assert not [line for line in rates.get_lines() if "NLL" in str(line.get_label())]
+    assert len(retention_figure(abilities(ability("tot")), LINES, FLOORS).axes) == 1
 
 
 def test_a_kept_step_below_a_floor_says_so():

@@ -20,19 +20,11 @@ from contextlib import ExitStack
 import pytest
 from gradio_client import Client
 
-from tests.app_server import BROWSERS, ROOT, App, app, free_port
+from tests.app_server import BROWSERS, ROOT, App, free_port
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 MANY = 600  # streams that somebody opens
 FORM = ("countdown", "7 3 -> 10", "tiny-base", "tiny-base", "tot", 8, 1, 3, 5000, 0)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 def asked(served: App, path: str, body: object = None, **headers: str) -> tuple[int, str]:

@@ -239,6 +239,31 @@ def test_facts_of_a_sentence_are_said_too_and_what_is_not_known_stays():
     assert say("12 [3.4]") == "12 [3.4]"
 
 
+WORDS = ("train", "the target", "model, run", "it is wrong", "a 'model' \"run\"", "base: tuned")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_what_a_model_or_a_person_wrote_stays_as_it_is(tmp_path, word):
+    """Words that the program has too, in an answer, a line, or what was typed."""
+    file = tmp_path / "questions.csv"
+    file.write_text("question,answer\n2+2?,4\n1+1?,2\n")
+    task = get_task("reference", file=str(file), verifier="exact")
+    problem = next(iter(task.problems("train", 1, 0)))
+    game = get_task("countdown")
+    messages = [task.verify(problem, task.parse(problem, f"Answer: {word}")).message]
+    problem = task.problem({"question": "2+2?", "answer": word})
+    messages.append(task.verify(problem, task.parse(problem, f"Answer: {word}")).message)
+    problem = game.problem("44 41 4 23 -> 66")
+    messages.append(game.verify(problem, game.parse(problem, word)).message)
+    messages.append(f"line 3: a problem is written like '25 5 5 33 -> 27', not {word!r}")
+    for message in messages:
+        told = SAY.told(message)
+        assert repr(word) in told
+        assert told != message
+    assert SAY.told(f"would have saved it: {word}").endswith(word)
+    assert repr(word)[:-1] in SAY.told(f"the answer is {word!r}"[:-1])  # cut off
+
+
 def test_a_long_text_takes_no_time_whatever_stands_in_it():
     """Of each phrase with facts: its own words over and over, and an end that it has not."""
     say, began = speaker("ja"), time.process_time()

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from ltf_lite.app.answer.ask import posed
 from ltf_lite.app.answer.lines import lines_of, problem_of
 from ltf_lite.app.answer.live import Side
 from ltf_lite.app.answer.pool import Pool
@@ -18,13 +19,14 @@ from ltf_lite.app.web.answers import Asked, Row, files_of, shown
 from ltf_lite.app.web.asked import LONGEST
 from ltf_lite.app.web.desk import Desk
 from ltf_lite.app.web.file import LARGEST, MOST, TIRED, run_file
+from ltf_lite.app.web.question import in_words
 from ltf_lite.app.web.shelf import Shelf
-from ltf_lite.app.web.words import speaker
+from ltf_lite.app.web.words import LANGUAGES, speaker
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.json_text import Line
 from ltf_lite.engines import TINY_BASE, TINY_TUNED
-from ltf_lite.tasks import Problem, get_task
-from tests.app_server import App, Page, app
+from ltf_lite.tasks import Problem, TaskError, get_task
+from tests.app_server import App, Page
 from tests.conftest import ltf, one_sentence
 
 FORM = ("countdown", "", TINY_TUNED, TINY_BASE, "tot", 8, 2, 3, 5000, 0)
@@ -56,13 +58,59 @@ def test_a_row_of_a_table_is_a_problem_or_has_its_parts():
     assert told(read("numbers;target\n5 6;11\n", "x.csv")) == ["5 6 -> 11"]
     (lost,) = told(read("numbers,target\n1 1 1 1,99\n", "x.csv"))
     assert "line 2: the problem 1 1 1 1 -> 99 has no solution" in lost
-    assert told(read("one,two\n1,2\n", "x.csv"))[0].startswith("line 2: a problem is an object")
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("one,two\n1,2\n", "'one', 'two'"),
+        ("44 41 4 23,66\n3 4 5,12\n", "'44 41 4 23', '66'"),
+        ("44 41 4 23 -> 66\n3 4 5 -> 12\n", "'44 41 4 23 -> 66'"),
+        ("numbers\n44 41 4 23\n", "'numbers'"),
+    ],
+)
+def test_a_table_without_the_columns_of_a_problem_is_told_in_words_of_tables(text, there):
+    (why,) = told(read(text, "x.csv"))
+    wanted = "a column `problem` or `numbers` and `target`; it names "
+    assert why == f"line 2: the first line of the file has to name its columns, {wanted}{there}"
+
+
+def test_a_bad_cell_is_told_as_it_stands():
+    assert told(read("numbers,target\nseven,12\n", "x.csv")) == [
+        "line 2: the numbers of a problem are several, like 25 5 5 33, not 'seven'"
+    ]
+    assert told(read("Numbers, TARGET\n3 4 5,12\n", "x.csv")) == ["3 4 5 -> 12"]
+
+
+def test_the_questions_of_the_app_are_problems_that_can_be_typed():
+    """As it prints them, in each language; without the sentence behind it, and with a blank."""
+    for name, typed in (("countdown", "7 12 5 3 -> 46"), ("game24", "4 7 8 8")):
+        task = get_task(name)
+        problem = task.problem(typed)
+        for language in LANGUAGES:
+            asked = in_words(problem, speaker(language))
+            assert asked != problem.text
+            for said in (asked, asked.split(". ")[0], f"  {asked}  "):
+                assert task.problem(said) == problem, said
+    (found,) = told(read("make 46 from 7, 12,5,3\n", "x.txt"))
+    assert found == "7 12 5 3 -> 46"
+    with pytest.raises(TaskError, match="whole number"):
+        get_task("countdown").problem("Make something from 7, 12")
+
+
+def test_what_a_solution_is_held_to_is_said_where_there_is_none():
+    held = "every number is used once, and only whole numbers from 0 to 999 may come up on the way"
+    with pytest.raises(TaskError, match=f"1 1 1 1 -> 99 has no solution: {held}"):
+        posed(get_task("countdown", max_intermediate=999, numbers=[1, 50]), "1 1 1 1 -> 99")
+    with pytest.raises(TaskError, match=r"no solution: .* fractions may come up"):
+        posed(get_task("game24"), "1 1 1 1")
 
 
 def test_a_question_of_numbers_stays_a_text(tmp_path):
     """Only where a task can't take a row as it is are its cells read as lists."""
     (tmp_path / "q.csv").write_text("question,answer\n" + "".join(f"{k} 2 3,6\n" for k in range(9)))
     assert told(read("question\n1 2 3\n", "x.csv", str(tmp_path / "q.csv"))) == ["1 2 3"]
+    assert told(read("id,question\n7,1 2 3\n", "x.csv", str(tmp_path / "q.csv"))) == ["1 2 3"]
 
 
 def test_a_cell_of_a_megabyte_takes_no_time():
@@ -81,6 +129,9 @@ def test_the_command_reads_the_same_tables(tmp_path):
     answers = [json.loads(line) for line in ltf(*asked).stdout.splitlines()]
     assert [bool(answer["error"]) for answer in answers] == [False, False, False, True]
     assert answers[0]["problem"]["text"] == "44 41 4 23 -> 66"
+    assert [(answer["line"], answer["id"]) for answer in answers[1:]] == [
+        (3, None), (4, None), (5, None)
+    ]  # fmt: skip
     file.write_text("Problem,Target\n5 6,11\n7 8 -> 15,\n")
     answers = [json.loads(line) for line in ltf(*asked).stdout.splitlines()]
     assert [answer["problem"]["text"] for answer in answers] == ["5 6 -> 11", "7 8 -> 15"]
@@ -92,16 +143,17 @@ def test_the_command_reads_the_same_tables(tmp_path):
     "cell", ["=1+1", "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "x;=1+1", "\t=1", "\tx"]
 )
 def test_no_cell_of_the_table_is_a_formula(cell):
-    row = Row(cell, "model", "way", cell, False, "kind", cell, 3, 0.5, cell)
+    row = Row(2, cell, cell, "model", "way", cell, False, "kind", cell, 3, 0.5, cell)
     made = files_of([row])
     (back,) = csv.DictReader(io.StringIO(made["answers.csv"]))
-    assert {back[name] for name in ("problem", "answer", "verdict", "error")} == {f"'{cell}"}
+    assert {back[name] for name in ("id", "problem", "answer", "verdict", "error")} == {f"'{cell}"}
     assert json.loads(made["answers.jsonl"])["answer"] == cell
 
 
 def test_letters_of_other_lands_are_told_to_a_spreadsheet():
-    assert files_of([Row("5 6 -> 11")])["answers.csv"].startswith("problem,")
-    assert files_of([Row("何?")])["answers.csv"].encode().startswith(b"\xef\xbb\xbfproblem,")
+    assert files_of([Row(problem="5 6 -> 11")])["answers.csv"].startswith("line,id,problem,")
+    told = files_of([Row(problem="何?")])["answers.csv"].encode()
+    assert told.startswith(b"\xef\xbb\xbfline,id,problem,")
 
 
 # -- without a page ------------------------------------------------------------------------------
@@ -127,8 +179,7 @@ def test_a_model_that_cannot_answer_ends_the_file_after_some_problems(tmp_path):
     assert all("broken.gguf" in row["error"] and row["solved"] is None for row in rows)
 
 
-def test_a_file_that_is_stopped_at_once_has_no_answers(tmp_path):
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
+def test_a_file_that_is_stopped_at_once_has_no_answers(desk, tmp_path):
     desk.tickets.begin(None)
     desk.tickets.stop(None)
     with pytest.raises(UsageError, match="Stopped before the first"):
@@ -136,11 +187,10 @@ def test_a_file_that_is_stopped_at_once_has_no_answers(tmp_path):
     assert not desk.tickets.runs(None)
 
 
-def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told(tmp_path):
+def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told(desk, tmp_path):
     (tmp_path / "tasks").mkdir()
     known = "".join(f"What is {k} + 1?,{k + 1}\n" for k in range(30))
     (tmp_path / "tasks" / "sums.csv").write_text(f"question,answer\n{known}")
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
     text = f"Who is it?\n{'x' * (LONGEST + 1)}\n"
     notice, _, html, *_ = run(
         desk, text, "file:sums.csv", "", TINY_TUNED, TINY_BASE, "tot", *FORM[5:]
@@ -150,25 +200,23 @@ def test_a_question_of_a_file_that_was_brought_is_asked_and_one_too_long_is_told
     assert first["problem"] == "Who is it?"
     assert first["error"] == ""
     assert "line 2: a problem may have 2,000 characters" in second["error"]
+    desk = Desk(Shelf(tmp_path), Pool(), speaker("ja"))
+    _, _, html, *_ = run(desk, text, "file:sums.csv", "", TINY_TUNED, TINY_BASE, "tot", *FORM[5:])
+    (_, second), _ = files(html)
+    assert second["error"].startswith("2 行目: ")
+    assert "line" not in second["error"]
 
 
-def test_what_could_not_be_checked_is_no_failure(tmp_path):
-    desk = Desk(Shelf(tmp_path), Pool(), speaker("en"))
-    row = Row("Who?", "m", "single-pass", "Answer: I", None, "unchecked", "It is open.", 3, 0.1)
+def test_what_could_not_be_checked_is_no_failure(desk, tmp_path):
+    row = Row(
+        1, None, "Who?", "m", "single-pass", "Answer: I", None, "unchecked", "It is open.", 3, 0.1
+    )
     html = shown(desk, [Asked("One answer", "m", Side("m", "single-pass"))], [row])
     assert "One answer: 1 answered; who is right could not be checked." in html
     assert "? It is open." in html
 
 
 # -- the page ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +261,16 @@ def test_answers_come_back_as_two_files_and_the_first_rows(page):
     assert f"Before training: search: {solved} of 2 solved." in html
     assert "2 could not be asked" in html
     assert html.count("<tr>") == 1 + len(rows)
+
+
+def test_each_answer_has_its_line_and_the_name_that_the_file_gives_it(page):
+    text = "ID,problem\nfirst,5 6 -> 11\n\n0042,1 1 1 1 -> 99\n"
+    rows, table = files(asked(page, text, "x.csv", sides=("single", "search"))[2])
+    for found in (rows, table):
+        told = [(str(row["line"]), row["id"]) for row in found]
+        assert told == [("2", "first"), ("2", "first"), ("4", "0042")]
+    rows, _ = files(asked(page, '{"id": 7, "problem": "5 6 -> 11"}\n"5 6 -> 11"\n', "x.jsonl")[2])
+    assert [(row["line"], row["id"]) for row in rows] == [(1, 7), (2, None)]
 
 
 def test_what_was_answered_can_be_asked_again(page):

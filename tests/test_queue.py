@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -13,22 +13,18 @@ import pytest
 from gradio_client import Client
 
 from ltf_lite.app.answer.live import Pool
+from ltf_lite.app.web.batch import run_batch
+from ltf_lite.app.web.blind import pressed
 from ltf_lite.app.web.desk import Tickets
+from ltf_lite.app.web.file import run_file
+from ltf_lite.app.web.preferred import Judging
 from ltf_lite.app.web.turns import WAITING
-from ltf_lite.engines import TINY_BASE, Stopped
-from tests.app_server import App, app
+from ltf_lite.engines import TINY_BASE, TINY_TUNED, Stopped
+from tests.app_server import App
 
 AHEAD = re.compile(r"(\d+) before you")
 FORM = ("countdown", "44 41 4 23 -> 66", TINY_BASE, TINY_BASE, "rap", 8, 2, 40, 20_000, 0)
 VISITORS = 3
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 def told(served: App, start: threading.Barrier) -> list[int]:
@@ -110,3 +106,24 @@ def test_a_ticket_tells_how_many_others_there_are():
     assert tickets.others("one more") == WAITING
     tickets.leave("visitor 3")
     assert tickets.others("one more") == WAITING - 1
+
+
+@pytest.mark.parametrize("part", ["batch", "file", "blind"])
+def test_every_part_tells_how_many_come_before(desk, tmp_path, part):
+    """While another holds the models; the answers come once it has given them back."""
+    form = ("countdown", "", TINY_TUNED, TINY_BASE, "dfs", 8, 1, 3, 5000, 0)
+    text = base64.b64encode(b"5 6 -> 11").decode()
+    work = {
+        "batch": lambda: run_batch(desk)(None, *form, 2),
+        "file": lambda: run_file(desk)(None, *form, ["single"], "x.txt", text, "9", desk.token),
+        "blind": lambda: pressed(desk, "drawn")(
+            None, *form, "before-single", Judging(), desk.token
+        ),
+    }[part]()
+    with desk.pool.borrow(TINY_BASE):
+        while "1 before you" not in str(next(work)):
+            pass
+    *_, last = work
+    assert "before you" not in str(last)
+    assert {"batch": "svg", "file": "answers.csv", "blind": "ltf-whole"}[part] in str(last)
+    desk.pool.close()

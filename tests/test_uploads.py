@@ -22,7 +22,7 @@ from ltf_lite.app.web.shelf import Shelf
 from ltf_lite.app.web.uploads import HALF, LARGEST, UploadError, keep, safe_name, uploaded
 from ltf_lite.app.web.words import speaker
 from ltf_lite.core.errors import LtfError, UsageError
-from tests.app_server import App, app
+from tests.app_server import App
 
 CSV = b"question,answer\n" + b"".join(b"What is %d + 1?,%d\n" % (k, k + 1) for k in range(40))
 SAY = speaker("en")
@@ -207,14 +207,6 @@ def test_no_key_names_a_file_that_is_not_listed(key, tmp_path):
 
 
 # -- the route -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    runs = tmp_path_factory.mktemp("home") / "runs"
-    runs.mkdir()
-    with app(runs) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

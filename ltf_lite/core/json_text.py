@@ -34,11 +34,15 @@ def _sound(data: Any) -> Any:
 
 
 class Line(NamedTuple):
-    """A line of a JSONL file, counted from 1: its data, or what it is instead of JSON."""
+    """A line of a file, counted from 1: its data, or what it is instead of JSON.
+
+    The data of a row of a `table` are its cells by the names of their columns.
+    """
 
     number: int
     data: Any = None
     wrong: str = ""
+    table: bool = False
 
 
 def json_lines(stream: BinaryIO) -> Iterator[Line]:

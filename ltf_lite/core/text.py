@@ -68,3 +68,8 @@ def sound(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def in_questions(n: float | None) -> str:
+    """A number of questions for a person, 1 at least; "" for never."""
+    return "" if n is None else f"{max(1, round(n)):,}"

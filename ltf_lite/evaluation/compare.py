@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ltf_lite.evaluation.significance import discordant, mcnemar, paired_interval
+from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Record
 from ltf_lite.reasoners import Choice
 
+REAL = 0.05  # p below which a difference is called real
 SEED = 0  # of the bootstrap: the same records give the same interval
 
 
@@ -42,6 +44,11 @@ class Difference:
     b: int
     c: int
     p: float
+
+    @property
+    def real(self) -> bool:
+        """Whether these problems tell the two apart."""
+        return self.n >= FEW and self.p < REAL
 
 
 @dataclass(frozen=True)

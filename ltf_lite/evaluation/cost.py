@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 from ltf_lite.core.errors import USAGE, LtfError
 from ltf_lite.core.manifest import Spent
 from ltf_lite.evaluation.compare import Difference
-from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 
 PER_HOUR = 0.50  # of the machine, in whatever currency: what is assumed where nobody says
@@ -174,7 +173,7 @@ def quality_of(search: Result, differences: Sequence[Difference]) -> Quality:
     """What McNemar's test allows to say of the single pass beside this search."""
     for row in differences:
         if (row.second.choice, row.second.label) == (search.choice, search.label):
-            if row.n < FEW or row.p >= 0.05:
+            if not row.real:
                 return "can't tell"
             return "better" if row.points > 0 else "worse"
     return "can't tell"

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ltf_lite.core.manifest import StageEntry
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.cost import Paid, Price, Quality, quality_of
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.figures.drawing import WORDS
-from ltf_lite.report.results import headline
+from ltf_lite.report.results import Headline, headline
+from ltf_lite.report.tables.base import percent
 from ltf_lite.report.tables.cost import paid
 
 
@@ -74,5 +76,39 @@ def word_of(found: Outcome) -> str:
 
 def questions(found: Outcome) -> str:
     """After how many questions, as the report tells it everywhere; "" for never."""
-    n = found.paid.questions if found.paid else None
-    return "" if n is None else f"{max(1, round(n)):,}"
+    return in_questions(found.paid.questions if found.paid else None)
+
+
+def times(value: float | None) -> str:
+    return "an unknown share of" if value is None else f"{value:,.0f} times"
+
+
+def headline_sentence(facts: Headline, single: Sequence[Difference]) -> str:
+    """The headline, and which of its numbers these problems can't tell apart.
+
+    `single` are the differences of the tuned single pass from the base's answers.
+    """
+    base, tuned, search = facts.base, facts.tuned, facts.search
+    text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
+    if search:
+        text += (
+            f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
+            f"{percent(search.rate)}, at {times(facts.tokens)} the tuned single pass's tokens"
+        )
+        if facts.seconds is not None:
+            text += f" and {times(facts.seconds)} its seconds"
+    return " ".join((f"{text} (n = {tuned.rate.n}).", *_not_told(facts, single)))
+
+
+def _not_told(facts: Headline, single: Sequence[Difference]) -> Iterator[str]:
+    """What is too few problems altogether is said apart, and louder."""
+    if facts.tuned.rate.n < FEW:
+        return
+    apart = {(row.second.choice, row.second.label): row.real for row in single}
+    if apart.get((facts.base.choice, facts.base.label)) is False:
+        yield "These problems can't tell the single pass after tuning from the one before."
+    if facts.search and apart.get((facts.search.choice, facts.search.label)) is False:
+        yield (
+            "Which of the two solves more, the single pass after tuning or that search, these "
+            "problems can't tell."
+        )

@@ -10,7 +10,6 @@ from pathlib import Path
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.evaluation.naming import results_of
 from ltf_lite.evaluation.types import Record, Result, read_record
-from ltf_lite.report.tables.base import percent
 
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
 TEST = "*.test.json"  # the records of test problems
@@ -90,20 +89,3 @@ def headline(rows: Sequence[Result]) -> Headline | None:
     return Headline(
         base, tuned, best, tokens, best.cost.seconds / tuned.cost.seconds if alike else None
     )
-
-
-def times(value: float | None) -> str:
-    return "an unknown share of" if value is None else f"{value:,.0f} times"
-
-
-def headline_sentence(facts: Headline) -> str:
-    base, tuned, search = facts.base, facts.tuned, facts.search
-    text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
-    if search:
-        text += (
-            f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
-            f"{percent(search.rate)}, at {times(facts.tokens)} the tuned single pass's tokens"
-        )
-        if facts.seconds is not None:
-            text += f" and {times(facts.seconds)} its seconds"
-    return text + f" (n = {tuned.rate.n})."

@@ -29,8 +29,8 @@ from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
 from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.kinds import Titles, kinds_of, titles_in
-from ltf_lite.report.outcome import outcome, sentence
-from ltf_lite.report.results import headline, headline_sentence, records, rows_of, single_pass
+from ltf_lite.report.outcome import headline_sentence, outcome, sentence
+from ltf_lite.report.results import headline, records, rows_of, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
 from ltf_lite.report.tables import kept as kept_tables
@@ -38,6 +38,7 @@ from ltf_lite.report.tables import kinds as kinds_tables
 from ltf_lite.report.tables import run as run_tables
 from ltf_lite.report.tables import success as success_tables
 from ltf_lite.report.tables.base import Table
+from ltf_lite.report.worse import worse_sentences
 from ltf_lite.tuning.types import LogLine, TuningResult, best_line, read_log
 
 PRICE = Price()
@@ -173,7 +174,9 @@ def _headline(told: Told) -> Iterator[Section]:
         pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    text = " ".join(filter(None, (headline_sentence(facts), _busy(told.manifest))))
+    text = headline_sentence(facts, told.differences.single)
+    fell = worse_sentences(told.folder, told.task)
+    text = " ".join(filter(None, (text, fell, _busy(told.manifest))))
     yield Section("headline", told.preset.name, text, alarm, pictures, [table])
 
 

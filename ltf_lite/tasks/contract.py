@@ -94,7 +94,8 @@ class Task(Plugin):
     a default that suits free text. `kinds` are its failure kinds, each with a sentence; what ends
     in one of `spared` may be right in other words, and is never forgotten. `test_apart` says what
     test problems alone have, where they are not drawn as validation problems are. `aims` says that
-    a problem has a target, typed as `-> 27` after it or as `--target 27`.
+    a problem has a target, typed as `-> 27` after it or as `--target 27`. `parts` are the keys that
+    the data of a problem can't do without: the columns of a table of problems.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Task(Plugin):
     spared: ClassVar[frozenset[str]] = frozenset()
     test_apart: ClassVar[str] = ""
     aims: ClassVar[bool] = False
+    parts: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def problems(self, split: Split, n: int, seed: int) -> list[Problem]:
@@ -150,6 +152,11 @@ class Task(Plugin):
     def gold(self, problem: Problem) -> str | None:
         """The text of a right path, where the task knows one without searching."""
         return None
+
+    @property
+    def limits(self) -> str:
+        """What a solution is held to, where it may not be plain: said of a problem without one."""
+        return ""
 
     def remarks(self) -> list[str]:
         """What a person should know of the problems themselves, a sentence each."""

@@ -48,6 +48,7 @@ class FreeText(Task):
         "unchecked": "The right answer is not known.",
     }
     spared: ClassVar[frozenset[str]] = OPEN
+    parts: ClassVar[tuple[str, ...]] = ("question",)
 
     instruction: str = INSTRUCTION
     shots: int = Field(2, ge=0, le=16)
@@ -130,11 +131,11 @@ class FreeText(Task):
         if not self.checks(problem):
             return Verdict(False, "unchecked", None, f"the answer is {said[:SHOWN]!r}, unchecked")
         found = self.compare(problem, said)
-        read = f" (read as {found.read[:SHOWN]})" if found.read not in ("", said) else ""
+        read = f" (read as {found.read[:SHOWN]!r})" if found.read not in ("", said) else ""
         if found.right is None:
             return Verdict(False, "undecided", None, f"{said[:SHOWN]!r}: {found.why}")
         if found.right:
-            return Verdict(True, None, None, f"correct: {said[:SHOWN]}{read}")
+            return Verdict(True, None, None, f"correct: {said[:SHOWN]!r}{read}")
         why = f": {found.why}" if found.why else ""
         return self._failed(path, f"the answer is {said[:SHOWN]!r}{read}, which is wrong{why}")
 

@@ -224,7 +224,7 @@ class Own(FreeText):
     def _read(self, problem: Problem, path: Path, said: Mapping[str, Any]) -> Verdict:
         shown = str(path.answer.step).strip()[:SHOWN] if path.answer else ""
         if said.get("correct") is True:
-            return Verdict(True, None, None, str(said.get("message") or f"correct: {shown}"))
+            return Verdict(True, None, None, str(said.get("message") or f"correct: {shown!r}"))
         if said.get("correct") is not False:
             return Verdict(False, "undecided", None, "the verdict of verify() says no `correct`")
         none = path.answer is None

@@ -149,7 +149,8 @@ def posed(task: Task, data: Any) -> Problem:
         whole = isinstance(data, Mapping) and {"id", "text", "data"} <= data.keys()
         problem = task.problem(data["data"] if whole else data)
     if isinstance(task, Solver) and not task.solvable(problem):
-        raise TaskError(f"the problem {problem.text} has no solution")
+        why = f": {task.limits}" if task.limits else ""
+        raise TaskError(f"the problem {problem.text} has no solution{why}")
     return problem
 
 

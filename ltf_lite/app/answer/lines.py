@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from ltf_lite.app.answer.ask import posed
 from ltf_lite.core.errors import LtfError
 from ltf_lite.core.json_text import BLANK, Line, json_lines, text_lines
+from ltf_lite.core.text import printable
 from ltf_lite.tasks import Problem, Task, TaskError
 from ltf_lite.tasks.table import READERS
 
 TYPED, TABLES = ".txt", (".csv", ".tsv")  # any other ending is read as JSONL
-PROBLEM = "problem"  # the column or the key of a whole problem
+PROBLEM, ID = "problem", "id"  # the columns or keys of a whole problem, and of a file's own name
+COLUMNS = 6  # of a table that are told
 TARGET = "target"  # the column of what a number game has to reach, if it stands apart
 # Some whole numbers in one cell, as a table has to write a list.
 LIST = re.compile(r"\[?\s*-?[0-9]{1,18}(?:[\s,;]+-?[0-9]{1,18})+\s*\]?")
@@ -30,7 +33,7 @@ def lines_of(stream: BinaryIO, name: str) -> Iterator[Line]:
     ending = PurePath(name).suffix.lower()
     if ending in TABLES:
         rows = READERS[ending](io.BytesIO(stream.read()), name)  # a pipe can't be read twice
-        yield from (Line(row.line, dict(row.data)) for row in rows)
+        yield from (Line(row.line, dict(row.data), table=True) for row in rows)
         return
     read = text_lines if ending == TYPED else json_lines
     yield from (line for line in read(stream) if line.wrong != BLANK)
@@ -43,30 +46,54 @@ def problem_of(task: Task, line: Line) -> Problem | str:
     try:
         return _posed(task, line.data)
     except LtfError as error:
-        return f"line {line.number}: {error}"
+        known = _by_name(line.data) if line.table else {PROBLEM: ""}
+        lacks = PROBLEM not in known and not known.keys() >= set(task.parts)
+        return f"line {line.number}: {_columns(task, line.data) if lacks else error}"
+
+
+def id_of(line: Line) -> str | int | float | None:
+    """What the file itself calls the problem of a line, in its column or key `id`."""
+    found = _by_name(line.data).get(ID) if isinstance(line.data, dict) else None
+    return found if isinstance(found, str | int | float) else None
+
+
+def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.strip().lower(): own for key, own in data.items()}
+
+
+def _columns(task: Task, row: Mapping[str, Any]) -> str:
+    """That a table has not the columns of a problem; it may have no names of columns at all."""
+    parts = " and ".join(f"`{part}`" for part in task.parts)
+    wanted = f"a column `{PROBLEM}`" + (f" or {parts}" if parts else "")
+    there = ", ".join(repr(printable(name, 40)) for name in list(row)[:COLUMNS])
+    return f"the first line of the file has to name its columns, {wanted}; it names {there}"
 
 
 def _posed(task: Task, data: Any) -> Problem:
-    """The problem under its key, else of the whole line; its lists may be written in words."""
+    """The problem under its key, else of the whole line.
+
+    Its lists may be written in words, and it may have an `id` that the task does not know.
+    """
     given = data
     if isinstance(data, dict):
-        own = {key.strip().lower(): cell for key, cell in data.items()}
-        given = own.get(PROBLEM, data)
+        own = _by_name(data)
+        given = own.get(PROBLEM, {**data, **{key: own[key] for key in task.parts if key in own}})
         if task.aims and isinstance(given, str) and "->" not in given and own.get(TARGET):
             given = f"{given} -> {own[TARGET]}"
-    try:
-        return posed(task, given)
-    except TaskError:
-        listed = _listed(given)
-        if listed == given:
-            raise
-        return posed(task, listed)
+    *others, last = _readings(given)
+    for each in others:
+        with suppress(TaskError):
+            return posed(task, each)
+    return posed(task, last)
 
 
-def _listed(given: Any) -> Any:
-    if not isinstance(given, dict):
-        return given
-    return {key: _list(own) if isinstance(own, str) else own for key, own in given.items()}
+def _readings(given: Any) -> Iterator[Any]:
+    """The data as it is, else without its `id`, else with its lists read."""
+    yield given
+    if isinstance(given, dict):
+        bare = {key: own for key, own in given.items() if key.strip().lower() != ID}
+        listed = {key: _list(own) if isinstance(own, str) else own for key, own in bare.items()}
+        yield from (each for each in (bare, listed) if each != given)
 
 
 def _list(cell: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -64,6 +63,17 @@ def _snapshots(answering: Answering) -> Iterator[Snapshot]:
         elif answering.began is not None and now - told > STILL:
             told = now
             yield replace(latest, seconds=perf_counter() - answering.began)
+
+
+def waited(snapshots: Iterator[Snapshot]) -> Generator[int, None, Snapshot]:
+    """How many come before, whenever that changes, 0 at one's turn; returns the last snapshot."""
+    told, last = 0, None
+    for last in snapshots:
+        ahead = last.ahead if last.state == "waiting" else 0
+        if ahead != told:
+            yield (told := ahead)
+    assert last is not None  # an answer always ends with one
+    return last
 
 
 def compare(
@@ -131,15 +141,16 @@ def batch(
     search: Side,
     pool: Pool,
     stop: threading.Event,
-) -> Iterator[Point]:
+) -> Iterator[Point | int]:
     """A point after each problem, which both sides answer alone as they answer a user.
 
-    Ends at once when stopped. Raises EngineError with the sentence of a side that failed.
+    Before that how many others come first, as `waited` tells it. Ends at once when stopped. Raises
+    EngineError with the sentence of a side that failed.
     """
     sums = [_Sums(), _Sums()]
     for n, problem in enumerate(problems, 1):
         for own, side in zip(sums, (single, search), strict=True):
-            (last,) = deque(answer(problem, task, side, pool, stop), maxlen=1)
+            last = yield from waited(answer(problem, task, side, pool, stop))
             if last.state == "failed":
                 raise EngineError(last.error)
             if last.state == "stopped":
@@ -185,4 +196,5 @@ __all__ = [
     "check",
     "compare",
     "ratio",
+    "waited",
 ]

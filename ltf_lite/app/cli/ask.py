@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -189,10 +188,11 @@ def solve(args: argparse.Namespace) -> int:
     way = way_of(args.reasoner, {**own, **settings(args.set)})
     task = task_of(args)
     many = args.problems is not None
-    lines = list(_many_problems(task, args.problems)) if many else [_problem(args, task)]
+    lines, places = _many(task, args.problems) if many else ([_problem(args, task)], [{}])
+    answers = ask(lines, task, _model(args, task, way), way, args.seed, args.dialect)
     asked = 0
-    for answer in ask(lines, task, _model(args, task, way), way, args.seed, args.dialect):
-        print_json(answer.as_dict()) if args.json else tell(_in_words(answer))
+    for place, answer in zip(places, answers, strict=True):
+        print_json({**place, **answer.as_dict()}) if args.json else tell(_in_words(answer))
         asked += answer.problem is not None
     return _judged(args.problems, len(lines), asked)
 
@@ -242,16 +242,17 @@ def search(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _many_problems(task: Task, file: Path) -> Iterator[Problem | str]:
-    """A problem for each line, or the sentence that says why the line is none."""
-    from ltf_lite.app.answer.lines import lines_of, problem_of
+def _many(task: Task, file: Path) -> tuple[list[Problem | str], list[dict[str, Any]]]:
+    """A problem for each line, or the sentence that says why it is none; and where it stands."""
+    from ltf_lite.app.answer.lines import id_of, lines_of, problem_of
 
     try:
         with _opened(file) as stream:
             lines = list(lines_of(stream, str(file)))
     except OSError as error:
         raise UsageError(f"cannot read the problems {file}: {error.strerror}") from error
-    yield from (problem_of(task, line) for line in lines)
+    places = [{"line": line.number, "id": id_of(line)} for line in lines]
+    return [problem_of(task, line) for line in lines], places
 
 
 def _opened(file: Path) -> AbstractContextManager[BinaryIO]:

@@ -22,9 +22,12 @@ KINDS = {"answers.jsonl": "application/x-ndjson", "answers.csv": "text/csv;chars
 class Row(NamedTuple):
     """What one side answered to a line, or why it could not; as both files have it.
 
-    `solved` is None where that can't be said.
+    `line` is counted from 1, `id` is what the file itself calls the problem. `solved` is None where
+    that can't be said.
     """
 
+    line: int | None = None
+    id: str | int | float | None = None
     problem: str = ""
     model: str = ""
     way: str = ""
@@ -46,7 +49,7 @@ class Asked(NamedTuple):
 
 
 def row_of(problem: Problem, asked: Asked, last: live.Snapshot, task: Task, desk: Desk) -> Row:
-    own = Row(problem.text, asked.model, asked.side.way)
+    own = Row(problem=problem.text, model=asked.model, way=asked.side.way)
     verdict = last.verdict
     if last.state == "failed" or verdict is None:
         return own._replace(error=last.error)

@@ -13,7 +13,7 @@ from ltf_lite.app.answer import live
 from ltf_lite.app.web import cards, verdicts
 from ltf_lite.app.web.asked import MOST_PROBLEMS, Form, batch_of, sides_of, task_of
 from ltf_lite.app.web.desk import Desk, who
-from ltf_lite.app.web.turns import ended, still
+from ltf_lite.app.web.turns import ahead, ended, still
 from ltf_lite.report.figures.batch import batch_figure, batch_table
 
 DRAWN_EVERY = 0.5  # seconds between two pictures of a batch
@@ -57,6 +57,9 @@ def run_batch(desk: Desk) -> Callable[..., Iterator[tuple]]:
             sides, problems = sides_of(desk, form, task), batch_of(desk, form, task, count)
             yield "", "", desk.say("batch.waiting"), *still()
             for point in live.batch(problems, task, *sides, desk.pool, ticket):
+                if isinstance(point, int):
+                    yield ahead(point, desk), gr.skip(), gr.skip(), *still()
+                    continue
                 points.append(point)
                 if time.monotonic() - shown > DRAWN_EVERY:
                     yield "", *_plotted(points, desk), *still()

@@ -7,8 +7,9 @@ verdicts. What was judged lies in the state of the page alone.
 from __future__ import annotations
 
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from threading import Event
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -30,7 +31,7 @@ from ltf_lite.app.web.asked import (
 from ltf_lite.app.web.catalogue import titles
 from ltf_lite.app.web.desk import QUIET, SIGNED, Desk, answered, choice, streamed, who
 from ltf_lite.app.web.preferred import Judging, Pair
-from ltf_lite.app.web.turns import begin, ended, still, turns
+from ltf_lite.app.web.turns import ahead, begin, ended, still, turns, waiting
 from ltf_lite.app.web.ways import within
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.text import escape
@@ -143,11 +144,11 @@ def pressed(desk: Desk, press: str) -> Callable[..., Iterator[list[Any]]]:
             if judging.key != ways.key:
                 note = cards.remark(desk.say("blind.anew")) if judging.votes else ""
                 judging = Judging(ways.key, ways.names)
-            find = _typed if press == "typed" else _drawn
-            problem = find(desk, form, judging)
+            problem, other = (_typed if press == "typed" else _drawn)(desk, form, judging)
+            note += other
             yield [*_page(judging, desk, note, problem), *still()]
-            answers = live.compare(problem, ways.task, ways.sides, desk.pool, ticket)
-            (last,) = deque(answers, maxlen=1)
+            work = _answers(problem, ways, desk, ticket)
+            last = yield from waiting(work, partial(_waiting, judging, desk, note, problem))
             if error := next((each.error for each in last if each.state == "failed"), ""):
                 raise EngineError(error)
             if any(each.state == "stopped" for each in last):
@@ -159,6 +160,18 @@ def pressed(desk: Desk, press: str) -> Callable[..., Iterator[list[Any]]]:
             desk.tickets.end(who(request), ticket)
 
     return next_pair
+
+
+def _answers(
+    problem: Problem, ways: Ways, desk: Desk, ticket: Event
+) -> Generator[int, None, tuple[Snapshot, ...]]:
+    """Both answers at their end; yields how many others come first."""
+    told, last = 0, tuple[Snapshot, ...]()
+    for last in live.compare(problem, ways.task, ways.sides, desk.pool, ticket):
+        first = max((each.ahead for each in last if each.state == "waiting"), default=0)
+        if first != told:
+            yield (told := first)
+    return last
 
 
 def _ways(desk: Desk, form: Form, chosen: Any) -> Ways:
@@ -180,14 +193,16 @@ def _ways(desk: Desk, form: Form, chosen: Any) -> Ways:
     return Ways(task, sides, (one[1], other[1]), repr((form.task, sides)))
 
 
-def _typed(desk: Desk, form: Form, judging: Judging) -> Problem:
-    """The problem in the question field; raises UsageError where it would not be blind."""
+def _typed(desk: Desk, form: Form, judging: Judging) -> tuple[Problem, str]:
+    """The problem in the question field; another one, and why, where it would not be blind."""
+    if not str(form.problem or "").strip():
+        return _drawn(desk, form, judging)
     problem = problem_of(desk, form)
-    if problem.id in judging.seen:
-        raise UsageError(desk.say("blind.twice"))
-    if _named(desk, form, problem.text) or _named(desk, form, form.problem):
-        raise UsageError(desk.say("blind.known"))
-    return problem
+    named = _named(desk, form, problem.text) or _named(desk, form, form.problem)
+    if not named and problem.id not in judging.seen:
+        return problem, ""
+    why = desk.say("blind.known" if named else "blind.twice")
+    return _drawn(desk, form, judging)[0], cards.remark(why)
 
 
 def _named(desk: Desk, form: Form, text: Any) -> bool:
@@ -196,7 +211,7 @@ def _named(desk: Desk, form: Form, text: Any) -> bool:
     return desk.recent.get(tuple(map(str, asked))) is not None
 
 
-def _drawn(desk: Desk, form: Form, judging: Judging) -> Problem:
+def _drawn(desk: Desk, form: Form, judging: Judging) -> tuple[Problem, str]:
     """A random test problem that was neither judged nor compared; raises UsageError for none."""
     task = task_of(desk, form)
     for _ in range(TRIES):
@@ -205,7 +220,7 @@ def _drawn(desk: Desk, form: Form, judging: Judging) -> Problem:
         for problem in next(filter(None, drawn), []):
             new = problem.id not in judging.seen and not _named(desk, form, problem.text)
             if new and len(problem.text) <= LONGEST:
-                return problem
+                return problem, ""
     raise UsageError(desk.say("blind.all"))
 
 
@@ -242,6 +257,10 @@ def _page(
         panes = [_empty(name, desk, waits=problem is not None) for name in "ab"]
     votes = [gr.update(visible=bool(last))] * len(VOTES)
     return [judging, note, asked, *panes, *votes, _counted(judging, desk), ""]
+
+
+def _waiting(judging: Judging, desk: Desk, note: str, problem: Problem, n: int) -> list[Any]:
+    return [*_page(judging, desk, note + ahead(n, desk), problem), *still()]
 
 
 def _nothing(note: str, desk: Desk) -> list[Any]:

@@ -30,6 +30,10 @@ WORDS = {
     "first.unfinished": (
         "This run has no result yet: its model is measured on test problems at the end."
     ),
+    "first.finishing": "This run is still being finished: {stage}.",
+    "first.not_finished": (
+        "This run stopped before its end: {stage}. The Train tab goes on with it."
+    ),
     "first.train": "Train the example model ({time})",
     "first.lead": "Run {run}, measured on {n} test problems that no training saw",
     "first.before": "Before training: one answer",
@@ -88,9 +92,9 @@ WORDS = {
     "single.title": "After training: one answer",
     "single.model": "Trained model",
     "single.empty": "The answer of the trained model appears here.",
-    "model.smollm2": "smollm2: a real language model of 135 M weights (Q4_1)",
-    "model.tiny-base": "tiny-base: the small example model, before training",
-    "model.tiny-tuned": "tiny-tuned: the same after training, as it comes with ltf_lite",
+    "model.smollm2": "smollm2, real (135 M, Q4_1)",
+    "model.tiny-base": "tiny-base, before training",
+    "model.tiny-tuned": "tiny-tuned, after training",
     "search.title": "Before training: search",
     "search.of": "Before training: search ({way})",
     "search.model": "Model before training",
@@ -333,17 +337,18 @@ WORDS = {
     # Failures
     "tab.failures": "Failures",
     "failures.intro": (
-        "Failed paths that the search harvested, each with the step that lost it. A model "
-        "tuned by uft forgets these; one tuned by sft only follows the right ones."
+        "Failed paths that the search came across, each with the step where it went wrong. A model "
+        "tuned by uft unlearns them; one tuned by sft only learns the right paths."
     ),
     "failures.kind": "Kind",
     "failures.reasoner": "Reasoner",
     "failures.step": "Fatal step",
     "failures.page": "Page",
     "failures.all": "all",
-    "failures.none": "No failures under this choice.",
-    "failures.total": "{total} failed paths, page {page} of {pages}",
-    "failures.saving": "A step that would have saved it: {step}",
+    "failures.none": "No failed path matches these filters.",
+    "failures.empty": "The searches of this run left no failed path.",
+    "failures.total": "Failed paths: {total}, page {page} of {pages}",
+    "failures.saving": "A step that would still have led to a solution: {step}",
     "failures.by": "{reasoner}; {tokens} tokens",
     "failures.skipped": "These files can't be read and were left out: {files}",
 }

@@ -18,6 +18,7 @@ ASKED = {
     "file.no_way": "Choose at least one way to answer.",
     "file.empty": "There is no problem in the file: write one a line.",
     "file.none": "No line of the file is a problem of this task; the first: {why}",
+    "file.line": "line {n}: {why}",
     "file.solved": "{way}: {solved} of {n} solved.",
     "file.unchecked": "{way}: {n} answered; who is right could not be checked.",
     "file.bad": "{n} could not be asked; their rows say why.",
@@ -47,9 +48,9 @@ ASKED = {
     "blind.waiting": "answering …",
     "blind.no_pair": "There are no such two ways here: choose two of the list.",
     "blind.anew": "The task, the models or the settings are others now: the count begins anew.",
-    "blind.twice": "This problem was judged already: take another one.",
+    "blind.twice": "The problem above was judged already: here is another one.",
     "blind.known": (
-        "The answers to this problem were shown above with their names: take another one."
+        "The answers to the problem above were shown with their names: here is another one."
     ),
     "blind.all": "No test problem was found that was not judged or compared: type one of your own.",
     "blind.none": "Nothing was judged yet.",

@@ -77,7 +77,7 @@ def _show(desk: Desk, drawn: bool) -> Callable[..., list[Any]]:
         say, names = desk.say, list(desk.shelf.run_folders())
         if not names:
             return [*[gr.update(visible=False)] * 5, nothing(say), "", ""]
-        name = run or names[0]
+        name = run or desk.shelf.newest("search")
         chosen = gr.update(choices=names, value=name, visible=True)
         try:
             return [chosen, *run_of(name, kind, reasoner, step, page)]
@@ -163,7 +163,7 @@ def _page(run: Run, picked: Picked, page: Any, say: Say) -> tuple[str, int]:
         return _page(run, picked, pages, say)
     head = say("failures.total", total=f"{total:,}", page=f"{page:,}", pages=f"{pages:,}")
     if not total:
-        head = say("failures.none")
+        head = say("failures.none" if any(picked) else "failures.empty")
     html = f'<p class="ltf-lead" role="status">{escape(head)}</p>'
     if skipped:
         html += cards.notice(say("failures.skipped", files=", ".join(skipped)))

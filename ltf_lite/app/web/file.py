@@ -10,8 +10,8 @@ import base64
 import binascii
 import io
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import PurePath
 from threading import Event
 from typing import Any, NamedTuple
@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ltf_lite.app.answer import live
-from ltf_lite.app.answer.lines import lines_of, problem_of
+from ltf_lite.app.answer.lines import id_of, lines_of, problem_of
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.answers import CELL, Asked, Row, row_of, shown
 from ltf_lite.app.web.asked import LONGEST, Form, asks_model, sides_of, task_of
 from ltf_lite.app.web.desk import Desk, who
 from ltf_lite.app.web.receive import int_of
 from ltf_lite.app.web.train import bar
-from ltf_lite.app.web.turns import ended, still
+from ltf_lite.app.web.turns import ahead, ended, still, waiting
 from ltf_lite.core.errors import UsageError
 from ltf_lite.core.json_text import Line
 from ltf_lite.core.progress import Progress
@@ -157,10 +157,11 @@ def _answered(
     """
     told, failed, number, at = "", 0, 0, time.monotonic()
     for line in lines:
-        rows = _rows(desk, task, line, sides, ticket)
+        work = _rows(desk, task, line, sides, ticket)
+        rows = yield from waiting(work, partial(_first, number, desk))
         if not rows:
             break
-        found += rows
+        found += [row._replace(line=line.number, id=id_of(line)) for row in rows]
         number += 1
         failed = failed + 1 if all(row.way and row.error for row in rows) else 0
         if failed == TIRED:
@@ -172,26 +173,35 @@ def _answered(
     if not found:
         raise UsageError(desk.say("batch.none"))
     if not any(row.way for row in found):
-        raise UsageError(desk.say("file.none", why=desk.say.told(found[0].error)))
+        raise UsageError(desk.say("file.none", why=found[0].error))
     if number < len(lines):
         told += cards.remark(desk.say("file.stopped", n=f"{number:,}", of=f"{len(lines):,}"))
     yield told, number
 
 
-def _rows(desk: Desk, task: Task, line: Line, sides: Sequence[Asked], ticket: Event) -> list[Row]:
-    """A row for each side, or the one that says why the line can't be asked; none once stopped."""
+def _first(number: int, desk: Desk, n: int) -> tuple[str, int]:
+    return ahead(n, desk), number
+
+
+def _rows(
+    desk: Desk, task: Task, line: Line, sides: Sequence[Asked], ticket: Event
+) -> Generator[int, None, list[Row]]:
+    """A row for each side, or the one that says why the line can't be asked; none once stopped.
+
+    Yields how many others come first.
+    """
     if ticket.is_set():
         return []
     problem = problem_of(task, line)
     if isinstance(problem, str):
-        return [Row(error=problem)]
+        return [Row(error=desk.say.told(problem))]
     if len(problem.text) > LONGEST:
         told = desk.say("too_long", most=f"{LONGEST:,}")
-        return [Row(problem.text[:CELL] + "…", error=f"line {line.number}: {told}")]
+        cut = problem.text[:CELL] + "…"
+        return [Row(problem=cut, error=desk.say("file.line", n=line.number, why=told))]
     found = []
     for asked in sides:
-        answer = live.answer(problem, task, asked.side, desk.pool, ticket)
-        (last,) = deque(answer, maxlen=1)
+        last = yield from live.waited(live.answer(problem, task, asked.side, desk.pool, ticket))
         if last.state == "stopped":
             return []
         found.append(row_of(problem, asked, last, task, desk))

@@ -15,14 +15,16 @@ from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.success import FEW
 from ltf_lite.evaluation.types import Result
 from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.graph import STAGES
+from ltf_lite.pipeline.run import jobs
 from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.outcome import outcome, sentence
 from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.differences import differences
+from ltf_lite.report.worse import worse_sentences
 
 Look = Literal["better", "worse", "same"]
 COLOURS: dict[Look, str] = {"better": " ltf-good", "worse": " ltf-bad", "same": ""}
-REAL = 0.05  # p below which a difference is called real, as in the report
 
 
 def boxes(desk: Desk, name: Any) -> str:
@@ -40,9 +42,20 @@ def boxes(desk: Desk, name: Any) -> str:
         return _none(say, say("first.unfinished"))
     single = differences(run.at, run.preset.task.name).single
     lead = say("first.lead", run=model.folder.name, n=f"{found.tuned.rate.n:,}")
-    shown = _before(found, say) + _after(found, single, say) + _search(found, single, say)
-    over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>'
+    fell = say.told(worse_sentences(run.at, run.preset.task.name))
+    shown = _before(found, say) + _after(found, single, fell, say) + _search(found, single, say)
+    over = f'<p class="ltf-dim ltf-over">{escape(lead)}</p>{_unfinished(run, say)}'
     return f'{over}<div class="ltf-boxes">{shown}</div>{picture(run, say)}'
+
+
+def _unfinished(run: Run, say: Say) -> str:
+    """That a run which has results is not done yet: its report and its files come last."""
+    stage = next((each for each in STAGES if run.entry(each.name).status != "done"), None)
+    if stage is None:
+        return ""
+    works = jobs.working(run.folder) is not None
+    word = "first.finishing" if works else "first.not_finished"
+    return cards.remark(say(word, stage=say.known(f"stage.{stage.name}", stage.title)))
 
 
 def picture(run: Run, say: Say) -> str:
@@ -74,12 +87,12 @@ def _before(found: Headline, say: Say) -> str:
     return _box(found.base, say("first.before"), say("first.as_it_was"), "", say)
 
 
-def _after(found: Headline, single: list[Difference], say: Say) -> str:
-    """The tuned single pass against the base's."""
+def _after(found: Headline, single: list[Difference], fell: str, say: Say) -> str:
+    """The tuned single pass against the base's, and what else `fell` by training."""
     pair = single_pair(single)
     told = "" if pair is None else verdict(pair, "first", say)
     look = "" if pair is None else COLOURS[look_of(pair)]
-    return _box(found.tuned, say("first.after"), told, look, say)
+    return _box(found.tuned, say("first.after"), told, look, say, fell)
 
 
 def _search(found: Headline, single: list[Difference], say: Say) -> str:
@@ -111,7 +124,7 @@ def search_pair(single: list[Difference], search: Result) -> Difference | None:
 
 def look_of(pair: Difference) -> Look:
     """What a difference allows to say."""
-    if pair.n < FEW or pair.p >= REAL or not pair.points:
+    if not pair.real or not pair.points:
         return "same"
     return "better" if pair.points > 0 else "worse"
 
@@ -125,7 +138,7 @@ def verdict(pair: Difference, of: str, say: Say) -> str:
     sign = -1 if of == "search" else 1  # of the search it is said how much more it solves
     low, high = sorted((sign * pair.low, sign * pair.high))
     points, word = sign * pair.points, "same"
-    if pair.p < REAL:
+    if pair.real:
         word = "more" if points > 0 else "less"
     shown = abs(points) if word != "same" else points
     if word == "less":
@@ -134,8 +147,8 @@ def verdict(pair: Difference, of: str, say: Say) -> str:
     return say(f"against.{of}.{word}", **facts)
 
 
-def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:
-    rate = found.rate
+def _box(found: Result, title: str, told: str, look: str, say: Say, fell: str = "") -> str:
+    rate, worse = found.rate, f'<p class="ltf-fell">{escape(fell)}</p>' if fell else ""
     solved = f"{100 * rate.rate:.1f} %"
     between = say("first.interval", low=f"{100 * rate.low:.1f}", high=f"{100 * rate.high:.1f}")
     return (
@@ -144,5 +157,5 @@ def _box(found: Result, title: str, told: str, look: str, say: Say) -> str:
         f'<div><dd class="ltf-number">{solved}</dd>'
         f"<dt>{escape(say('first.solved'))} <span>{escape(between)}</span></dt></div>"
         f'<div><dd class="ltf-number">{found.cost.tokens:,.0f}</dd>'
-        f"<dt>{escape(say('metric.tokens'))}</dt></div></dl><p>{escape(told)}</p></section>"
+        f"<dt>{escape(say('metric.tokens'))}</dt></div></dl><p>{escape(told)}</p>{worse}</section>"
     )

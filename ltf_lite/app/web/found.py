@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.progress import duration
-from ltf_lite.core.text import escape, printable
+from ltf_lite.core.text import escape, in_questions, printable
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.pipeline.needs.fits import in_words
 from ltf_lite.pipeline.pilot import Pilot, Planned
@@ -152,7 +152,7 @@ def _run(planned: Planned, say: Say) -> str:
             say(
                 "pilot.break_even",
                 search=say.told(planned.against),
-                questions=f"{planned.questions:,.0f}",
+                questions=in_questions(planned.questions),
             )
         )
     return _listed(told)

@@ -83,7 +83,7 @@ const ltfShow = (box) => {
 new MutationObserver(() => {
   for (const box of document.querySelectorAll(".ltf-tree:not([data-scale])")) {
     if (!box.clientWidth) continue;
-    ltfScale(box, Math.max(0.6, ltfFits(box)));
+    ltfScale(box, Math.max(0.85, ltfFits(box)));  // its letters are 11 pixels and more
     ltfShow(box);
   }
 }).observe(document.documentElement, { childList: true, subtree: true });

@@ -2,7 +2,8 @@
 
 A verifier, a task or a table says what it says in English, wherever it is shown. A language of the
 app knows these sentences by their English text, in which `{name}` stands for a fact and `{n}`,
-`{n1}` for a number. A sentence that it does not know stays as it is.
+`{n1}` for a number. A sentence that it does not know stays as it is, and so does what a model or a
+person wrote: what stands in quotes, and the facts of AS_WRITTEN.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from functools import lru_cache
 from string import Formatter
 from typing import NamedTuple
 
+AS_WRITTEN = frozenset(("step",))
+# In quotes, as Python writes a text; the end may be cut off.
+QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1)[^\\])*(?:\1(?!\w)|$)""", re.DOTALL)
+STANDS = range(0xE000, 0xF800)  # signs of no meaning that stand for what is quoted
 NUMBER = r"[-+±−]?\d[\d,.]*"
 LETTERS = re.compile(r"[A-Za-z]{2}")
 SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z`])")
-LISTS = ((", ", "、"), ("; ", "、"))
+LISTS = (("; ", "、"), (", ", "、"))
 DEEPEST = 6  # facts within facts
 LONGEST = 1000  # characters of a sentence: of a longer one, facts are searched for all too long
 KEPT = 4096  # texts of which the translation is remembered
@@ -37,10 +42,22 @@ class Phrases:
         forms = (text for text in known if _facts(text))
         longest = sorted(forms, key=lambda text: -len(_without_facts(text)))
         self._forms = [Form(_pattern(text), known[text]) for text in longest]
+        # quotes that are ours
+        self._own = {found[0] for text in known for found in QUOTED.finditer(text)}
         self._said = lru_cache(KEPT)(self._say)
 
     def __call__(self, text: str) -> str:
-        return self._said(text, 0)
+        if any(ord(sign) in STANDS for sign in text):
+            return text
+        quotes: dict[int, str] = {}
+
+        def kept(found: re.Match[str]) -> str:
+            if found[0] in self._own or len(quotes) == len(STANDS):
+                return found[0]
+            quotes[STANDS[len(quotes)]] = found[0]
+            return chr(STANDS[len(quotes) - 1])
+
+        return self._said(QUOTED.sub(kept, text), 0).translate(quotes)
 
     def _say(self, text: str, depth: int) -> str:
         if text in self._whole:
@@ -54,7 +71,8 @@ class Phrases:
         for form in self._forms if len(text) <= LONGEST else ():
             if found := form.english.fullmatch(text):
                 facts = {
-                    name: self._said(fact, depth + 1) for name, fact in found.groupdict().items()
+                    name: fact if name in AS_WRITTEN else self._said(fact, depth + 1)
+                    for name, fact in found.groupdict().items()
                 }
                 return form.own.format(**facts)
         return self._in_parts(text, depth + 1)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.desk import Desk
-from ltf_lite.app.web.first import REAL
 from ltf_lite.core.text import escape
+from ltf_lite.evaluation.compare import REAL
 
 LEAST = 6  # judgements that are not equal; of fewer, even all alike are within chance
 EQUAL = 2  # how a pair is judged in which neither is better

@@ -48,7 +48,7 @@ def _show(desk: Desk) -> Callable[[Any], list[Any]]:
         names = list(desk.shelf.run_folders())
         if not names:
             return [gr.update(visible=False), nothing(desk.say), *[""] * len(PARTS)]
-        name = name or names[0]
+        name = name or desk.shelf.newest("evaluate")
         folder = desk.shelf.run(name)
         return [
             gr.update(choices=names, value=name, visible=True),

@@ -61,6 +61,11 @@ class Shelf:
         """Name → folder of every run directly in the folder of runs, the latest first."""
         return {folder.name: folder for folder in jobs.runs_in(self.runs)}
 
+    def newest(self, stage: str) -> str:
+        """The latest run that has come through a stage, else the latest; there must be a run."""
+        folders = self.run_folders()
+        return next((name for name in folders if _done(folders[name], stage)), next(iter(folders)))
+
     def run(self, name: str) -> Path:
         """The folder of a run; raises UsageError if there is no such run."""
         return _choose(self.run_folders(), name, "run")
@@ -183,6 +188,13 @@ def _tuned_on(folder: Path, changed: int) -> Task | None:
         return Run.load(folder).preset.task
     except Exception:  # whatever is wrong with its files, the other runs are there
         return None
+
+
+def _done(folder: Path, stage: str) -> bool:
+    try:
+        return Run.load(folder).entry(stage).status == "done"
+    except Exception:  # whatever is wrong with its files, the other runs are there
+        return False
 
 
 def _inside(root: Path, folder: Path, pattern: str) -> list[Path]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from ltf_lite.app.web import cards
 from ltf_lite.app.web.desk import Desk, who
 
+T = TypeVar("T")
+U = TypeVar("U")
 PARTS = 4  # that start something: one problem, many, a file, a blind pair
 WAITING = 16  # of each that gradio lets go on at once; they take turns at the models
 
@@ -29,6 +31,21 @@ def begin(desk: Desk) -> Callable[[gr.Request], list[Any]]:
         return [*_buttons(running=True), cards.remark(full)]
 
     return begun
+
+
+def ahead(n: int, desk: Desk) -> str:
+    """How many come before whoever waits for a model; "" for nobody."""
+    return cards.remark(desk.say("state.ahead", n=n)) if n else ""
+
+
+def waiting(work: Generator[int, None, T], show: Callable[[int], U]) -> Generator[U, None, T]:
+    """What is shown of how many come first, whenever that changes; returns what the work does."""
+    while True:
+        try:
+            n = next(work)
+        except StopIteration as end:
+            return end.value
+        yield show(n)
 
 
 def still() -> list[Any]:

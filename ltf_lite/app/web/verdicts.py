@@ -10,7 +10,7 @@ from ltf_lite.app.web.first import Look, look_of, search_pair, single_pair, verd
 from ltf_lite.app.web.ways import title_of
 from ltf_lite.app.web.words import Say
 from ltf_lite.core.files import read_as
-from ltf_lite.core.text import escape
+from ltf_lite.core.text import escape, in_questions
 from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.compare import SEED, Difference, Side
 from ltf_lite.evaluation.retention import SINGLE_PASS
@@ -25,6 +25,7 @@ from ltf_lite.report.tables.cost import paid
 from ltf_lite.report.tables.differences import Differences, differences
 from ltf_lite.report.tables.kinds import kind_changes
 from ltf_lite.report.tables.success import budget_points
+from ltf_lite.report.worse import worse_sentences
 from ltf_lite.tuning.types import TuningResult
 
 
@@ -70,10 +71,11 @@ def _headline(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Ver
     if found.search and (other := search_pair(apart.single, found.search)):
         way = title_of(found.search.reasoner, found.search.choice, say)
         told.append(say("verdict.search", way=way, told=verdict(other, "search", say)))
+    told.append(say.told(worse_sentences(run.at, run.preset.task.name)))
     waited = busy(run.manifest)
     if waited is not None:
         told.append(say("verdict.busy", share=f"{100 * waited:.0f}"))
-    yield "headline", Verdict(look_of(pair), " ".join(told))
+    yield "headline", Verdict(look_of(pair), " ".join(filter(None, told)))
 
 
 def _budgets(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict]]:
@@ -165,6 +167,6 @@ def _pays(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict
         yield "break_even", Verdict("worse", say("verdict.never"))
         return
     looks: dict[str, Look] = {"better": "better", "worse": "worse", "can't tell": "same"}
-    text = say(f"verdict.pays.{looks[best.quality]}", n=f"{best.questions:,.0f}")
+    text = say(f"verdict.pays.{looks[best.quality]}", n=in_questions(best.questions))
     assumed = say("verdict.price", price=f"{PRICE.per_hour:g}")
     yield "break_even", Verdict(looks[best.quality], f"{text} {assumed}")

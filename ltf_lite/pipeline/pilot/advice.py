@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.types import Rate
 
 # Problems of each split.
@@ -68,7 +69,7 @@ def advise(facts: Facts) -> Advice:
         return Advice("no_headroom", f"No headroom: {told}, so there is little to learn from it.")
     paid = ""
     if facts.break_even is not None:
-        paid = f", and training has paid after about {facts.break_even:,.0f} questions"
+        paid = f", and training has paid after about {in_questions(facts.break_even)} questions"
     return Advice(
         "worth_it",
         f"Worth it: the best of 8 samples solves {points} more than the single pass{paid}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ltf_lite.core.progress import duration
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.success import too_few
 from ltf_lite.evaluation.types import Rate
 from ltf_lite.pipeline.needs.fits import in_words
@@ -70,6 +71,7 @@ def _plan(planned: Planned) -> list[str]:
         lines.append("no break-even: no search solved more than the single pass at a higher cost")
     else:
         lines.append(
-            f"break-even against {planned.against}: about {planned.questions:,.0f} questions"
+            f"break-even against {planned.against}: about {in_questions(planned.questions)} "
+            "questions"
         )
     return lines

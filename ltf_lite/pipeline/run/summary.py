@@ -13,7 +13,7 @@ from ltf_lite.export.gguf.types import Parity
 from ltf_lite.pipeline.abilities import below
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.run.folder import Run, RunError
-from ltf_lite.report.results import Headline, headline, headline_sentence, results
+from ltf_lite.report.results import Headline, headline, results
 from ltf_lite.report.tables.base import percent
 
 
@@ -67,6 +67,12 @@ def missing(run: Run) -> str | None:
 
 def closing(run: Run) -> str:
     """The headline, every result, and where the files are; raises RunError before evaluation."""
+    # scipy, without which the app looks at its jobs
+    from ltf_lite.evaluation.success import too_few
+    from ltf_lite.report.outcome import headline_sentence
+    from ltf_lite.report.tables.differences import differences
+    from ltf_lite.report.worse import worse_sentences
+
     table, stage = results(run.at), missing(run)
     waits = f"the stage {stage} is not done, `ltf train` goes on with it"
     top = headline(table)
@@ -74,7 +80,9 @@ def closing(run: Run) -> str:
         raise RunError(f"{run.folder} has no results yet: {waits}")
     lines = [
         "",
-        headline_sentence(top),
+        headline_sentence(top, differences(run.at).single),
+        *filter(None, (worse_sentences(run.at),)),
+        *(f"TOO FEW: {few}." for few in (too_few(top.tuned.rate.n),) if few),
         *(f"BELOW ITS FLOOR: {each}." for each in short(run)),
         "",
         *_lines(table),
@@ -86,7 +94,13 @@ def closing(run: Run) -> str:
 
 
 def _lines(table: Sequence[Result]) -> list[str]:
-    """A line for each result, in columns."""
+    """A line for each result, in columns; none for an upper bound that what it bounds reaches."""
+    met = {(row.model, row.label, row.rate.rate) for row in table if not row.choice.is_bound}
+    table = [
+        row
+        for row in table
+        if not row.choice.is_bound or (row.model, row.label, row.rate.rate) not in met
+    ]
     width = max(len(row.answer) for row in table)
     names = max(len(row.model) for row in table) + 2
     return [

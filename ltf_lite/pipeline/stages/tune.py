@@ -116,13 +116,14 @@ def _examples(run: Run) -> tuple[Sequence[Example], Taken]:
 def _tune(
     run: Run, chosen: Sequence[Example], tuning: Tuning, base: Mapping[str, float]
 ) -> TuningResult:
-    begun = newest_step(run.at.checkpoints)
+    begun, forgets = newest_step(run.at.checkpoints), tuning.weights()[1] > 0
     with bar("tune: steps", tuning.steps, begun) as advance:
         shown = begun
 
         def progress(now: Progress) -> None:
             nonlocal shown
-            note = f"learning {now.learning:.3f}, forgetting {now.forgetting:.3f}"
+            note = f"learning {now.learning:.3f}"
+            note += f", forgetting {now.forgetting:.3f}" if forgets else ""
             note += f", replay {now.replay:.3f}" if tuning.replay else ""
             advance(now.step - shown, note)
             shown = now.step

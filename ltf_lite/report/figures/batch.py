@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltf_lite.evaluation.types import Rate
-from ltf_lite.report.figures.drawing import WORDS, finish, panels
+from ltf_lite.report.figures.drawing import TEXT, WORDS, finish, panels
 from ltf_lite.report.figures.headline import COLORS
 from ltf_lite.report.tables.base import grid, percent
 
@@ -68,6 +68,11 @@ def batch_figure(points: Sequence[Point], words: Mapping[str, str] = WORDS) -> F
     below.set_xlim(0, 1.14 * max([1, *(point.n for point in points)]))  # room for the last ratio
     below.set_ylim(0, max([1.2, *(1.2 * ratio for _, ratio in times)]))
     finish(above, words["rates"], None, points, words)
+    if above.get_legend():  # on the line of the title, where it hides nothing
+        above.legend(
+            loc="lower right", bbox_to_anchor=(1.02, 1.01), ncol=2, frameon=False, fontsize=TEXT,
+            borderaxespad=0, borderpad=0.1, columnspacing=1.1,
+        )  # fmt: skip
     finish(below, words["ratio"], words["asked"], points, words)
     return figure
 

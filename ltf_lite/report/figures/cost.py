@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.budget import BudgetPoint
 from ltf_lite.evaluation.cost import BreakEven, CostLine, Paid, lines
 from ltf_lite.evaluation.naming import size_of, worded
@@ -195,7 +196,7 @@ def _search(
     axes.plot(asked, each * asked, **line)
     word = "never" if n is None else QUALITIES[row.quality]
     name = _named(row.cost.result, words)
-    label = words[word].format(name=name, n=None if n is None else f"{n:,.0f}")
+    label = words[word].format(name=name, n=in_questions(n))
     at = [] if n is None else [n]
     axes.plot(
         at,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.core.progress import duration
+from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.cost import (
     FORMULA,
@@ -20,7 +21,7 @@ from ltf_lite.evaluation.cost import (
 )
 from ltf_lite.evaluation.types import Result
 from ltf_lite.report.results import searches, single_pass
-from ltf_lite.report.tables.base import Cell, Table, cell, share, without_empty
+from ltf_lite.report.tables.base import NONE, Cell, Table, cell, share, without_empty
 from ltf_lite.report.tables.run import counted
 
 HEAD = (
@@ -68,8 +69,7 @@ def break_even_table(found: BreakEven) -> Table:
 def _search(row: Paid) -> tuple[Cell, ...]:
     return (
         *_costs(row.cost),
-        cell(row.questions, "{:,.0f}"),
-        cell(row.questions_alone, "{:,.0f}"),
+        *(Cell(n, in_questions(n) or NONE) for n in (row.questions, row.questions_alone)),
         cell(row.quality),
         cell(verdict(row)),
     )
@@ -92,18 +92,17 @@ def in_words(found: BreakEven) -> str:
     beside = f"Beside the base's best search ({search.answer})"
     if best.questions is None:
         return said + f"{beside} it never pays: that search costs no more than the single pass."
+    asked = in_questions(best.questions)
     if best.quality == "worse":
         ours, theirs = 100 * found.single.result.rate.rate, 100 * search.rate.rate
         return said + (
             f"{beside} there is no break-even at equal quality: the single pass solves "
             f"{ours:.1f} %, the search {theirs:.1f} %. "
-            f"Counting questions alone, training has cost less after {best.questions:,.0f}."
+            f"Counting questions alone, training has cost less after {asked}."
         )
     more = " and solves more" if best.quality == "better" else ""
     unsure = "" if more else " (these problems can't tell which of the two solves more)"
-    return said + (
-        f"{beside} it has paid for itself after {best.questions:,.0f} questions{more}{unsure}."
-    )
+    return said + (f"{beside} it has paid for itself after {asked} questions{more}{unsure}.")
 
 
 def price_words(price: Price) -> str:

@@ -106,4 +106,4 @@ def real(found: Difference) -> str:
     """What a difference allows to say."""
     if found.n < FEW:
         return "too few problems to conclude anything"
-    return "yes" if found.p < 0.05 else "can't tell"
+    return "yes" if found.real else "can't tell"

@@ -27,11 +27,12 @@ def curves_table(lines: Sequence[LogLine], kept: int | None) -> Table:
         "valid steps",
         "training seconds",
     )
+    forgets = any(line.forgetting for line in lines)
     rows = [
         (
             _step(line.step, kept),
             cell(line.learning, "{:.4f}"),
-            cell(line.forgetting, "{:.4f}"),
+            cell(line.forgetting if forgets else None, "{:.4f}"),
             cell(line.weight or None, "{:.2g}"),
             cell(line.replay or None, "{:.4f}"),
             cell(line.rate, "{:.2g}"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from ltf_lite.tasks.numbers import text as styles
 from ltf_lite.tasks.numbers.examples import Look
 from ltf_lite.tasks.numbers.rules import Rules
 from ltf_lite.tasks.numbers.solver import Move, State, moves, solutions, solvable, state
+from ltf_lite.tasks.numbers.typed import typed
 from ltf_lite.tasks.numbers.verdict import KINDS, SPARED, after_step, verdict
 from ltf_lite.tasks.steps import read_value
 
@@ -23,7 +23,6 @@ MAX_NUMBERS = 6
 LARGEST = 9999  # of a problem's numbers and target
 ROOM = {styles.COMPACT: 16}  # tokens a number of the problem
 ROOM_IN_WORDS = 96
-_TYPED = re.compile(r"\s*([^>→]*?)\s*(?:(?:->|→)\s*(\S+)\s*)?")
 
 
 def whole_number(value: Any, what: str, least: int = 1, most: int = LARGEST) -> int:
@@ -73,10 +72,19 @@ class NumbersGame(Task):
     kinds: ClassVar[Mapping[str, str]] = KINDS
     spared: ClassVar[frozenset[str]] = SPARED
     aims: ClassVar[bool] = True
+    parts: ClassVar[tuple[str, ...]] = ("numbers", "target")
 
     @cached_property  # asked at every step
     def rules(self) -> Rules:
         return Rules(integers=False)
+
+    @property
+    def limits(self) -> str:
+        once, most = "every number is used once", self.rules.maximum
+        if not self.rules.integers:
+            return f"{once}, and fractions may come up on the way"
+        whole = "whole numbers from 0 up" if most is None else f"whole numbers from 0 to {most}"
+        return f"{once}, and only {whole} may come up on the way"
 
     @property
     @abstractmethod
@@ -87,8 +95,11 @@ class NumbersGame(Task):
         """The problem of `{"numbers": [...], "target": ...}` or of `25 5 5 33 -> 27`."""
         if isinstance(data, str):
             data = typed(data)
-        if not isinstance(data, Mapping) or not isinstance(data.get("numbers"), (list, tuple)):
+        if not isinstance(data, Mapping) or data.get("numbers") is None:
             raise TaskError('a problem is an object like {"numbers": [25, 5, 5, 33], "target": 27}')
+        if not isinstance(data["numbers"], (list, tuple)):
+            given = _printed(data["numbers"])
+            raise TaskError(f"the numbers of a problem are several, like 25 5 5 33, not {given}")
         count, some = len(data["numbers"]), data["numbers"][:MAX_NUMBERS]
         numbers = tuple(whole_number(x, "a number of a problem") for x in some)
         if not 2 <= count <= MAX_NUMBERS:
@@ -265,15 +276,6 @@ def _with_rest(step: styles.Step, left: State) -> styles.Step:
             rest.remove(step.b)
             return step._replace(left=(step.result, *rest))
     return step
-
-
-def typed(text: str) -> dict[str, Any]:
-    """`25 5 5 33 -> 27` as data; numbers may stand between commas, and the target be left out."""
-    match = _TYPED.fullmatch(text)
-    if match is None:
-        raise TaskError(f"a problem is written like '25 5 5 33 -> 27', not {text[:40]!r}")
-    data: dict[str, Any] = {"numbers": match[1].replace(",", " ").split()}
-    return data if match[2] is None else {**data, "target": match[2]}
 
 
 def _steps(lines: Sequence[str]) -> list[Any]:

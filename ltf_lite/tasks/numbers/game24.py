@@ -17,9 +17,10 @@ from pydantic import field_validator
 from ltf_lite.core.places import open_regular
 from ltf_lite.tasks.contract import Problem, Split, Task, TaskError, share
 from ltf_lite.tasks.numbers.examples import Look
-from ltf_lite.tasks.numbers.game import NumbersGame, posed, typed, whole_number, whole_range
+from ltf_lite.tasks.numbers.game import NumbersGame, posed, whole_number, whole_range
 from ltf_lite.tasks.numbers.rules import Rules
 from ltf_lite.tasks.numbers.solver import solvable, state
+from ltf_lite.tasks.numbers.typed import typed
 
 HIGHEST = 13
 TARGET = 24
@@ -46,6 +47,7 @@ class Game24(NumbersGame):
     """
 
     title: ClassVar[str] = "Game of 24"
+    parts: ClassVar[tuple[str, ...]] = ("numbers",)
     name: Literal["game24"] = "game24"
     ranked: str | None = None
     test_ranks: tuple[int, int] = (901, 1000)
