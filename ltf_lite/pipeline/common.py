@@ -53,11 +53,16 @@ def threads_of(run: Run) -> int:
 
 
 def set_threads(run: Run) -> None:
-    """Give torch its threads, and keep the libraries' bars out of ours."""
+    """Give torch the threads of a run, and keep the libraries' bars out of ours."""
+    give_threads(threads_of(run))
+
+
+def give_threads(count: int) -> None:
+    """Give torch so many threads, and keep the libraries' bars out of ours."""
     import torch
     from transformers.utils import logging as transformers_logging
 
-    torch.set_num_threads(threads_of(run))
+    torch.set_num_threads(count)
     transformers_logging.disable_progress_bar()
 
 
