@@ -29,7 +29,7 @@ from ltf_lite.pipeline.executors.part import (
 from ltf_lite.pipeline.executors.ray import cluster
 from ltf_lite.pipeline.executors.ray.checked import Garbage, checked
 from ltf_lite.pipeline.executors.ray.parcel import Parcel
-from ltf_lite.pipeline.executors.ray.slot import Fault, Slot, real, reason
+from ltf_lite.pipeline.executors.ray.slot import Fault, Slot, real, reason, refused
 from ltf_lite.pipeline.executors.ray.worker import Hello, Metered, Setup
 from ltf_lite.pipeline.hearing import Advance
 from ltf_lite.pipeline.opening import Opening
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EVERY = 1.0  # seconds between two looks at the workers
 SLOWLY = 5.0  # and at the cluster
 PLACE = 300.0  # seconds in which some worker must have a place
-FEWER = 20.0  # seconds after which it is said that fewer have one than were asked for
+FEWER = 20.0  # seconds without a place after which it is said that a worker has none
 FETCH = 600.0  # seconds for an answer that is there to arrive
 TRIES = 3  # real faults of a part, or of a worker since it last ended one
 AGAIN = "the same command goes on where it stopped"
@@ -67,7 +67,7 @@ class Pool:
         self.faults: dict[int, list[Fault]] = {}  # of parts
         self.slots: list[Slot] = []
         self.blocks: dict[str, list[tuple[str, list[Any]]]] = {}
-        self.looked = self.grown = self.placed = self.began = time.monotonic()
+        self.looked = self.grown = self.placed = time.monotonic()
         self.told = False  # that fewer workers have a place
         self.open = ExitStack()
 
@@ -79,7 +79,7 @@ class Pool:
         self.shape = cluster.shape(self.wanted, self.threads)
         cluster.check_room(self.wanted.address, self.shape)
         self.setup = _setup(self.search, self.opening)
-        self.placed = self.began = time.monotonic()
+        self.placed = time.monotonic()
         self._grow()
         return self
 
@@ -153,7 +153,7 @@ class Pool:
         except Garbage as error:
             self._lost(slot, str(error))
         except ray.exceptions.RayError as error:
-            self._lost(slot, reason(error))
+            self._lost(slot, reason(error), refused(error))
 
     def _greeted(self, slot: Slot, hello: Hello) -> None:
         slot.hello = hello
@@ -201,12 +201,12 @@ class Pool:
 
     # -- faults --------------------------------------------------------------------------------
 
-    def _lost(self, slot: Slot, why: str) -> None:
+    def _lost(self, slot: Slot, why: str, refused: bool = False) -> None:
         """End a worker, put its part back, and begin another in its place; raises RunError.
 
         Not without end: a part may fail so often, and a worker in a row.
         """
-        fault = Fault(slot.number, slot.hello.node if slot.hello else None, why)
+        fault = Fault(slot.number, slot.hello.node if slot.hello else None, why, refused)
         slot.faults.append(fault)
         part, name = slot.part, slot.name
         slot.end()
@@ -217,6 +217,8 @@ class Pool:
             back = f"; its part of {part.reasoner.label} is done again"
         say(f"warning: {name} was lost: {why}{back}")
         alive = {node.id for node in cluster.nodes()}
+        if part is not None and refused and _said_twice(self.faults[part.number], why):
+            raise RunError(f"{why}; {AGAIN}")
         if part is not None and len(real(self.faults[part.number], alive)) >= TRIES:
             raise RunError(
                 f"{TRIES} workers were lost with the same part ({part.reasoner.label}, "
@@ -265,14 +267,18 @@ class Pool:
                 f"{self.shape}, and {cluster.in_words(cluster.nodes())}, which may be at other "
                 f"work; {AGAIN}"
             )
-        coming = sum(slot.state == "coming" for slot in self.slots)
-        if coming and not self.told and now - self.began > FEWER:
+        late = any(slot.state == "coming" and now - slot.moved > FEWER for slot in self.slots)
+        if late and not self.told:
             self.told = True
             say(
                 f"  {len(placed)} of {len(self.slots)} workers have a place: each takes "
                 f"{self.shape}, and {cluster.in_words(cluster.nodes())}; the others join as soon "
                 "as there is room"
             )
+
+
+def _said_twice(faults: Sequence[Fault], why: str) -> bool:
+    return sum(fault.refused and fault.why == why for fault in faults) > 1
 
 
 def _tokens() -> int:

@@ -19,11 +19,15 @@ State = Literal["coming", "preparing", "receiving", "idle", "working", "gone"]
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a worker was lost, and on which node, None where it had none yet."""
+    """Why a worker was lost, and on which node, None where it had none yet.
+
+    `refused` is what the engine says itself: it hardly says otherwise elsewhere.
+    """
 
     worker: int
     node: str | None
     why: str
+    refused: bool = False
 
 
 @dataclass
@@ -108,13 +112,18 @@ class Slot:
     @property
     def name(self) -> str:
         """It, for a sentence."""
-        where = f" on {self.hello.host}" if self.hello else ""
+        where = f" on {self.hello.host} (process {self.hello.process})" if self.hello else ""
         return f"worker {self.number}{where}"
 
 
 def real(faults: Sequence[Fault], alive: set[str]) -> list[Fault]:
     """The faults that count: those of a node that is gone say nothing of what was done there."""
     return [fault for fault in faults if fault.node is None or fault.node in alive]
+
+
+def refused(error: BaseException) -> bool:
+    """Whether an error is one of ours, with a sentence."""
+    return isinstance(getattr(error, "cause", None), LtfError)
 
 
 def reason(error: BaseException) -> str:

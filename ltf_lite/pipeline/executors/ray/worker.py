@@ -34,10 +34,11 @@ Metered = Literal["all", "cards", "none"]
 
 @dataclass(frozen=True)
 class Hello:
-    """Who a worker is: its node in the cluster, its machine, and its version of ltf_lite."""
+    """Who a worker is: its node in the cluster, its machine and process, its ltf_lite's version."""
 
     node: str
     host: str
+    process: int
     version: str
 
 
@@ -90,7 +91,8 @@ class Worker:
     def hello(self) -> Hello:
         import ray
 
-        return Hello(ray.get_runtime_context().get_node_id(), platform.node(), __version__)
+        node = ray.get_runtime_context().get_node_id()
+        return Hello(node, platform.node(), os.getpid(), __version__)
 
     def prepare(self, setup: Setup, metered: Metered) -> list[str]:
         """Make ready for parts; the paths of the files that this machine lacks are given back."""
