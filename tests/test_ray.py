@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from ltf_lite.core.manifest import StageEntry
+from ltf_lite.engines import resolve
 from ltf_lite.engines import used as engines_used
 from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run, RunError
@@ -25,7 +29,7 @@ from ltf_lite.pipeline.executors.ray.slot import Slot
 from ltf_lite.pipeline.run import spending
 from ltf_lite.pipeline.stages import search
 from ltf_lite.presets import PresetError, parse
-from tests.conftest import ltf, one_sentence
+from tests.conftest import SMALL, ltf, one_sentence
 from tests.ray_cluster import PATIENCE, cluster, joined, processes, spoilt, until
 from tests.test_many_servers import spent
 from tests.test_search_stage import prepared
@@ -131,12 +135,12 @@ def test_shards_and_counts_are_those_of_one_machine(
     tmp_path, two, alone, counted, capfd, opened, monkeypatch
 ):
     run = prepared(tmp_path / "run", SEARCH, TRAIN, executor=on(two))
-    used: set[int] = set()
+    used: list[Slot] = []
     began, file = time.monotonic(), tmp_path / "spent.json"
     monkeypatch.setattr(spending, "_elsewhere", {})  # of other tests
     with (
         spending.telling(file, "search", StageEntry(input="x"), began),
-        meanwhile(lambda: used.update(until(lambda: both(opened)))),
+        meanwhile(lambda: used.extend(until(lambda: both(opened)))),
     ):
         search.main(run)
     assert shards(run) == shards(alone)
@@ -153,10 +157,10 @@ def test_shards_and_counts_are_those_of_one_machine(
     assert "warning" not in said.err
 
 
-def both(opened: list[pool.Pool]) -> set[int]:
-    """The processes of two workers, once both are at work."""
-    found = {slot.hello.process for slot in at_work(opened) if slot.hello}
-    return found if len(found) == 2 else set()
+def both(opened: list[pool.Pool]) -> list[Slot]:
+    """Two workers, once both are at work."""
+    found = at_work(opened)
+    return found if len(found) == 2 else []
 
 
 @pytest.mark.slow(seconds=40)
@@ -165,7 +169,7 @@ def test_a_part_builds_on_earlier_ones_that_are_not_on_its_disk(tmp_path, two, m
     (tmp_path / "own.py").write_text(TASK)
     monkeypatch.chdir(tmp_path)  # the preset names it as it lies here
     each = {"name": "cot", "max_tokens": 40}
-    sections = [each, *({**each, "n": n, "temperature": 1.0} for n in (2, 3, 4))]
+    sections = [each, {**each, "n": 3, "temperature": 1.0}]
     parts = {
         "task": "own.py",
         "harvest": {"fatal_step": "brother"},
@@ -181,6 +185,42 @@ def test_a_part_builds_on_earlier_ones_that_are_not_on_its_disk(tmp_path, two, m
     assert {row.engine for row in found["many"]} == {"tiny-base"}
 
 
+# Of a machine that has nothing at the paths of this one.
+ELSEWHERE = """
+import dataclasses
+work, here = own, module.Parcel.here
+module.Parcel.here = lambda self: here(dataclasses.replace(self, path="/nowhere" + self.path))
+"""
+
+
+@pytest.mark.slow(seconds=30)
+def test_files_that_a_machine_lacks_are_sent_to_it_once(tmp_path, monkeypatch, capfd):
+    """The task's and the model's; of where they lie there, nothing is seen in the rows."""
+    (tmp_path / "own.py").write_text(TASK)
+    shutil.copytree(resolve("tiny-base").place, tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    parts = {"task": "own.py", "model": {"base": "./base"}, "evaluation": [{"name": "cot"}]}
+    sections = [{"name": "cot", "max_tokens": 40, "n": n, "temperature": 0.5} for n in (1, 2)]
+    cache = tmp_path / "cache"
+    env = spoilt(tmp_path / "spoilt", ELSEWHERE) | {"XDG_CACHE_HOME": str(cache)}
+    one = prepared(tmp_path / "one", sections, 20, **parts)
+    search.main(one)
+    many = prepared(tmp_path / "many", sections, 20, **parts)
+    with cluster(cores=0) as found, joined(found, env=env), joined(found, env=env):
+        many.preset = many.preset.model_copy(
+            update={"executor": many.preset.executor.model_copy(update=on(found))}
+        )
+        search.main(many)
+    rows = [
+        [replace(row, fatal_seconds=0.0) for row in read(run.at.harvest)] for run in (one, many)
+    ]
+    assert rows[0] == rows[1]
+    assert {row.engine for row in rows[1]} == {"./base"}
+    kept = {file.name for file in cache.glob("ltf_lite/sent/*/*") if file.name != ".lock"}
+    assert kept == {"own.py", "base"}
+    assert capfd.readouterr().err.count("is sent to the workers that lack it") == 2
+
+
 @pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_worker_that_is_killed_or_hangs_costs_its_part_a_second_try(
@@ -188,7 +228,7 @@ def test_a_worker_that_is_killed_or_hangs_costs_its_part_a_second_try(
 ):
     patience = {} if how == signal.SIGKILL else {"patience": 10}
     run = prepared(tmp_path / "run", SEARCH, TRAIN, executor=on(two, **patience))
-    with meanwhile(lambda: os.kill(min(until(lambda: both(opened))), how)):
+    with meanwhile(lambda: os.kill(until(lambda: both(opened))[0].hello.process, how)):
         search.main(run)
     assert shards(run) == shards(alone)
     (said,) = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
@@ -203,11 +243,14 @@ def test_a_node_that_is_lost_and_one_that_joins_late(tmp_path, alone, capfd, ope
     with cluster() as found, joined(found) as doomed, ExitStack() as later:
         run = prepared(tmp_path / "run", SEARCH, TRAIN, executor=on(found))
         with meanwhile(lambda: search.main(run)):
-            here = doomed.node_id
-            lost = until(lambda: [s for s in at_work(opened) if s.hello.node == here])[0]
+            slots = {slot.hello.node: slot for slot in until(lambda: both(opened))}
+            lost = slots.pop(doomed.node_id)
+            (other,) = (slot.hello.process for slot in slots.values())
+            os.kill(other, signal.SIGSTOP)  # so that there is work left for the late one
             found.remove_node(doomed, allow_graceful=False)
             late = later.enter_context(joined(found))
             until(lambda: lost.hello and lost.hello.node == late.node_id)
+            os.kill(other, signal.SIGCONT)
     assert shards(run) == shards(alone)
     said = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
     assert len(said) == 1
@@ -354,7 +397,7 @@ def test_a_preset_is_refused_that_no_executor_understands(tmp_path, small_preset
         ltf("train", small_preset, "--out", out, "--executor", "rey"), 2, "did you mean 'ray'"
     )
     told = ltf("train", small_preset, "--out", out, "--executor", "{name: ray, worker: 2}")
-    one_sentence(told, 2, "there is no setting 'executor.worker'", "did you mean 'workers'")
+    one_sentence(told, 2, "executor: there is no setting 'worker' of ray; did you mean 'workers'")
     nowhere = "{name: ray, address: '127.0.0.1:1'}"
     told = ltf("train", small_preset, "--out", out, "--executor", nowhere)
     one_sentence(told, 1, "no Ray cluster answers at 127.0.0.1:1", "ray start --head")
@@ -372,6 +415,27 @@ def test_without_ray_one_sentence_says_how_to_get_it(tmp_path, monkeypatch):
         train(preset, tmp_path / "run")
     assert 'pip install "ltf-lite[ray]"' in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_doctor_says_what_a_cluster_has_and_why_a_preset_does_not_fit(two, tmp_path):
+    told = ltf("doctor", "--cluster", two.address)
+    assert told.returncode == 0, told.stderr
+    assert "2 machines, 2 cores, 0 cards" in told.stdout
+    facts = json.loads(ltf("doctor", "--cluster", two.address, "--json").stdout)
+    assert [node["cores"] for node in facts["nodes"]] == [1, 1]
+    preset = tmp_path / "own.yaml"
+    preset.write_text(yaml.safe_dump({**SMALL, "executor": on(two, workers=3)}))
+    told = ltf("doctor", "--cluster", two.address, "--preset", preset)
+    assert told.returncode == 0, told.stderr
+    assert "A worker takes 1 core: 2 have a place." in told.stdout
+    assert "3 workers are asked for: 2 begin, the others wait for room." in told.stdout
+    preset.write_text(yaml.safe_dump({**SMALL, "executor": on(two, gpus=1)}))
+    told = ltf("doctor", "--cluster", two.address, "--preset", preset)
+    assert told.returncode == 1
+    assert "no machine has room for a worker, which takes 1 core and 1 card." in told.stdout
+    one_sentence(ltf("doctor", "--preset", "tiny"), 2, "--cluster")
+    one_sentence(ltf("doctor", "--cluster", "127.0.0.1:1"), 1, "no Ray cluster answers at")
 
 
 # -- how large a worker is ------------------------------------------------------------------------
