@@ -199,7 +199,12 @@ def test_files_that_a_machine_lacks_are_sent_to_it_once(tmp_path, monkeypatch, c
     (tmp_path / "own.py").write_text(TASK)
     shutil.copytree(resolve("tiny-base").place, tmp_path / "base")
     monkeypatch.chdir(tmp_path)
-    parts = {"task": "own.py", "model": {"base": "./base"}, "evaluation": [{"name": "cot"}]}
+    parts = {
+        "task": "own.py",
+        "model": {"base": "./base"},
+        "harvest": {"fatal_step": "brother"},
+        "evaluation": [{"name": "cot"}],
+    }
     sections = [{"name": "cot", "max_tokens": 40, "n": n, "temperature": 0.5} for n in (1, 2)]
     cache = tmp_path / "cache"
     env = spoilt(tmp_path / "spoilt", ELSEWHERE) | {"XDG_CACHE_HOME": str(cache)}
