@@ -321,6 +321,21 @@ def test_what_searches_refuses_with_its_own_sentence(tmp_path, two):
         search.main(run)
 
 
+@pytest.mark.slow(seconds=30)
+def test_without_the_head_of_the_cluster_the_search_ends(tmp_path):
+    with cluster() as found, joined(found):
+        at = found.address
+        run = prepared(tmp_path / "run", SEARCH, TRAIN, executor=on(found))
+        command = [sys.executable, "-c", DRIVER, str(run.folder)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        until(lambda: shards(run) or process.poll() is not None)
+        found.head_node.kill_gcs_server(check_alive=False)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode
+    assert f"HeadLost: the head of the Ray cluster at {at} is lost; the same" in said
+    assert shards(run)
+
+
 DRIVER = """
 import sys
 from pathlib import Path

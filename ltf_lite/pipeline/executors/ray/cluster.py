@@ -58,9 +58,13 @@ class Shape:
         return f"{_many(self.cores, 'core')}{cards}"
 
 
+class HeadLost(RunError):
+    """The cluster's head is gone: whoever asks Ray anything now waits a minute, and is ended."""
+
+
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connected to a cluster meanwhile; raises RunError with a sentence where that can't be."""
+def connected(address: str) -> Iterator[str]:
+    """Connected to the cluster at the given address meanwhile; raises RunError with a sentence."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray
@@ -73,9 +77,13 @@ def connected(address: str) -> Iterator[None]:
         said = " ".join(str(error).split())[:LONGEST]
         raise RunError(f"the Ray cluster at {at} can't be used: {said}") from error
     try:
-        yield
-    finally:
+        yield at
+    except HeadLost:
+        raise  # with nobody to take leave of
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
 
 
 def _found(address: str) -> str:
@@ -86,12 +94,19 @@ def _found(address: str) -> str:
         at: str = get_ray_address_from_environment(address, None)
     except ConnectionError:
         raise RunError(f"no Ray cluster runs on this machine: {START}") from None
+    if why := silent(at):
+        raise RunError(f"no Ray cluster answers at {at} ({why}): {START}")
+    return at
+
+
+def silent(at: str) -> str:
+    """Why nobody answers at HOST:PORT; empty where somebody does."""
     host, _, port = at.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), ANSWER):
-            return at
+            return ""
     except (OSError, ValueError, OverflowError) as error:
-        raise RunError(f"no Ray cluster answers at {at} ({error}): {START}") from error
+        return str(error)
 
 
 def _hush() -> None:

@@ -43,6 +43,7 @@ EVERY = 1.0  # seconds between two looks at the workers
 SLOWLY = 5.0  # and at the cluster
 PLACE = 300.0  # seconds in which some worker must have a place
 FEWER = 20.0  # seconds without a place after which it is said that a worker has none
+HEAD = 10.0  # in which the head of the cluster must answer
 FETCH = 600.0  # seconds for an answer that is there to arrive
 TRIES = 3  # real faults of a part, or of a worker since it last ended one
 AGAIN = "the same command goes on where it stopped"
@@ -74,8 +75,8 @@ class Pool:
     def __enter__(self) -> Pool:
         if not self.parts:
             return self
-        self.open.enter_context(cluster.connected(self.wanted.address))
-        self.open.callback(self._end)
+        self.at = self.open.enter_context(cluster.connected(self.wanted.address))
+        self.open.push(self._end)
         self.shape = cluster.shape(self.wanted, self.threads)
         cluster.check_room(self.wanted.address, self.shape)
         self.setup = _setup(self.search, self.opening)
@@ -83,11 +84,11 @@ class Pool:
         self._grow()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.open.close()
+    def __exit__(self, *error: Any) -> None:
+        self.open.__exit__(*error)
 
-    def _end(self) -> None:
-        for slot in self.slots:
+    def _end(self, kind: type[BaseException] | None, *_: object) -> None:
+        for slot in self.slots if kind is not cluster.HeadLost else ():
             slot.end()
 
     # -- the work ------------------------------------------------------------------------------
@@ -236,6 +237,7 @@ class Pool:
         if now - self.looked < EVERY:
             return
         self.looked = now
+        self._heed_head()
         for slot in self.slots:
             if slot.state == "working" and (found := slot.look()):
                 self._spent(slot, found)
@@ -245,6 +247,14 @@ class Pool:
         self._wait(now)
         busy = sum(slot.state == "working" for slot in self.slots)
         advance(0, f"{busy} of {len(self.slots)} workers at work: {_tokens():,} tokens")
+
+    def _heed_head(self) -> None:
+        """Raises HeadLost where the cluster's head stays silent; until then Ray is not asked."""
+        began = time.monotonic()
+        while cluster.silent(self.at):
+            if time.monotonic() - began > HEAD:
+                raise cluster.HeadLost(f"the head of the Ray cluster at {self.at} is lost; {AGAIN}")
+            time.sleep(EVERY)
 
     def _grow(self) -> None:
         """Begin the workers that are lacking, also where a machine has joined; a part each."""
