@@ -12,10 +12,11 @@ import torch
 
 from ltf_lite.core import progress
 from ltf_lite.core.folder import RunFolder
-from ltf_lite.engines import open_engine
+from ltf_lite.engines import open_engine, resolve
 from ltf_lite.pipeline import Run, abilities, hearing
-from ltf_lite.pipeline.executors.local import Local
+from ltf_lite.pipeline.executors.local import Here
 from ltf_lite.pipeline.executors.part import Search
+from ltf_lite.pipeline.opening import Opening
 from ltf_lite.pipeline.pilot.measure import pilot
 from ltf_lite.pipeline.stages.evaluate import evaluate
 from ltf_lite.pipeline.stages.search import parts_of
@@ -169,7 +170,7 @@ def test_a_part_of_the_search_is_told_before_its_shard_is_there(run, often):
     bar, (part, *_) = Bar(), parts_of(run)[0]
     shutil.rmtree(RunFolder(run.folder).harvest)
     search = Search(run.preset.task, "compact", run.at.harvest, run.preset.harvest.fatal_step)
-    with Local(search, 1, lambda: open_engine("tiny-base")) as executor:
+    with Here(search, 1, Opening(resolve("tiny-base"))) as executor:
         list(executor.run([part], bar))
     assert bar.tokens(f"a shard of {len(part.problems)}")
 

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from ltf_lite import presets
 from ltf_lite.engines import model_path
 from ltf_lite.evaluation.types import read_record
-from ltf_lite.pipeline.common import engine_of, search_engine
+from ltf_lite.pipeline.opening import engine_of, search_engine
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tuning import TuningError, load_for_tuning
 from ltf_lite.tuning.loading import quiet_unsloth

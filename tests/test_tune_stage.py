@@ -8,7 +8,8 @@ import pytest
 
 from ltf_lite.core.files import read_as
 from ltf_lite.harvest import rows_of, write_shard
-from ltf_lite.pipeline.common import engine_of, problems_of
+from ltf_lite.pipeline.common import problems_of
+from ltf_lite.pipeline.opening import engine_of
 from ltf_lite.pipeline.stages import baseline, tune
 from ltf_lite.reasoners import Solution, attempt_of, get_reasoner, solve
 from ltf_lite.tuning import TuningError

@@ -7,7 +7,7 @@ its class variables say the rest (title, flags). A module offers it as `PLUGIN`.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
@@ -33,12 +33,29 @@ class Settings(BaseModel):
 
 
 class Plugin(Settings):
-    """A class of settings that does something; `title` is how tables and the app call it."""
+    """A class of settings that does something; `title` is how tables and the app call it.
+
+    `files` are its settings that name a file of this machine: another machine is sent those.
+    """
 
     title: ClassVar[str] = ""
+    files: ClassVar[tuple[str, ...]] = ()
 
 
 P = TypeVar("P", bound=Plugin)
+
+
+def files_of(plugin: Plugin) -> list[str]:
+    """The files of this machine that a plugin's settings name."""
+    told = (getattr(plugin, name) for name in plugin.files)
+    return [file for file in told if file is not None]
+
+
+def moved(plugin: P, places: Mapping[str, str]) -> P:
+    """The same plugin, as new, where its files lie at other `places`, by their own."""
+    own = {name: getattr(plugin, name) for name in plugin.files}
+    there = {name: places.get(file, file) for name, file in own.items()}
+    return type(plugin).model_validate({**plugin.model_dump(), **there})
 
 
 class Registry(Generic[P]):

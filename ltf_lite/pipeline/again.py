@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ltf_lite.pipeline.run.adopt import adopt
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.pipeline.run.lock import locked, signed
 from ltf_lite.pipeline.train import check, check_apart, finish
-from ltf_lite.presets import Preset, parse
+from ltf_lite.presets import Preset, parse, worked_on
 
 KEPT = tuple(map(stage_of, ("problems", "baseline")))  # the rest is made anew
 
@@ -44,15 +45,17 @@ class Rise:
         return self.low > 0
 
 
-def again(source: Path, folder: Path | None = None) -> tuple[Run, Rise]:
+def again(
+    source: Path, folder: Path | None = None, executor: Mapping[str, Any] | None = None
+) -> tuple[Run, Rise]:
     """The next round after a finished run, and what it gained; raises RunError, PresetError.
 
     It is a run of its own, by default beside the source, with the same problems and base. Its
     harvest is the old one and what the tuned model finds and fails at (expert iteration: Anthony
-    et al. 2017, arXiv 1705.08439).
+    et al. 2017, arXiv 1705.08439). `executor` is where it is searched, in place of the source's.
     """
     told = Run.load(source)
-    preset = next_round(told)
+    preset = worked_on(next_round(told), executor)
     folder = folder or beside(source, preset.name)
     check(preset)
     check_apart(preset, folder)

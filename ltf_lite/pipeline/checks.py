@@ -42,6 +42,10 @@ def check(preset: Preset) -> None:
             f"tuning.report_to: {lacking[0]} is not installed here: `pip install {lacking[0]}`, or "
             "leave it out"
         )
+    # what it imports comes with pyarrow, which the app starts without
+    from ltf_lite.pipeline.executors.plugin import executor_of
+
+    executor_of(preset)
 
 
 def _base(preset: Preset) -> None:

@@ -10,7 +10,7 @@ from ltf_lite.core.files import BrokenFile, read_jsonl
 from ltf_lite.core.places import place
 from ltf_lite.core.ranks import ranks
 from ltf_lite.core.threads import threads
-from ltf_lite.engines import Dialect, Engine, base_ref, loadable, model_path, open_engine, resolve
+from ltf_lite.engines import Dialect, model_path
 from ltf_lite.engines.dialect import COMPACT, chats, searches
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.reasoners import Reasoner
@@ -53,11 +53,16 @@ def threads_of(run: Run) -> int:
 
 
 def set_threads(run: Run) -> None:
-    """Give torch its threads, and keep the libraries' bars out of ours."""
+    """Give torch the threads of a run, and keep the libraries' bars out of ours."""
+    give_threads(threads_of(run))
+
+
+def give_threads(count: int) -> None:
+    """Give torch so many threads, and keep the libraries' bars out of ours."""
     import torch
     from transformers.utils import logging as transformers_logging
 
-    torch.set_num_threads(threads_of(run))
+    torch.set_num_threads(count)
     transformers_logging.disable_progress_bar()
 
 
@@ -107,34 +112,6 @@ def round_of(run: Run) -> int:
 def searched_in(run: Run) -> Dialect:
     """The dialect in which the model that searches is asked."""
     return learnt(run) if run.preset.previous else asked_in(run)
-
-
-def search_engine(run: Run) -> Engine:
-    """The engine that searches: the preset's with the base, or the previous run's tuned model.
-
-    Raises EngineError, RunError and BrokenFile.
-    """
-    if before := previous_of(run):
-        return engine_of(before, "tuned")
-    model = run.preset.model
-    return run.preset.engine.for_base(resolve(model.base), asked_in(run), model.load_in_4bit)
-
-
-def engine_of(run: Run, model: str) -> Engine:
-    """The engine that answers as the run's `base` or as its `tuned` model; raises EngineError.
-
-    A run in 4 bits is answered for in 4 bits, by the base and the adapter beside it: what was tuned
-    and validated. The card that it was tuned on may not hold the merged model, which tells its
-    dialect itself.
-    """
-    quantized = run.preset.model.load_in_4bit
-    if model == "tuned" and not quantized:
-        return open_engine(run.at.model)
-    if model == "base":  # of a GGUF file what was tuned is asked
-        base = loadable(base_ref(run.preset.model.base))
-        return open_engine(base, asked_in(run), load_in_4bit=quantized)
-    base = loadable(base_ref(run.preset.model.base))
-    return open_engine(base, learnt(run), load_in_4bit=True, adapter=run.at.adapter)
 
 
 def seed_of(*parts: Any) -> int:

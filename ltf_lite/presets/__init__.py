@@ -11,6 +11,7 @@ from ltf_lite.presets.loading import (
     parse,
     quick,
     reasoner,
+    worked_on,
 )
 from ltf_lite.presets.schema import Preset
 
@@ -26,4 +27,5 @@ __all__ = [
     "parse",
     "quick",
     "reasoner",
+    "worked_on",
 ]

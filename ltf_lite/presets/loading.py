@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,19 @@ def quick(name: str) -> Preset:
             f"the preset {whole.name} has no short form: it has no `quick` section, or an empty one"
         )
     return short
+
+
+def worked_on(preset: Preset, executor: Mapping[str, Any] | None) -> Preset:
+    """The preset with another executor, if one is told; the same keeps the preset's settings.
+
+    Raises PresetError.
+    """
+    if executor is None:
+        return preset
+    own = preset.executor.model_dump()
+    kept = own if own["name"] == executor.get("name", own["name"]) else {}
+    data = {**preset.model_dump(mode="json"), "executor": {**kept, **executor}}
+    return parse(data, "--executor")
 
 
 def _both(name: str) -> tuple[Preset, Preset | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
 from ltf_lite.core.plugins import Registry, Settings
 from ltf_lite.engines import resolve
@@ -168,6 +168,17 @@ class BudgetsSection(Settings):
     problems: int | None = Field(None, gt=0)
 
 
+class ExecutorSection(Settings):
+    """Where the search is worked on: an executor's name, and settings that are its own.
+
+    Executors are the pipeline's, which checks them before a run begins.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = "local"
+
+
 class SweepSection(Settings):
     """What `ltf sweep` tunes if it is not told: grids by name, each with values by setting."""
 
@@ -193,6 +204,7 @@ class Preset(Settings):
     model: ModelSection
     problems: ProblemsSection
     engine: AnyEngine = Field(default_factory=lambda: _plain(ENGINES, "torch"))
+    executor: ExecutorSection = ExecutorSection()
     search: tuple[AnyReasoner, ...] = Field(min_length=1)
     harvest: HarvestSection = HarvestSection()
     tuning: AnyMethod

@@ -45,6 +45,7 @@ class Own(FreeText):
     """
 
     title: ClassVar[str] = "a Python file"
+    files: ClassVar[tuple[str, ...]] = ("python",)
 
     name: Literal["python"] = "python"
     python: str

@@ -36,6 +36,7 @@ class Reference(FreeText):
     """
 
     title: ClassVar[str] = "questions and answers"
+    files: ClassVar[tuple[str, ...]] = ("file",)
 
     name: Literal["reference"] = "reference"
     file: str

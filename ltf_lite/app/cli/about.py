@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ltf_lite.app.cli.common import (
     DONE,
     FAILED,
+    UsageError,
     add_dialect,
     add_json,
     complain,
@@ -57,7 +58,17 @@ def add(verbs: Any) -> None:
     add_json(verb)
     verb.set_defaults(run=list_presets)
 
-    verb = verbs.add_parser("doctor", help="say what this machine can run")
+    verb = verbs.add_parser("doctor", help="say what this machine, or a cluster, can run")
+    verb.add_argument(
+        "--cluster",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="what a Ray cluster has (default: the one that runs on this machine)",
+    )
+    verb.add_argument(
+        "--preset", help="with --cluster: whether a search of this preset has a place there"
+    )
     add_json(verb)
     verb.set_defaults(run=doctor, loads=True)
 
@@ -113,6 +124,10 @@ def _times(preset: Preset) -> list[str]:
 
 
 def doctor(args: argparse.Namespace) -> int:
+    if args.preset and not args.cluster:
+        raise UsageError("--preset is a question for --cluster: give both")
+    if args.cluster:
+        return doctor_of_cluster(args)
     from ltf_lite.core import machine
     from ltf_lite.pipeline.needs import cpu
 
@@ -123,3 +138,14 @@ def doctor(args: argparse.Namespace) -> int:
     else:
         tell(machine.table(facts, advice))
     return DONE
+
+
+def doctor_of_cluster(args: argparse.Namespace) -> int:
+    """What a cluster has, and whether a preset fits it."""
+    from ltf_lite import presets
+    from ltf_lite.pipeline.executors.ray import doctor
+
+    preset = presets.load(args.preset) if args.preset else None
+    found = doctor.look(args.cluster, preset)
+    print_json(asdict(found)) if args.json else tell(doctor.as_text(found))
+    return FAILED if found.fits is False else DONE

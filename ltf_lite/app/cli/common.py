@@ -41,6 +41,29 @@ def add_dialect(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def add_executor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--executor",
+        type=_executor,
+        metavar="NAME",
+        help="where the search is worked on, in place of the preset's: local, ray (a cluster), or "
+        "with settings '{name: ray, address: HOST:PORT, workers: 4}'",
+    )
+
+
+def _executor(told: str) -> dict[str, Any]:
+    """The settings that a name or YAML tells."""
+    from ltf_lite.core.yaml_text import YamlError, load_yaml
+
+    if not told.startswith("{"):
+        return {"name": told}
+    try:
+        found: dict[str, Any] = load_yaml(told, "--executor")
+    except YamlError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return found
+
+
 def _dialect(name: str) -> str:
     from ltf_lite.core.plugins import nearest
     from ltf_lite.engines.dialect import AUTO, NAMES
@@ -114,6 +137,7 @@ __all__ = [
     "UsageError",
     "Verb",
     "add_dialect",
+    "add_executor",
     "add_json",
     "complain",
     "path",

@@ -14,6 +14,7 @@ from ltf_lite.app.cli.common import (
     MODEL,
     UsageError,
     add_dialect,
+    add_executor,
     add_json,
     complain,
     path,
@@ -53,6 +54,7 @@ def _add_train(verbs: Any) -> None:
         action="store_true",
         help="the preset's short form, where it has one: a first look in a few minutes",
     )
+    add_executor(verb)
     verb.add_argument(
         "--dry-run",
         action="store_true",
@@ -78,6 +80,7 @@ def _add_again(verbs: Any) -> None:
         help="at most so many; none after one that gains nothing (default 1)",
     )
     verb.add_argument("--out", type=path, help="the (first) new run's folder (default: beside RUN)")
+    add_executor(verb)
     add_json(verb)
     verb.set_defaults(run=again, loads=True)
 
@@ -156,11 +159,11 @@ def _add_monitor(verbs: Any) -> None:
 
 
 def train(args: argparse.Namespace) -> int:
-    from ltf_lite import pipeline
+    from ltf_lite import pipeline, presets
 
     if args.card and not args.dry_run:
         raise UsageError("--card is a question for --dry-run: give both")
-    preset = _preset(args.preset, args.quick)
+    preset = presets.worked_on(_preset(args.preset, args.quick), args.executor)
     if args.dry_run:
         return dry_run(preset, args)
     folder = args.out or Path("runs") / preset.name
@@ -224,7 +227,7 @@ def again(args: argparse.Namespace) -> int:
 
     folder, out, told, code = args.folder, args.out, [], DONE
     for _ in range(args.rounds):
-        run, rise = next_round(folder, out)
+        run, rise = next_round(folder, out, args.executor)
         folder, out = run.folder, None
         told.append({"rise": asdict(rise), **asdict(pipeline.summary(run))})
         if not args.json:

@@ -18,6 +18,7 @@ class LlamaCpp(EnginePlugin):
 
     title: ClassVar[str] = "llama.cpp"
     opens: ClassVar[tuple[str, ...]] = ("gguf",)
+    files: ClassVar[tuple[str, ...]] = ("file",)
 
     name: Literal["llamacpp"] = "llamacpp"
     file: str

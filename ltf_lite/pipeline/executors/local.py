@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from typing import ClassVar, Literal
 
 from ltf_lite.core.parent import die_with_parent
+from ltf_lite.core.threads import threads as usual
 from ltf_lite.engines import Engine
 from ltf_lite.harvest import Row, write_shard
 from ltf_lite.pipeline.executors.part import Brought, Part, Search, brought, done, work
+from ltf_lite.pipeline.executors.plugin import ExecutorPlugin
 from ltf_lite.pipeline.hearing import Advance, hearing
+from ltf_lite.pipeline.opening import Opening
 
 
-class Local:
-    """Works on parts and writes their shards; a context that ends its processes and its engine.
+class Local(ExecutorPlugin):
+    """The executor of a preset that names none."""
 
-    `open_engine` is called for the first reasoner that asks a model, and not before.
-    """
+    title: ClassVar[str] = "this machine"
 
-    def __init__(self, search: Search, processes: int, open_engine: Callable[[], Engine]) -> None:
-        self.search, self.open_engine = search, open_engine
+    name: Literal["local"] = "local"
+
+    def open(
+        self, search: Search, parts: Sequence[Part], opening: Opening, threads: int | None
+    ) -> Here:
+        return Here(search, threads or usual(), opening)
+
+
+class Here:
+    """The parts one after the other; a context that ends its processes and its engine."""
+
+    def __init__(self, search: Search, processes: int, opening: Opening) -> None:
+        self.search, self.opening = search, opening
         self.engine: Engine | None = None
         self.pool = ProcessPoolExecutor(
             processes,
@@ -30,7 +44,7 @@ class Local:
             initializer=die_with_parent,  # idle workers notice by no other means
         )
 
-    def __enter__(self) -> Local:
+    def __enter__(self) -> Here:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,17 +54,14 @@ class Local:
                 stack.callback(self.engine.close)
 
     def run(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
-        """Work on parts of one reasoner; each part once its shard is on disk, in their order.
-
-        `advance` hears, by 0, what an engine has written of a part.
-        """
+        """As `Executor.run`, in the parts' order."""
         if parts and parts[0].reasoner.asks_model:
             return self._by_engine(parts, advance)
         return self._by_pool(parts)
 
     def _by_engine(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
         if self.engine is None:
-            self.engine = self.open_engine()
+            self.engine = self.opening.open()
         usage = self.engine.usage
         for part in parts:
             tokens, seconds = usage.tokens_out, usage.seconds
@@ -67,3 +78,6 @@ class Local:
             rows = future.result()
             write_shard(self.search.harvest, part.number, rows)
             yield part, brought(rows)
+
+
+PLUGIN = Local

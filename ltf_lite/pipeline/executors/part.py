@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltf_lite.engines import Engine
 from ltf_lite.harvest import Recorder, Row, fatal, replay, rows_of, shard, write_said, write_shard
+from ltf_lite.harvest.replay import Said
 from ltf_lite.harvest.store import as_rows, read_shard
+from ltf_lite.pipeline.hearing import quiet
 from ltf_lite.reasoners import Reasoner, solve
 from ltf_lite.tasks import Problem, Solver, Task
 
@@ -48,6 +50,11 @@ class Search:
         """Whether what the model says while it works on a part is kept to be replayed."""
         return part.asks and not self.round
 
+    @property
+    def builds(self) -> bool:
+        """Whether a part builds on the rows of earlier ones: a failure is set beside a success."""
+        return not isinstance(self.task, Solver)
+
     def is_done(self, part: Part) -> bool:
         said = not self.records(part) or replay.shard(self.harvest, part.number).is_file()
         return said and shard(self.harvest, part.number).is_file()
@@ -62,48 +69,85 @@ class Brought:
     speed: float | None = None
 
 
+@dataclass(frozen=True)
+class Found:
+    """What was found in a part: its rows, and what the model said where that is kept."""
+
+    rows: list[Row]
+    said: list[Said] | None = None
+
+
 def done(part: Part, search: Search, engine: Engine) -> list[Row]:
     """Search a part's problems with a model and write its shards: what it said, and its rows."""
-    if not search.records(part):
-        rows = work(part, search, engine)
-    else:
-        recorder = Recorder(engine, search.task, part.problems, search.dialect)
-        rows = work(part, search, recorder)  # type: ignore[arg-type]
-        write_said(search.harvest, part.number, recorder.said)
-    write_shard(search.harvest, part.number, rows)
-    return rows
+    found = search_part(part, search, engine)
+    keep(part, search, found)
+    return found.rows
 
 
-def work(part: Part, search: Search, engine: Engine | None = None) -> list[Row]:
-    """Search a part's problems; the verified rows of its shard."""
+def keep(part: Part, search: Search, found: Found) -> None:
+    """Write a part's shards; the one that says that it is done comes last."""
+    if found.said is not None:
+        write_said(search.harvest, part.number, found.said)
+    write_shard(search.harvest, part.number, found.rows)
+
+
+def search_part(
+    part: Part,
+    search: Search,
+    engine: Engine | None,
+    earlier: Sequence[Row] | None = None,
+    beat: Callable[[], object] = quiet,
+) -> Found:
+    """Search a part's problems, and keep what the model says where that is wanted; as `work`."""
+    if engine is None or not search.records(part):
+        return Found(work(part, search, engine, earlier, beat))
+    recorder = Recorder(engine, search.task, part.problems, search.dialect)
+    rows = work(part, search, recorder, earlier, beat)  # type: ignore[arg-type]
+    return Found(rows, list(recorder.said))
+
+
+def work(
+    part: Part,
+    search: Search,
+    engine: Engine | None = None,
+    earlier: Sequence[Row] | None = None,
+    beat: Callable[[], object] = quiet,
+) -> list[Row]:
+    """Search a part's problems; the verified rows of its shard.
+
+    `earlier` are the right rows of its problems in the parts before it, None where they are to be
+    read from the disk. `beat` is called after each problem.
+    """
     name = engine.name if engine else NO_ENGINE
     found = solve(
         part.reasoner, part.problems, search.task, engine, part.seed, dialect=search.dialect
     )
-    rows = [
-        row
-        for solution in found
-        for row in rows_of(
+    rows: list[Row] = []
+    for solution in found:
+        rows += rows_of(
             solution, search.task, search.dialect, part.reasoner, name, part.seed, search.round
         )
-    ]
-    if isinstance(search.task, Solver):
+        beat()
+    if not search.builds:
         return rows
-    earlier = list(_earlier(part, search))
+    if earlier is None:
+        earlier = earlier_rows(part, search)
     return fatal.find(rows, search.task, search.fatal_step, engine, part.seed, earlier)
 
 
-def _earlier(part: Part, search: Search) -> Iterator[Row]:
+def earlier_rows(part: Part, search: Search) -> list[Row]:
     """The right paths of this part's problems in the parts before it, which are all on disk.
 
     Later parts may be there too, of a run that was killed: they are as if they were not.
     """
     asked = {problem.id for problem in part.problems}
+    found: list[Row] = []
     for number in range(part.number):
         file = shard(search.harvest, number)
         if file.is_file():
             rows = as_rows(read_shard(file), file)
-            yield from (row for row in rows if row.correct and row.problem.id in asked)
+            found += (row for row in rows if row.correct and row.problem.id in asked)
+    return found
 
 
 def brought(rows: list[Row], speed: float | None = None) -> Brought:

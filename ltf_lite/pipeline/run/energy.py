@@ -48,7 +48,7 @@ class Meter:
 
 def counters(powercap: Path = POWERCAP) -> list[Counter]:
     """Those of this machine's devices that count, and let this process read it."""
-    return [*_packages(powercap), *_cards()]
+    return [*_packages(powercap), *cards()]
 
 
 def _packages(powercap: Path) -> Iterator[Counter]:
@@ -70,7 +70,7 @@ def _reader(file: Path) -> Callable[[], float]:
     return lambda: 1e-6 * int(file.read_text())
 
 
-def _cards() -> Iterator[Counter]:
+def cards() -> Iterator[Counter]:
     """The NVIDIA cards that this process may use; some count nothing."""
     if not (shutil.which("nvidia-smi") or Path("/dev/nvidia0").exists()):
         return

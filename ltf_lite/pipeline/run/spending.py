@@ -58,7 +58,9 @@ def telling(file: Path, stage: str, entry: StageEntry, began: float) -> Iterator
 
     def tell() -> None:
         with lock:
-            spent = added(entry, _spent(meter, time.monotonic() - began))
+            spent = added(entry, here(meter, time.monotonic() - began))
+            for other in others():
+                spent = added(spent, other)
             told = Told(stage, entry.input, spent)
             replace_quietly(file, asdict(replace(told, content=told.hash)))
 
@@ -74,6 +76,22 @@ def telling(file: Path, stage: str, entry: StageEntry, began: float) -> Iterator
         before_naming(None)
         over.set()
         tell()
+
+
+_elsewhere: dict[str, Spent] = {}
+
+
+def elsewhere(worker: str, spent: Spent) -> None:
+    """Take over what a worker on another machine has spent so far; its seconds are no wall time.
+
+    It is told with what this process spends, also once the worker is gone.
+    """
+    _elsewhere[worker] = replace(spent, seconds=0.0)
+
+
+def others() -> list[Spent]:
+    """What each worker on another machine has spent so far."""
+    return [*_elsewhere.values()]
 
 
 def spent(file: Path, stage: str, wanted: str) -> Spent | None:
@@ -117,7 +135,7 @@ def _both(earlier: Any, now: Any, put_together: Callable[[list[Any]], Any]) -> A
     return put_together(known) if known else None
 
 
-def _spent(meter: Meter, seconds: float) -> Spent:
+def here(meter: Meter, seconds: float = 0.0) -> Spent:
     """What this process has spent so far."""
     usage, joules = used(), meter.look()
     return Spent(

@@ -11,7 +11,8 @@ from ltf_lite.core.progress import bar
 from ltf_lite.engines import Engine
 from ltf_lite.evaluation.types import Abilities, read_abilities, write_record
 from ltf_lite.pipeline import abilities
-from ltf_lite.pipeline.common import engine_of, set_threads
+from ltf_lite.pipeline.common import set_threads
+from ltf_lite.pipeline.opening import engine_of
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.pipeline.stages.evaluate import ask
 

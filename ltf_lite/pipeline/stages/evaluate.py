@@ -15,8 +15,9 @@ from ltf_lite.engines import Engine
 from ltf_lite.evaluation.success import record, too_few
 from ltf_lite.evaluation.types import Alone, Record, read_record, write_record
 from ltf_lite.pipeline.abilities import besides, write_elsewhere
-from ltf_lite.pipeline.common import asked_in, engine_of, problems_of, seed_of, set_threads
+from ltf_lite.pipeline.common import asked_in, problems_of, seed_of, set_threads
 from ltf_lite.pipeline.hearing import Advance, hearing, quiet
+from ltf_lite.pipeline.opening import engine_of
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.reasoners import Reasoner, Solution, solve, solve_within
 from ltf_lite.reasoners.base import Budget

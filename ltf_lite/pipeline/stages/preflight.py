@@ -10,6 +10,7 @@ from ltf_lite.core.progress import say
 from ltf_lite.core.threads import cores
 from ltf_lite.engines import model_path
 from ltf_lite.export.preflight import check_exportable
+from ltf_lite.pipeline.executors.plugin import executor_of
 from ltf_lite.pipeline.needs import check_fits
 from ltf_lite.pipeline.run.folder import Run
 from ltf_lite.tuning import Tuning, TuningError
@@ -19,6 +20,8 @@ def main(run: Run) -> None:
     device()  # one that is asked for and not here is told now
     if run.entry("tune").status != "done":  # else the rest may run anywhere
         _check_devices(run.preset.tuning)
+    if run.entry("search").status != "done":
+        executor_of(run.preset).check(run.preset.threads)
     base = model_path(run.preset.model.base)
     try:
         check_room(run)

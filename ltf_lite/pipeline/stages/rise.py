@@ -9,7 +9,6 @@ from typing import Any
 from ltf_lite.core.progress import bar
 from ltf_lite.evaluation.significance import mcnemar, paired_interval
 from ltf_lite.pipeline.common import (
-    engine_of,
     previous_of,
     problems_of,
     round_of,
@@ -17,6 +16,7 @@ from ltf_lite.pipeline.common import (
     set_threads,
     single_pass_of,
 )
+from ltf_lite.pipeline.opening import engine_of
 from ltf_lite.pipeline.run.folder import Run, RunError
 from ltf_lite.reasoners import solve
 

@@ -19,15 +19,14 @@ from ltf_lite.pipeline.common import (
     previous_of,
     problems_of,
     round_of,
-    search_engine,
     searched_in,
     seed_of,
     set_threads,
-    threads_of,
 )
-from ltf_lite.pipeline.executors.local import Local
 from ltf_lite.pipeline.executors.part import Brought, Part, Search
+from ltf_lite.pipeline.executors.plugin import executor_of
 from ltf_lite.pipeline.hearing import hearing
+from ltf_lite.pipeline.opening import search_engine, search_opening
 from ltf_lite.pipeline.run.folder import Run
 
 CHUNK = 500  # problems a shard
@@ -42,13 +41,13 @@ def main(run: Run) -> None:
     asked, fatal = searched_in(run).name, preset.harvest.fatal_step
     search = Search(preset.task, asked, run.at.harvest, fatal, round_of(run))
     searches = parts_of(run)
-    count = len(searches)
-    with Local(search, threads_of(run), lambda: search_engine(run)) as executor:
-        for number, parts in enumerate(searches, 1):
-            todo = [part for part in parts if not search.is_done(part)]
-            title = f"search {number}/{count}, {parts[0].reasoner.label}: problems"
-            with bar(title, _size(parts), _size(parts) - _size(todo)) as advance:
-                for part, found in executor.run(todo, advance):
+    todo = [[part for part in parts if not search.is_done(part)] for parts in searches]
+    left = [part for parts in todo for part in parts]
+    with executor_of(preset).open(search, left, search_opening(run), preset.threads) as executor:
+        for number, (parts, own) in enumerate(zip(searches, todo, strict=True), 1):
+            title = f"search {number}/{len(searches)}, {parts[0].reasoner.label}: problems"
+            with bar(title, _size(parts), _size(parts) - _size(own)) as advance:
+                for part, found in executor.run(own, advance):
                     advance(len(part.problems), _note(part, found))
     if not preset.previous:
         _replay(run)

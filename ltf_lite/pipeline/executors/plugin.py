@@ -1,0 +1,72 @@
+"""What an executor is as a plugin: where the parts of a search are worked on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from ltf_lite.core.plugins import Plugin, Registry
+from ltf_lite.core.validation import sentence
+from ltf_lite.presets import Preset, PresetError
+
+if TYPE_CHECKING:
+    from ltf_lite.pipeline.executors.part import Brought, Part, Search
+    from ltf_lite.pipeline.hearing import Advance
+    from ltf_lite.pipeline.opening import Opening
+
+
+class Executor(Protocol):
+    """Works on parts and writes their shards, each one whole or not at all."""
+
+    def run(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
+        """Work on parts of one reasoner; each part once its shard is on disk.
+
+        `advance` hears, by 0, what is being written of them.
+        """
+
+
+class ExecutorPlugin(Plugin):
+    """A place to work; its fields are the settings of a preset's `executor`."""
+
+    name: str
+
+    @property
+    def lacking(self) -> str | None:
+        """What is not installed that it needs, with the way to get it; None where all is here."""
+        return None
+
+    def check(self, threads: int | None) -> None:
+        """Refuse what cannot work, before anything is searched; raises RunError.
+
+        `threads` are the preset's, None where it names none.
+        """
+
+    @abstractmethod
+    def open(
+        self, search: Search, parts: Sequence[Part], opening: Opening, threads: int | None
+    ) -> AbstractContextManager[Executor]:
+        """An executor for all `parts` that a search lacks, which it is then told to run.
+
+        What searches is opened by `opening` for the first part that asks a model, and not before.
+        """
+
+
+EXECUTORS: Registry[ExecutorPlugin] = Registry(
+    "ltf_lite.pipeline.executors", "executor", ExecutorPlugin
+)
+
+
+def executor_of(preset: Preset) -> ExecutorPlugin:
+    """The preset's executor; raises PresetError that names the setting, or what it lacks."""
+    kind = EXECUTORS.any(default="local")
+    try:
+        found: ExecutorPlugin = TypeAdapter(kind).validate_python(preset.executor.model_dump())
+    except ValidationError as error:
+        raise PresetError(sentence(error, "executor", kind)) from error
+    if found.lacking:
+        raise PresetError(f"executor: {found.lacking}")
+    return found
