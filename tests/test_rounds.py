@@ -19,9 +19,11 @@ from ltf_lite.pipeline.again import Rise, next_round, rise_sentence
 from ltf_lite.pipeline.common import previous_of
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.repair import repaired
+from ltf_lite.pipeline.stages.search import parts_of
 from ltf_lite.pipeline.stages.tune import tuning_of
 from ltf_lite.reasoners import get_reasoner
 from tests.conftest import SMALL, ltf, one_sentence
+from tests.test_search_stage import shared
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,14 @@ def test_the_tuned_model_searches_and_the_harvest_grows(first, second):
     assert all(row.label.endswith(", round 2") for row in added)
     assert any(row.correct for row in added)
     assert not all(row.correct for row in added)
+
+
+@pytest.mark.slow
+def test_parts_of_a_round_know_those_of_the_runs_before(first, second):
+    old, new = ([p for own in parts_of(r) for p in own] for r in (Run.load(first), second))
+    assert {part.number: set(part.before) for part in new} == {
+        number: before for number, before in shared([*old, *new]).items() if number >= len(old)
+    }
 
 
 @pytest.mark.slow

@@ -45,6 +45,21 @@ def key(row: Row) -> tuple:
     return row.problem.id, row.text, row.label, row.kind, row.seed
 
 
+def shared(parts: list) -> dict[int, set[int]]:
+    """Part → the parts before it with problems of its own, by looking at all of them."""
+    asked = {part.number: {problem.id for problem in part.problems} for part in parts}
+    return {n: {m for m in asked if m < n and asked[m] & own} for n, own in asked.items()}
+
+
+def test_a_part_knows_the_earlier_ones_with_problems_of_its_own(tmp_path):
+    ways = [{"name": "cot"}, {"name": "tot", "problems": 730}, {"name": "dfs"}]
+    run = prepared(tmp_path / "run", [*ways, {"name": "bfs", "problems": 1001}], 1200)
+    parts = [part for own in search.parts_of(run) for part in own]
+    assert len(parts) == 3 + 8 + 3 + 3
+    assert {part.number: set(part.before) for part in parts} == shared(parts)
+    assert [len(part.before) for part in parts] == [0] * 3 + [1] * 8 + [6, 4, 1, 7, 5, 2]
+
+
 @pytest.mark.slow
 def test_any_list_of_reasoners_is_searched_and_told_apart(tmp_path, capfd):
     run = prepared(tmp_path / "run", ALL, 6)

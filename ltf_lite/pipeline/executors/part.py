@@ -19,12 +19,16 @@ NO_ENGINE = "none"
 
 @dataclass(frozen=True)
 class Part:
-    """One shard's worth of work: a reasoner, its problems, and the seed of its draws."""
+    """One shard's worth of work: a reasoner, its problems, and the seed of its draws.
+
+    `before` are the numbers of the earlier parts with problems of its own; None: any may have some.
+    """
 
     number: int
     reasoner: Reasoner
     problems: tuple[Problem, ...]
     seed: int
+    before: tuple[int, ...] | None = None
 
     @property
     def asks(self) -> bool:
@@ -142,7 +146,7 @@ def earlier_rows(part: Part, search: Search) -> list[Row]:
     """
     asked = {problem.id for problem in part.problems}
     found: list[Row] = []
-    for number in range(part.number):
+    for number in range(part.number) if part.before is None else part.before:
         file = shard(search.harvest, number)
         if file.is_file():
             rows = as_rows(read_shard(file), file)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
+from math import ceil
 
 from ltf_lite.core.files import whole
 from ltf_lite.core.places import place
@@ -82,25 +84,41 @@ def parts_of(run: Run) -> list[list[Part]]:
 
     A run that goes on numbers them behind those of the run before, and asks only the model again.
     """
-    problems, count, found = problems_of(run, "train"), _begun(run), []
-    again = [f"round {round_of(run)}"] if run.preset.previous else []
+    return _parts(run)[1]
+
+
+def _parts(run: Run) -> tuple[list[list[Part]], list[list[Part]]]:
+    """The parts of the runs before, which ask the same problems, and the run's own."""
+    before, problems = previous_of(run), problems_of(run, "train")
+    earlier = [*chain(*_parts(before))] if before else []
+    count = len(shards(before.at.harvest)) if before else 0
+    again = [f"round {round_of(run)}"] if before else []
+    found: list[list[Part]] = []
     for k, reasoner in enumerate(run.preset.search):
         if again and not reasoner.asks_model:
             continue
         trees = reasoner.asks_model and reasoner.grows_tree
-        own = []
-        for chunk in chunks(problems[: reasoner.problems], TREE_CHUNK if trees else CHUNK):
+        own, size = list[Part](), TREE_CHUNK if trees else CHUNK
+        for chunk in chunks(problems[: reasoner.problems], size):
             seed = seed_of(run.preset.seed, "search", *again, k, chunk[0].id)
-            own.append(Part(count, reasoner, tuple(chunk), seed))
+            first = size * len(own)
+            shared = sharing([*earlier, *found], first, first + len(chunk))
+            own.append(Part(count, reasoner, tuple(chunk), seed, shared))
             count += 1
         found.append(own)
-    return found
+    return earlier, found
 
 
-def _begun(run: Run) -> int:
-    """How many shards of paths the run before has."""
-    before = previous_of(run)
-    return len(shards(before.at.harvest)) if before else 0
+def sharing(reasoners: Sequence[Sequence[Part]], first: int, end: int) -> tuple[int, ...]:
+    """The numbers of the parts that have some of the problems from `first` to before `end`.
+
+    The parts of each reasoner go through the same problems in order, as many in each but the last.
+    """
+    found = []
+    for parts in filter(None, reasoners):
+        size = len(parts[0].problems)
+        found += [part.number for part in parts[first // size : ceil(end / size)]]
+    return tuple(found)
 
 
 def _size(parts: Sequence[Part]) -> int:

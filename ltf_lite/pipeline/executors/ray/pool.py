@@ -297,11 +297,11 @@ def _tokens() -> int:
 
 
 def _needs(parts: Sequence[Part]) -> dict[int, set[int]]:
-    """Part → the parts before it with problems of its own, whose rows it builds on."""
-    asked = {part.number: {problem.id for problem in part.problems} for part in parts}
+    """Part → those of these parts with problems of its own, whose rows it builds on."""
+    every = {part.number for part in parts}
     return {
-        number: {other for other in asked if other < number and asked[other] & own}
-        for number, own in asked.items()
+        part.number: every.intersection(range(part.number) if part.before is None else part.before)
+        for part in parts
     }
 
 
