@@ -68,7 +68,7 @@ def test_a_file_of_problems_is_answered_and_downloaded(browser, served: App, tmp
             found[name] = Path(download.value.path()).read_text(encoding="utf-8-sig")
         rows = [json.loads(line) for line in found["answers.jsonl"].splitlines()]
         assert [row["problem"] for row in rows[::2][:3]] == PROBLEMS.splitlines()[:3]
-        assert rows[-1]["error"].startswith("line 4: ")
+        assert rows[-1]["error"].startswith("4 行目: " if "ja" in path else "line 4: ")
         assert len(list(csv.reader(found["answers.csv"].splitlines()))) == 8
         looked_at(page, f"file-{'ja' if 'ja' in path else 'en'}")
         sent(page, tmp_path / "empty.txt")
@@ -103,7 +103,9 @@ def test_two_answers_are_judged_blind(browser, served, path):
         page.locator("#ratio .ltf-verdict").wait_for()  # the example has its answers
         page.locator("#blind-box button").first.click()
         page.locator("#blind-start").click()
-        page.locator("#blind-notice [role=alert]").wait_for()  # with their names, above
+        page.locator("#blind-notice .ltf-remark").wait_for()  # another one: it has names above
+        page.locator("#blind-vote-a").wait_for()
+        page.locator("#blind-start:not([disabled])").wait_for()
         page.locator(PROBLEM).fill("44 41 4 23 -> 66" if "ja" in path else "25 5 5 33 -> 27")
         page.locator("#blind-start").click()
         for done, vote in enumerate(("a", "b", "equal")):
