@@ -107,8 +107,8 @@ def test_of_less_than_a_question_one_is_told_everywhere():
     assert found.searches[0].questions == pytest.approx(0.3)
     row = break_even_table(found).rows[1]
     assert [cell.shown for cell in row if cell.value == found.searches[0].questions] == ["1"]
-    assert "after 1 questions" in in_words(found)
-    assert "after 1 questions" in " ".join(texts(as_svg(break_even_figure(found), "cost")))
+    assert "from question 1 on" in in_words(found)
+    assert "from question 1 on" in " ".join(texts(as_svg(break_even_figure(found), "cost")))
 
 
 def test_a_search_that_costs_no_more_is_never_made_up_for():

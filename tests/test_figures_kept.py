@@ -262,7 +262,7 @@ def test_break_even_says_after_how_many_questions_and_beside_which_quality():
     legend = figure.axes[0].get_legend().get_texts()
     said = {text.get_text().replace("\n", " ") for text in legend}
     assert {
-        "self-consistency@8: paid after 3,600 questions",
+        "self-consistency@8: paid from question 3,600 on",
         "best of 2 by likelihood: never paid",
         "tree of thoughts: none at equal quality (hollow: at 1,800)",
         "RAP: after 900, which solves more is not known (hollow)",

@@ -58,11 +58,11 @@ def said(made: Outcome, language: str = "en") -> str:
 @pytest.mark.parametrize(
     ("apart", "told", "mark"),
     [
-        (difference("tot", 5, 0.001), "solves more than the search before it. It pays from 36,000",
-         "pays from 36,000"),
-        (difference("tot", -5, 0.001), "Search still solves more", "costs less from 36,000"),
-        (difference("tot", 5, 0.3), "these problems can't tell. It costs less from 36,000",
-         "costs less from 36,000"),
+        (difference("tot", 5, 0.001), "solves more than the search before it. It pays from question 36,000",
+         "pays from question 36,000"),
+        (difference("tot", -5, 0.001), "Search still solves more", "costs less from question 36,000"),
+        (difference("tot", 5, 0.3), "these problems can't tell. It costs less from question 36,000",
+         "costs less from question 36,000"),
     ],
 )  # fmt: skip
 def test_the_title_says_which_solves_more_and_from_when_on_it_pays(apart, told, mark):

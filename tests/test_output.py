@@ -23,8 +23,8 @@ from ltf_lite.core.progress import bar, say
 from ltf_lite.core.text import escape, printable, signs
 from ltf_lite.reasoners import solve
 from ltf_lite.report import page as report_page
-from ltf_lite.report.sections import Section
 from ltf_lite.report.tables.base import Table, as_markdown, cell, csv_text
+from ltf_lite.report.told import Section
 from ltf_lite.report.tree.svg import tree_svg
 from ltf_lite.report.tree.text import show
 from ltf_lite.tasks import get_task

@@ -18,8 +18,9 @@ from ltf_lite.evaluation.cost import Price
 from ltf_lite.presets import Preset
 from ltf_lite.report.figures.drawing import as_svg
 from ltf_lite.report.figures.headline import write_png
-from ltf_lite.report.sections import PRICE, Picture, Section, sections
+from ltf_lite.report.sections import PRICE, sections
 from ltf_lite.report.tables.base import Table, as_csv
+from ltf_lite.report.told import Picture, Section
 
 
 def write(folder: RunFolder, manifest: Manifest, preset: Preset, price: Price = PRICE) -> Path:

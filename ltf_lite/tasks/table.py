@@ -86,7 +86,7 @@ def _is(data: Any) -> bool:
 
 def _separated(by: str) -> Callable[[BinaryIO, str], Iterator[Row]]:
     def read(stream: BinaryIO, name: str) -> Iterator[Row]:
-        csv.field_size_limit(CELL)
+        limit = csv.field_size_limit(CELL)  # of the whole process: it is put back
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         table = csv.reader(text, delimiter=_sign(stream, by), strict=True)
         names: list[str] = []
@@ -107,6 +107,8 @@ def _separated(by: str) -> Callable[[BinaryIO, str], Iterator[Row]]:
             raise TaskError(f"{name}, line {line + 1} is not UTF-8") from error
         except csv.Error as error:
             raise TaskError(f"{name}, line {table.line_num}: {error}") from error
+        finally:
+            csv.field_size_limit(limit)
 
     return read
 

@@ -51,11 +51,11 @@ SENTENCES = {
     "The {kind} file solves {n} points less than the tuned model, and export.success_points allows {n1}: take another file.": "{kind} のファイルは訓練後のモデルより {n} ポイント少なく、export.success_points の許す {n1} を超えています。別のファイルを使ってください。",
     "At {price} an hour of this machine, which is an assumption, the whole training run ({time}) cost {cost}.": "この機械 1 時間あたり {price}(仮定)とすると、訓練の実行全体({time})の費用は {cost} です。",
     "At {price} an hour of this machine the whole training run ({time}) cost {cost}.": "この機械 1 時間あたり {price} とすると、訓練の実行全体({time})の費用は {cost} です。",
-    "Beside the base's best search ({search}) it has paid for itself after {n} questions and solves more.": "元のモデルの最良の探索({search})と比べて {n} 問で元が取れ、解ける数も多くなります。",
-    "Beside the base's best search ({search}) it has paid for itself after {n} questions (these problems can't tell which of the two solves more).": "元のモデルの最良の探索({search})と比べて {n} 問で元が取れます(どちらが多く解くかは、この問題数ではわかりません)。",
+    "Beside the base's best search ({search}) it has paid for itself from question {n} on and solves more.": "元のモデルの最良の探索({search})と比べて {n} 問で元が取れ、解ける数も多くなります。",
+    "Beside the base's best search ({search}) it has paid for itself from question {n} on (these problems can't tell which of the two solves more).": "元のモデルの最良の探索({search})と比べて {n} 問で元が取れます(どちらが多く解くかは、この問題数ではわかりません)。",
     "Beside the base's best search ({search}) it never pays: that search costs no more than the single pass.": "元のモデルの最良の探索({search})と比べると、元は取れません。その探索の費用は一回の回答より高くありません。",
     "Beside the base's best search ({search}) there is no break-even at equal quality: the single pass solves {ours} %, the search {theirs} %.": "元のモデルの最良の探索({search})とは、同じ質では元が取れません。一回の回答は {ours} %、探索は {theirs} % を解きます。",
-    "Counting questions alone, training has cost less after {n}.": "質問の数だけで数えれば、{n} 問で訓練の費用が下回ります。",
+    "Counting questions alone, training has cost less from question {n} on.": "質問の数だけで数えれば、{n} 問で訓練の費用が下回ります。",
 }
 
 SETTINGS = {  # 推論器の設定

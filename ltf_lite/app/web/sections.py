@@ -7,8 +7,9 @@ from ltf_lite.app.web.words import Say
 from ltf_lite.core.text import escape
 from ltf_lite.pipeline import Run
 from ltf_lite.report.paths import Group
-from ltf_lite.report.sections import Picture, Section, sections
+from ltf_lite.report.sections import sections
 from ltf_lite.report.tables.base import Cell, Table
+from ltf_lite.report.told import Picture, Section
 
 LINES = ("right", "fatal", "after", "missing")  # states of a path's line in a card
 

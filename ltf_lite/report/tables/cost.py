@@ -98,11 +98,11 @@ def in_words(found: BreakEven) -> str:
         return said + (
             f"{beside} there is no break-even at equal quality: the single pass solves "
             f"{ours:.1f} %, the search {theirs:.1f} %. "
-            f"Counting questions alone, training has cost less after {asked}."
+            f"Counting questions alone, training has cost less from question {asked} on."
         )
     more = " and solves more" if best.quality == "better" else ""
     unsure = "" if more else " (these problems can't tell which of the two solves more)"
-    return said + (f"{beside} it has paid for itself after {asked} questions{more}{unsure}.")
+    return said + (f"{beside} it has paid for itself from question {asked} on{more}{unsure}.")
 
 
 def price_words(price: Price) -> str:
