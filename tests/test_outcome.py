@@ -58,9 +58,16 @@ def said(made: Outcome, language: str = "en") -> str:
 @pytest.mark.parametrize(
     ("apart", "told", "mark"),
     [
-        (difference("tot", 5, 0.001), "solves more than the search before it. It pays from question 36,000",
-         "pays from question 36,000"),
-        (difference("tot", -5, 0.001), "Search still solves more", "costs less from question 36,000"),
+        (
+            difference("tot", 5, 0.001),
+            "solves more than the search before it. It pays from question 36,000",
+            "pays from question 36,000",
+        ),
+        (
+            difference("tot", -5, 0.001),
+            "Search still solves more",
+            "costs less from question 36,000",
+        ),
         (difference("tot", 5, 0.3), "these problems can't tell. It costs less from question 36,000",
          "costs less from question 36,000"),
     ],
