@@ -98,6 +98,19 @@ def test_the_questions_of_the_app_are_problems_that_can_be_typed():
         get_task("countdown").problem("Make something from 7, 12")
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "Make 46 from 7, 12, 20 and 31; use every number once",
+        "make 46 from 7,12,20, and 31",
+        "Make 46 with 7 12 20 31.",
+    ],
+)
+def test_a_question_may_be_typed_as_people_write_lists(typed):
+    found = get_task("countdown").problem(typed)
+    assert (sorted(found.data["numbers"]), found.data["target"]) == ([7, 12, 20, 31], 46)
+
+
 def test_what_a_solution_is_held_to_is_said_where_there_is_none():
     held = "every number is used once, and only whole numbers from 0 to 999 may come up on the way"
     with pytest.raises(TaskError, match=f"1 1 1 1 -> 99 has no solution: {held}"):

@@ -9,10 +9,10 @@ from ltf_lite.tasks.contract import TaskError
 from ltf_lite.tasks.numbers.spelling import WIDE
 
 LONGEST = 600  # characters: six numbers and the words around them
-_NUMBERS = r"(?P<numbers>[0-9][0-9 ,]*?)"
+_NUMBERS = r"(?P<numbers>[0-9][0-9 ,]*?(?:and [0-9]+)?)"
 # The questions that the app prints, in each of its languages.
 _ASKED = (
-    re.compile(rf"make (?P<target>[0-9]+) (?:from|with|of) {_NUMBERS}(?:\..*)?", re.I),
+    re.compile(rf"make (?P<target>[0-9]+) (?:from|with|of) {_NUMBERS}(?:[.;].*)?", re.I),
     re.compile(rf"{_NUMBERS} ?から ?(?P<target>[0-9]+) ?を作.*"),
 )
 _SHORT = re.compile(r"(?P<numbers>[^>→]*)(?:(?:->|→) ?(?P<target>\S+))?")
@@ -30,5 +30,5 @@ def typed(text: str) -> dict[str, Any]:
     match = next(filter(None, asked), None) or _SHORT.fullmatch(line)
     if match is None or len(text) > LONGEST:
         raise TaskError(f"a problem is written like '25 5 5 33 -> 27', not {text[:40]!r}")
-    data: dict[str, Any] = {"numbers": match["numbers"].replace(",", " ").split()}
+    data: dict[str, Any] = {"numbers": re.sub(r",|\band\b", " ", match["numbers"]).split()}
     return data if match["target"] is None else {**data, "target": match["target"]}
