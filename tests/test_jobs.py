@@ -356,6 +356,21 @@ def test_a_yaml_file_can_be_started_too():
     assert jobs.start("-own.yaml", Path("runs")).working
 
 
+@pytest.mark.slow
+def test_the_short_form_of_a_preset_is_a_run_of_its_own():
+    write_preset(quick={"tuning.steps": 2})
+    names = list(presets.choices())
+    assert names[:2] == ["quick", "quick-quick"]  # those of the folder one works in come first
+    assert "tiny-quick" in names
+    assert "smollm2-chat-quick" not in names
+    working = jobs.start("quick-quick", Path("runs"))
+    assert working.run == str(Path("runs", "quick-quick"))
+    assert jobs.until(lambda: Run.load(Path("runs/quick-quick")).preset.tuning.steps == 2, 60)
+    jobs.stop(Path("runs/quick-quick"))
+    with pytest.raises(RunError, match="did you mean smollm2-chat"):
+        jobs.start("smollm2-chat-quick", Path("runs"))
+
+
 def test_force_new_sets_all_aside_but_what_the_process_holds():
     preset = presets.parse(QUICK, "here")
     with held():

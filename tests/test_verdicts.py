@@ -116,3 +116,10 @@ def test_a_busy_machine_is_told():
 def test_a_run_counts_the_seconds_of_its_processes(small_run: Path):
     stages = Run.load(small_run).manifest.stages
     assert all(stage.cpu_seconds and stage.cpu_seconds > 0.1 for stage in stages.values())
+
+
+def test_a_short_form_is_on_the_list_with_what_it_takes(desk):
+    from ltf_lite.app.web import train
+
+    assert "four minutes" in train._needs(desk)("tiny-quick")
+    assert "14 minutes" in train._needs(desk)("tiny")

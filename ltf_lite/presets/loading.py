@@ -23,11 +23,15 @@ FOLDERS = (Path("presets"), _HERE.parent / "files", _HERE.parents[2] / "presets"
 ENDINGS = (".yaml", ".yml")  # a name with one is a path
 SECTIONS = [name for name, field in Preset.model_fields.items() if field.is_required()]
 MOST = len(SECTIONS) // 2 + 1
+SHORT = "-quick"  # behind the name of a preset: its short form's
 OWN = ("name", "previous", "quick")  # what a preset and its short form do not share, or both have
 # A word before a colon, at the beginning of a line or of what stands in braces.
 _SECTION = re.compile(
     rf"""(?:^|[{{,])[ \t]*["']?({"|".join(SECTIONS)})["']?[ \t]*:""", re.MULTILINE
 )
+
+
+_QUICK = re.compile(r"^quick[ \t]*:", re.MULTILINE)
 
 
 class PresetError(LtfError, ValueError):
@@ -84,6 +88,28 @@ def available() -> dict[str, Path]:
     return found
 
 
+def choices() -> dict[str, Path]:
+    """Name → file of every preset, and of every short form behind its own, as NAME-quick."""
+    found: dict[str, Path] = {}
+    for name, file in available().items():
+        found[name] = file
+        if _QUICK.search(read_text(file)):
+            found.setdefault(f"{name}{SHORT}", file)
+    return found
+
+
+def choose(name: str) -> tuple[Path, Preset, bool]:
+    """One of `choices`, or a YAML file: its file, its preset, and whether it is a short form.
+
+    Raises PresetError.
+    """
+    files = available()
+    if name in files or not (name.endswith(SHORT) and name in choices()):
+        return find(name), load(name), False
+    whole = name.removesuffix(SHORT)
+    return files[whole], quick(whole), True
+
+
 def foreign() -> list[Path]:
     """The YAML files of the folder one works in that are no presets."""
     return [file for file in sorted(FOLDERS[0].glob("*.yaml")) if not is_preset(file)]
@@ -100,12 +126,16 @@ def in_place_of(name: str) -> Path | None:
 
 def is_preset(file: Path) -> bool:
     """Whether a file is meant as a preset, right or wrong: it names most of a preset's sections."""
+    return len({found[1] for found in _SECTION.finditer(read_text(file))}) >= MOST
+
+
+def read_text(file: Path) -> str:
+    """What a file of YAML says as far as it is read; "" where it can't be."""
     try:
         with open_regular(file) as stream:
-            text = stream.read(BYTES).decode("utf-8", "replace")
+            return stream.read(BYTES).decode("utf-8", "replace")
     except OSError:
-        return False
-    return len({found[1] for found in _SECTION.finditer(text)}) >= MOST
+        return ""
 
 
 def load(name: str) -> Preset:
@@ -162,4 +192,4 @@ def _short(data: dict[str, Any], whole: Preset, file: Path) -> Preset:
             if not isinstance(at, dict):
                 raise PresetError(f"{file}: quick: {setting} names no setting of a section")
         at[last] = value
-    return parse({**data, "name": f"{whole.name}-quick"}, f"{file}, quick")
+    return parse({**data, "name": f"{whole.name}{SHORT}"}, f"{file}, quick")

@@ -108,7 +108,7 @@ def _placed(desk: Desk) -> Callable[[Any], Any]:
         """The run that the address names, chosen on every tab that has it."""
         there = list(desk.shelf.run_folders())
         run = gr.update(choices=there, value=name) if name in there else gr.skip()
-        known = list(presets.available())
+        known = list(presets.choices())
         return run, run, gr.update(choices=known, value=name) if name in known else gr.skip()
 
     return placed
@@ -137,7 +137,7 @@ def _to_train(desk: Desk) -> Callable[[Any], Any]:
     def to_train(key: Any) -> Any:
         """Write the preset of a pilot and open the tab Train with it."""
         name = own.preset_for(desk, key)
-        there = list(presets.available())
+        there = list(presets.choices())
         return gr.Tabs(selected="train"), gr.update(choices=there, value=name), ""
 
     return to_train

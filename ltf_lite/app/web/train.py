@@ -46,7 +46,7 @@ def tab(desk: Desk, chosen: gr.Tab, others: list[gr.Tab]) -> gr.Dropdown:
 
     Returns the list of presets.
     """
-    say, names = desk.say, list(presets.available())
+    say, names = desk.say, list(presets.choices())
     gr.Markdown(say("train.intro"))
     with gr.Row(equal_height=True):
         preset = choice(
@@ -82,7 +82,7 @@ def _connect(
     timer = gr.Timer(LOOK, active=False)  # nothing is sent where nothing changed
     token = gr.Textbox(visible=False)
     look, no = _look(desk), lambda note: (note, *[gr.skip()] * len(Parts._fields))
-    every = lambda: gr.update(choices=list(presets.available()))  # noqa: E731
+    every = lambda: gr.update(choices=list(presets.choices()))  # noqa: E731
     chosen.select(every, None, preset, **QUIET)
     opened: list[Any] = [chosen.select, preset.change]
     gr.on(opened, answered(_needs(desk), lambda note: note, say), preset, needs, **QUIET)
@@ -106,7 +106,7 @@ def _connect(
 
 def _folder(desk: Desk, preset: Any) -> Path:
     """Where the run of a preset is; raises PresetError if there is no such preset."""
-    if not isinstance(preset, str) or preset not in presets.available():
+    if not isinstance(preset, str) or preset not in presets.choices():
         presets.find(str(preset)[:80].removesuffix(".yaml").removesuffix(".yml"))
         raise presets.PresetError(desk.say("train.no_presets"))
     return desk.shelf.runs / preset
@@ -116,7 +116,7 @@ def _needs(desk: Desk) -> Callable[[Any], str]:
     def needs(preset: Any) -> str:
         """What the preset is for, how long it takes, and whether this machine can train it."""
         _folder(desk, preset)
-        loaded, say = presets.load(preset), desk.say
+        loaded, say = presets.choose(preset)[1], desk.say
         took = say("train.no_time")
         if loaded.takes:
             took = say("train.takes", time=say.told(loaded.takes))
@@ -146,13 +146,13 @@ def _line(text: str, say: Say) -> str:
 def _can(preset: str, file: Path, changed: int) -> bool:
     """Whether this machine can train a preset; asked once as long as its file stays the same."""
     try:
-        return needs_of(presets.load(preset)).has
+        return needs_of(presets.choose(preset)[1]).has
     except Exception:  # what can't be told may be tried: the training says what is wrong
         return True
 
 
 def _able(preset: str) -> bool:
-    file = presets.available()[preset]
+    file = presets.choices()[preset]
     return _can(preset, file, file.stat().st_mtime_ns)
 
 

@@ -29,30 +29,32 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # on Windows, any signal ends
 def start(preset_name: str, runs: Path) -> RunState:
     """Start or resume `ltf train` in runs/<preset>, to outlive this process; returns its `state`.
 
-    `preset_name` is a name or a YAML file. Returns when the process works, or ended well because
-    nothing was left to do. Raises RunError with a sentence if there is no such preset, the folder
-    can't be written, the run is being worked on, or the process fails at once.
+    `preset_name` is a name, also of a short form, or a YAML file. Returns when the process works,
+    or ended well because nothing was left to do. Raises RunError with a sentence if there is no
+    such preset, the folder can't be written, the run is being worked on, or the process fails at
+    once.
     """
     try:
-        file, name = presets.find(preset_name), presets.load(preset_name).name
+        file, preset, short = presets.choose(preset_name)
     except LtfError as error:
         raise RunError(str(error)) from error
-    folder = runs / name
+    folder = runs / preset.name
     make_writable(folder)
     try:
         with FileLock(RunFolder(folder).starting, timeout=2 * BEGIN):  # one at a time
-            return _begin(file, name, folder)
+            return _begin(file, preset.name, folder, short)
     except Timeout:
         raise RunError(f"{folder} is being started by another process") from None
 
 
-def _begin(file: Path, name: str, folder: Path) -> RunState:
+def _begin(file: Path, name: str, folder: Path, short: bool) -> RunState:
     pid = working(folder)
     if pid is not None:
         raise RunError(f"{folder} is being worked on already, by process {pid}: stop it, or wait")
     log = RunFolder(folder).log
     begun = log.stat().st_size if log.exists() else 0
-    command = [sys.executable, "-m", "ltf_lite", "train", f"--out={folder}", "--", str(file)]
+    given = [f"--out={folder}", *(["--quick"] if short else []), "--", str(file)]
+    command = [sys.executable, "-m", "ltf_lite", "train", *given]
     process = spawn(command, folder)
     # One that takes longer still compares large files with what its manifest says of them.
     until(lambda: working(folder) == process.pid or process.poll() is not None, BEGIN)
