@@ -217,7 +217,7 @@ def test_the_processes_of_a_search_end_with_the_run():
         wait(lambda: len(others(process.pid)) >= 3)  # the stage and those that it has search
         process.kill()
         process.wait()
-        wait(lambda: not others(process.pid), 5)
+        wait(lambda: not others(process.pid), 30)
     finally:
         process.kill()
         for pid in others(process.pid):

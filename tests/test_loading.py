@@ -162,7 +162,7 @@ def test_checkpointing_as_on_a_card_changes_no_gradient(qwen2, tmp_path, load_in
     plain, kept = (trainer_of(qwen2, settings, load_in_4bit, "plain", tmp_path / n) for n in "ab")
     kept.model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
     layers = []
-    kept.decoder.layers[0].register_forward_pre_hook(lambda *_: layers.append(1))
+    kept.forward.decoder.layers[0].register_forward_pre_hook(lambda *_: layers.append(1))
     wanted, found = step_gradients(plain), step_gradients(kept)
     assert len(layers) == 2  # once more in the backward pass
     assert wanted.keys() == found.keys()
