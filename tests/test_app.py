@@ -185,6 +185,12 @@ def test_nothing_but_the_report_of_a_listed_run_is_shown(served, path):
     assert status(f"{served.url}/{path}") in (403, 404)
 
 
+def test_the_address_of_the_pages_own_language_leads_to_it(served):
+    with urllib.request.urlopen(f"{served.url}/en?tab=runs") as page:
+        assert page.url == f"{served.url}/?tab=runs"
+        assert b"ltf_lite" in page.read()
+
+
 def test_nothing_can_be_uploaded(served):
     body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
     request = urllib.request.Request(

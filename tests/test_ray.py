@@ -424,6 +424,8 @@ def test_a_preset_is_refused_that_no_executor_understands(tmp_path, small_preset
     )
     told = ltf("train", small_preset, "--out", out, "--executor", "{name: ray, worker: 2}")
     one_sentence(told, 2, "executor: there is no setting 'worker' of ray; did you mean 'workers'")
+    told = ltf("train", small_preset, "--out", out, "--executor", "{name: ray")
+    one_sentence(told, 2, "--executor", "settings are written like '{name: ray, address")
     nowhere = "{name: ray, address: '127.0.0.1:1'}"
     told = ltf("train", small_preset, "--out", out, "--executor", nowhere)
     one_sentence(told, 1, "no Ray cluster answers at 127.0.0.1:1", "ray start --head")
@@ -447,7 +449,7 @@ def test_without_ray_one_sentence_says_how_to_get_it(tmp_path, monkeypatch):
 def test_the_doctor_says_what_a_cluster_has_and_why_a_preset_does_not_fit(two, tmp_path):
     told = ltf("doctor", "--cluster", two.address)
     assert told.returncode == 0, told.stderr
-    assert "2 machines, 2 cores, 0 cards" in told.stdout
+    assert f"Ray cluster {two.address}: 2 machines, 2 cores, no cards" in told.stdout
     facts = json.loads(ltf("doctor", "--cluster", two.address, "--json").stdout)
     assert [node["cores"] for node in facts["nodes"]] == [1, 1]
     preset = tmp_path / "own.yaml"
@@ -462,6 +464,13 @@ def test_the_doctor_says_what_a_cluster_has_and_why_a_preset_does_not_fit(two, t
     assert "no machine has room for a worker, which takes 1 core and 1 card." in told.stdout
     one_sentence(ltf("doctor", "--preset", "tiny"), 2, "--cluster")
     one_sentence(ltf("doctor", "--cluster", "127.0.0.1:1"), 1, "no Ray cluster answers at")
+    # an address that is told stands, whatever Ray is told elsewhere
+    elsewhere = {**os.environ, "RAY_ADDRESS": two.address}
+    auto = ltf("doctor", "--cluster", env=elsewhere)
+    assert f"Ray cluster {two.address}" in auto.stdout, auto.stderr
+    for wrong in ("foo", "foo:", ":6379"):
+        told = ltf("doctor", "--cluster", wrong, env=elsewhere)
+        one_sentence(told, 1, f"'{wrong}' is no address of a Ray cluster: write HOST:PORT")
 
 
 # -- how large a worker is ------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from ltf_lite.evaluation.compare import Difference, Side
 from ltf_lite.evaluation.types import single_pass_of
 from ltf_lite.pipeline import Run
 from ltf_lite.reasoners.choice import SINGLE_PASS
+from ltf_lite.report.outcome import busy
 from ltf_lite.report.results import records
-from ltf_lite.report.sections import busy
 
 SAY = speaker("en")
 RAW = re.compile(r"\b(cot n=|cot max_tokens|max_tokens=|tot\b|beam=)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ltf_lite.core.manifest import StageEntry
+from ltf_lite.core.manifest import Manifest, StageEntry, quiet_share
 from ltf_lite.core.text import in_questions
 from ltf_lite.evaluation.compare import Difference
 from ltf_lite.evaluation.cost import Paid, Price, Quality, quality_of
@@ -15,6 +15,8 @@ from ltf_lite.report.figures.drawing import WORDS
 from ltf_lite.report.results import Headline, headline
 from ltf_lite.report.tables.base import percent
 from ltf_lite.report.tables.cost import paid
+
+QUIET = 0.85  # of its wall time that a process on a quiet machine has a CPU
 
 
 class Outcome(NamedTuple):
@@ -59,9 +61,9 @@ def sentence(found: Outcome, words: Mapping[str, str] = WORDS) -> str:
 def _sentences(found: Outcome, words: Mapping[str, str]) -> Iterator[str]:
     if found.few:
         yield words["comes_to_few"].format(n=found.tuned.rate.n)
-    else:
-        same = {"better": "better", "worse": "worse"}.get(found.quality, "same")
-        yield words[f"comes_to_{same}"]
+        return
+    same = {"better": "better", "worse": "worse"}.get(found.quality, "same")
+    yield words[f"comes_to_{same}"]
     yield words[f"comes_to_{word_of(found)}"].format(n=questions(found))
 
 
@@ -83,11 +85,35 @@ def times(value: float | None) -> str:
     return "an unknown share of" if value is None else f"{value:,.0f} times"
 
 
-def headline_sentence(facts: Headline, single: Sequence[Difference]) -> str:
+def busy(manifest: Manifest) -> float | None:
+    """The share of their time for which the evaluations had a CPU, where other work took of it.
+
+    None where the machine was quiet, or nobody counted.
+    """
+    waited = quiet_share(manifest, ("baseline", "evaluate"))
+    return None if waited is None or waited >= QUIET else waited
+
+
+def busy_sentence(manifest: Manifest) -> str:
+    """That times are those of a busy machine; "" where it was quiet."""
+    waited = busy(manifest)
+    if waited is None:
+        return ""
+    return (
+        f"Other work shared the machine: the evaluations had a CPU for {100 * waited:.0f} % of "
+        "their time, so times are longer than on a quiet one."
+    )
+
+
+def headline_sentence(
+    facts: Headline, single: Sequence[Difference], manifest: Manifest | None = None
+) -> str:
     """The headline, and which of its numbers these problems can't tell apart.
 
-    `single` are the differences of the tuned single pass from the base's answers.
+    `single` are the differences of the tuned single pass from the base's answers. Of a run whose
+    `manifest` tells of other work no times are compared.
     """
+    quiet = manifest is None or busy(manifest) is None
     base, tuned, search = facts.base, facts.tuned, facts.search
     text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
     if search:
@@ -95,7 +121,7 @@ def headline_sentence(facts: Headline, single: Sequence[Difference]) -> str:
             f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
             f"{percent(search.rate)}, at {times(facts.tokens)} the tuned single pass's tokens"
         )
-        if facts.seconds is not None:
+        if facts.seconds is not None and quiet:
             text += f" and {times(facts.seconds)} its seconds"
     return " ".join((f"{text} (n = {tuned.rate.n}).", *_not_told(facts, single)))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ltf_lite.core.files import read_as
 from ltf_lite.core.folder import RunFolder
-from ltf_lite.core.manifest import Manifest, quiet_share
+from ltf_lite.core.manifest import Manifest
 from ltf_lite.evaluation.cost import Price
 from ltf_lite.evaluation.retention import read_elsewhere
 from ltf_lite.evaluation.success import too_few
@@ -24,7 +24,7 @@ from ltf_lite.report.figures.kept import retention_figure
 from ltf_lite.report.figures.kinds import kinds_change_figure, kinds_figure
 from ltf_lite.report.figures.outcome import outcome_figure
 from ltf_lite.report.kinds import kinds_of
-from ltf_lite.report.outcome import headline_sentence, outcome, sentence
+from ltf_lite.report.outcome import busy_sentence, headline_sentence, outcome, sentence
 from ltf_lite.report.results import headline, single_pass
 from ltf_lite.report.tables import cost as cost_tables
 from ltf_lite.report.tables import differences as difference_tables
@@ -37,7 +37,6 @@ from ltf_lite.report.told import Picture, Section, Told
 from ltf_lite.report.worse import worse_sentences
 
 PRICE = Price()
-QUIET = 0.85  # of its wall time that a process on a quiet machine has a CPU
 
 
 def sections(
@@ -71,29 +70,10 @@ def _headline(told: Told) -> Iterator[Section]:
         pictures.append(Picture("times", "Success against time a problem", timed))
     alarm = " ".join(filter(None, (too_few(facts.tuned.rate.n), told.below)))
     table = success_tables.headline_table(facts)
-    text = headline_sentence(facts, told.differences.single)
+    text = headline_sentence(facts, told.differences.single, told.manifest)
     fell = worse_sentences(told.folder, told.task)
-    text = " ".join(filter(None, (text, fell, _busy(told.manifest))))
+    text = " ".join(filter(None, (text, fell, busy_sentence(told.manifest))))
     yield Section("headline", told.preset.name, text, alarm, pictures, [table])
-
-
-def busy(manifest: Manifest) -> float | None:
-    """The share of their time for which the evaluations had a CPU, where other work took of it.
-
-    None where the machine was quiet, or nobody counted.
-    """
-    waited = quiet_share(manifest, ("baseline", "evaluate"))
-    return None if waited is None or waited >= QUIET else waited
-
-
-def _busy(manifest: Manifest) -> str:
-    waited = busy(manifest)
-    if waited is None:
-        return ""
-    return (
-        f"Other work shared the machine: the evaluations had a CPU for {100 * waited:.0f} % of "
-        "their time, so times are longer than on a quiet one."
-    )
 
 
 def _success(told: Told) -> Iterator[Section]:

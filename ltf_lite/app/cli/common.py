@@ -60,7 +60,8 @@ def _executor(told: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = load_yaml(told, "--executor")
     except YamlError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        like = "'{name: ray, address: HOST:PORT, workers: 4}'"
+        raise argparse.ArgumentTypeError(f"settings are written like {like}") from error
     return found
 
 

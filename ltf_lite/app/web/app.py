@@ -248,7 +248,7 @@ def open_app(
                 css=_text("style.css"),
                 theme=_theme(),
                 app_kwargs={
-                    "routes": [*served.routes(shelf), receive.route(desk, token)],
+                    "routes": [*served.routes(shelf, language), receive.route(desk, token)],
                     "middleware": [
                         Middleware(password.Password, password=secret) if secret else ONLY_HERE,
                         Middleware(Guard),

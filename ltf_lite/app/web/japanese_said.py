@@ -81,7 +81,7 @@ ERRORS = {
     "a number of a problem": "問題に使う数",
     "the target": "目標",
     "a problem has 2 to {n} numbers, not {n1}": "問題に使う数は 2 個から {n} 個までです({n1} 個あります)",
-    "the target must be a whole number, and none is given: write it like '25 5 5 33 -> 27'": "目標の整数がありません。「25 5 5 33 -> 27」のように書いてください",
+    "the target must be a whole number, and none is given: write it like '25 5 5 33 -> 27' (in a terminal, --target 27)": "目標の整数がありません。「25 5 5 33 -> 27」のように書いてください",
     "a problem is written like '25 5 5 33 -> 27', not {text}": "問題は「25 5 5 33 -> 27」のように書きます({text} は読めません)",
     "game24 has four numbers and the target {target}": "game24 は四つの数と目標 {target} です",
     "a question is a text that is not empty": "質問の文を入力してください",

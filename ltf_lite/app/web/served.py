@@ -9,7 +9,13 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from ltf_lite.app.web import sections
@@ -48,13 +54,22 @@ def download(find: Callable[[str, str], Path], shown: str = "") -> Callable[[Req
     return answer
 
 
-def routes(shelf: Shelf) -> list[Route]:
-    """What can be had besides the page: a run's GGUF files, its report, and the report's CSV."""
+def routes(shelf: Shelf, language: str) -> list[Route]:
+    """What can be had besides the page: a run's GGUF files, its report, and the report's CSV.
+
+    The address of the page's own `language` leads to the page, whatever the app was started in.
+    """
     return [
+        Route(f"/{language}", lambda request: RedirectResponse(_home(request))),
         Route("/gguf/{run}/{name}", download(shelf.gguf)),
         Route("/report/{run}", report(shelf)),
         Route("/report/{run}/{name}", download(shelf.report, "index.html")),
     ]
+
+
+def _home(request: Request) -> str:
+    """The page, with what the address asks of it."""
+    return f"./?{request.url.query}" if request.url.query else "./"
 
 
 def report(shelf: Shelf) -> Callable[[Request], Any]:

@@ -19,8 +19,9 @@ from ltf_lite.evaluation.types import read_abilities
 from ltf_lite.pipeline import Run
 from ltf_lite.reasoners.choice import SINGLE_PASS as SINGLE
 from ltf_lite.report.kinds import kinds_of, word_of
+from ltf_lite.report.outcome import busy
 from ltf_lite.report.results import headline, records, rows_of
-from ltf_lite.report.sections import PRICE, busy
+from ltf_lite.report.sections import PRICE
 from ltf_lite.report.tables.cost import paid
 from ltf_lite.report.tables.differences import Differences, differences
 from ltf_lite.report.tables.kinds import kind_changes

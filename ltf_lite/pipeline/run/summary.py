@@ -69,7 +69,7 @@ def closing(run: Run) -> str:
     """The headline, every result, and where the files are; raises RunError before evaluation."""
     # scipy, without which the app looks at its jobs
     from ltf_lite.evaluation.success import too_few
-    from ltf_lite.report.outcome import headline_sentence
+    from ltf_lite.report.outcome import busy_sentence, headline_sentence
     from ltf_lite.report.tables.differences import differences
     from ltf_lite.report.worse import worse_sentences
 
@@ -80,8 +80,8 @@ def closing(run: Run) -> str:
         raise RunError(f"{run.folder} has no results yet: {waits}")
     lines = [
         "",
-        headline_sentence(top, differences(run.at).single),
-        *filter(None, (worse_sentences(run.at),)),
+        headline_sentence(top, differences(run.at).single, run.manifest),
+        *filter(None, (worse_sentences(run.at), busy_sentence(run.manifest))),
         *(f"TOO FEW: {few}." for few in (too_few(top.tuned.rate.n),) if few),
         *(f"BELOW ITS FLOOR: {each}." for each in short(run)),
         "",

@@ -107,7 +107,7 @@ class NumbersGame(Task):
         if data.get("target") is None:
             raise TaskError(
                 "the target must be a whole number, and none is given: "
-                "write it like '25 5 5 33 -> 27'"
+                "write it like '25 5 5 33 -> 27' (in a terminal, --target 27)"
             )
         return posed(self.name, numbers, whole_number(data["target"], "the target", 0))
 

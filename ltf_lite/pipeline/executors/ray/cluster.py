@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ltf_lite.pipeline.executors.ray import Ray
 
 GIB = 2**30
+AUTO, EXAMPLE = "auto", "10.0.0.5:6379"
 ANSWER = 10.0  # seconds for an address to answer: Ray itself would try for minutes
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
@@ -54,8 +55,8 @@ class Shape:
         return sum(fits)
 
     def __str__(self) -> str:
-        cards = f" and {_many(self.cards, 'card')}" if self.cards else ""
-        return f"{_many(self.cores, 'core')}{cards}"
+        cards = f" and {many(self.cards, 'card')}" if self.cards else ""
+        return f"{many(self.cores, 'core')}{cards}"
 
 
 class HeadLost(RunError):
@@ -87,16 +88,28 @@ def connected(address: str) -> Iterator[str]:
 
 
 def _found(address: str) -> str:
-    """The address of a cluster that answers; raises RunError."""
-    from ray._private.services import get_ray_address_from_environment
+    """The address of a cluster that answers; raises RunError.
 
-    try:
-        at: str = get_ray_address_from_environment(address, None)
-    except ConnectionError:
-        raise RunError(f"no Ray cluster runs on this machine: {START}") from None
+    `auto` is that of RAY_ADDRESS, as everywhere in Ray, or of this machine.
+    """
+    at = _here() if address == AUTO else address
+    host, _, port = at.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise RunError(f"{at!r} is no address of a Ray cluster: write HOST:PORT, such as {EXAMPLE}")
     if why := silent(at):
         raise RunError(f"no Ray cluster answers at {at} ({why}): {START}")
     return at
+
+
+def _here() -> str:
+    """The address of the cluster that Ray itself takes where none is told; raises RunError."""
+    from ray._private.services import get_ray_address_from_environment
+
+    try:
+        found: str = get_ray_address_from_environment(AUTO, None)
+    except ConnectionError:
+        raise RunError(f"no Ray cluster runs on this machine: {START}") from None
+    return found
 
 
 def silent(at: str) -> str:
@@ -171,11 +184,11 @@ def check_room(address: str, wanted: Shape) -> None:
 def in_words(found: Sequence[Node]) -> str:
     """What there is, for a sentence."""
     each = [
-        f"{node.host} has {_many(node.cores, 'core')} and {_many(node.cards, 'card')}"
+        f"{node.host} has {many(node.cores, 'core')} and {many(node.cards, 'card')}"
         for node in found
     ]
     return ", ".join(each) or "there is no machine"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}" if count else f"no {what}s"

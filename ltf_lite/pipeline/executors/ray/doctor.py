@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ltf_lite.pipeline.executors.plugin import executor_of
 from ltf_lite.pipeline.executors.ray import Ray, cluster
-from ltf_lite.pipeline.executors.ray.cluster import GIB, Node, Shape
+from ltf_lite.pipeline.executors.ray.cluster import GIB, Node, Shape, many
 from ltf_lite.presets import Preset, PresetError
 from ltf_lite.tuning import TuningError
 from ltf_lite.tuning.memory import base_bytes
@@ -34,10 +34,10 @@ def look(address: str, preset: Preset | None) -> Found:
         raise PresetError(f"doctor: {lacking}")
     wanted = executor_of(preset) if preset else None
     settings = wanted if isinstance(wanted, Ray) else Ray()
-    with cluster.connected(address):
+    with cluster.connected(address) as at:
         found = tuple(cluster.nodes())
         if preset is None:
-            return Found(address, found)
+            return Found(at, found)
         worker = cluster.shape(settings, preset.threads)
     places = worker.places(found)
     if not places:
@@ -47,7 +47,7 @@ def look(address: str, preset: Preset | None) -> Found:
     fits = places > 0 and not why
     if fits and places < (worker.count or 0):
         why = f"{worker.count} workers are asked for: {places} begin, the others wait for room"
-    return Found(address, found, worker, places, fits, why)
+    return Found(at, found, worker, places, fits, why)
 
 
 def _memory(preset: Preset, worker: Shape, found: tuple[Node, ...]) -> str:
@@ -77,14 +77,16 @@ def as_text(found: Found) -> str:
     """The same for a person."""
     width = max((len(node.host) for node in found.nodes), default=0)
     lines = [
-        f"{node.host:<{width}}  {node.cores} cores, {node.cards} cards"
+        f"{node.host:<{width}}  {many(node.cores, 'core')}, {many(node.cards, 'card')}"
         f"{f' ({node.kind})' if node.cards and node.kind else ''}, {node.memory / GIB:.1f} GiB"
         for node in found.nodes
     ]
     cores, cards = (sum(getattr(node, what) for node in found.nodes) for what in ("cores", "cards"))
-    lines += ["", f"{len(found.nodes)} machines, {cores} cores, {cards} cards"]
+    every = many(len(found.nodes), "machine"), many(cores, "core"), many(cards, "card")
+    lines += ["", f"Ray cluster {found.address}: {', '.join(every)}"]
     if found.worker is not None:
-        lines.append(f"A worker takes {found.worker}: {found.places} have a place.")
+        have = "has" if found.places == 1 else "have"
+        lines.append(f"A worker takes {found.worker}: {found.places} {have} a place.")
     if found.fits is not None:
         lines.append("The preset fits." if found.fits else "The preset does not fit.")
     return "\n".join([*lines, *([f"{found.why}."] if found.why else [])])
