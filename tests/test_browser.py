@@ -223,14 +223,15 @@ def test_the_tree_fits_its_window_and_can_be_made_larger(page):
     page.locator("#tree .ltf-tree[data-scale]").wait_for()
     page.locator('[data-zoom="0"]').click()
     box, drawn = "document.querySelector('#tree .ltf-tree')", "querySelector('svg')"
-    assert page.evaluate(
-        f"{box}.{drawn}.getBoundingClientRect().width <= {box}.clientWidth + 1 && "
+    page.wait_for_function(
+        f"{box} && {box}.{drawn}.getBoundingClientRect().width <= {box}.clientWidth + 1 && "
         f"{box}.{drawn}.getBoundingClientRect().height <= {box}.clientHeight + 1"
     )
     width = f"{box}.{drawn}.getBoundingClientRect().width"
-    before = page.evaluate(width)
+    # The page may set the tree anew as the comparison ends.
+    before = page.wait_for_function(f"{box} && {width}").json_value()
     page.locator('[data-zoom="1.25"]').click()
-    assert page.evaluate(width) > 1.2 * before
+    page.wait_for_function(f"{box} && {width} > 1.2 * {before}")
     answer = page.locator("#tree g.answer")
     if answer.count():  # it is in sight
         inside = page.evaluate(
