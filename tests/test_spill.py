@@ -14,7 +14,7 @@ import pytest
 
 from ltf_lite.core.errors import disk_full, sentence
 from ltf_lite.core.prompt import Prompt
-from ltf_lite.core.spill import Chain, Picked, Spill, batches
+from ltf_lite.core.spill import Chain, Picked, Spill
 from ltf_lite.harvest import (
     Example,
     Limits,
@@ -68,11 +68,6 @@ def test_shards_come_in_the_order_of_their_numbers(tmp_path):
     ]
 
 
-def test_batches_leave_nothing_out():
-    assert list(batches("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]
-    assert list(batches("", 2)) == []
-
-
 def test_an_example_is_the_same_after_the_disk():
     for prompt in ("27:33\n", Prompt("7 + 5?", "7", False, [("1 + 1?", "2")]), "\ud800"):
         example = Example(prompt, "né\ud800", False, 1, 2, ends=False)
@@ -121,7 +116,9 @@ def test_problem_after_problem_it_is_what_the_harvest_has(tmp_path):
     assert [len({row.problem.id for row in group}) for group in groups] == [1] * 14
     newest = next(iter(by_problem(tmp_path, ["cot"], "reference", True)))
     assert newest[0].text == "new"
-    assert list(by_problem(tmp_path, ["tot"], "reference")) == []
+    for reasoners in (["tot"], []):
+        assert list(by_problem(tmp_path, reasoners, "reference")) == []
+        assert list(read(tmp_path, reasoners)) == []
 
 
 @pytest.mark.slow(seconds=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar, overload
@@ -14,7 +15,24 @@ CACHE = 4_096  # KiB of a database that memory may hold, so that a small one nev
 PLACES = ("SQLITE_TMPDIR", "TMPDIR")  # whose folder SQLite takes, else the system's
 
 
-class Spill(Sequence[Item], Generic[Item]):
+class Kept(Sequence[Item], Generic[Item]):
+    """A sequence by what it has at each number from 0 on."""
+
+    @abstractmethod
+    def item(self, number: int) -> Item:
+        """What is there; `number` is in range."""
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Item]: ...
+    def __getitem__(self, at: int | slice) -> Item | list[Item]:
+        if isinstance(at, slice):
+            return [self.item(number) for number in range(*at.indices(len(self)))]
+        return self.item(range(len(self))[at])  # counts from the end too, and raises as a list does
+
+
+class Spill(Kept[Item]):
     """Items in their order; one is read anew each time that it is asked for.
 
     `told` and `read` make bytes of an item and an item of bytes; of items told alike only the first
@@ -43,19 +61,12 @@ class Spill(Sequence[Item], Generic[Item]):
     def __len__(self) -> int:
         return self.size
 
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Item]: ...
-    def __getitem__(self, at: int | slice) -> Item | list[Item]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(self.size))]
-        number = range(self.size)[at]  # counts from the end too, and raises as a list does
+    def item(self, number: int) -> Item:
         found = self.base.execute("SELECT told FROM items WHERE number = ?", (number + 1,))
         return self.read(found.fetchone()[0])
 
 
-class Picked(Sequence[Item], Generic[Item]):
+class Picked(Kept[Item]):
     """Some items of a sequence, by their numbers."""
 
     def __init__(self, of: Sequence[Item], numbers: Sequence[int]) -> None:
@@ -64,17 +75,11 @@ class Picked(Sequence[Item], Generic[Item]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-    @overload
-    def __getitem__(self, at: slice) -> Picked[Item]: ...
-    def __getitem__(self, at: int | slice) -> Item | Picked[Item]:
-        if isinstance(at, slice):
-            return Picked(self.of, self.numbers[at])
-        return self.of[self.numbers[at]]
+    def item(self, number: int) -> Item:
+        return self.of[self.numbers[number]]
 
 
-class Chain(Sequence[Item], Generic[Item]):
+class Chain(Kept[Item]):
     """The items of one sequence, then those of another."""
 
     def __init__(self, first: Sequence[Item], second: Sequence[Item]) -> None:
@@ -83,14 +88,8 @@ class Chain(Sequence[Item], Generic[Item]):
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Item]: ...
-    def __getitem__(self, at: int | slice) -> Item | list[Item]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        number, first = range(len(self))[at], len(self.first)
+    def item(self, number: int) -> Item:
+        first = len(self.first)
         return self.first[number] if number < first else self.second[number - first]
 
 
@@ -114,15 +113,3 @@ def room() -> Iterator[None]:
             raise
         folder = next((os.environ[name] for name in PLACES if os.environ.get(name)), "/var/tmp")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder) from error
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items, at most `size` at a time."""
-    some: list[Item] = []
-    for item in items:
-        some.append(item)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -228,7 +228,9 @@ def by_problem(
             _refuse_foreign(file, told["task"], task)
             with room():
                 base.executemany(every, zip(repeat(number), *told.values()))
-    asked = f"WHERE reasoner IN ({', '.join('?' * len(reasoners))})" if reasoners else ""
+    asked = (
+        f"WHERE reasoner IN ({', '.join('?' * len(reasoners))})" if reasoners is not None else ""
+    )
     order = f"SELECT * FROM paths {asked} ORDER BY problem_id, rowid"
     with room():
         found = base.execute(order, reasoners or ())

@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ltf_lite.core.ranks import Ranks
-from ltf_lite.core.spill import Picked, Spill, batches
+from ltf_lite.core.spill import Picked, Spill
 from ltf_lite.engines import Dialect
 from ltf_lite.engines.dialect import framed
 from ltf_lite.harvest.example import Example
@@ -47,9 +47,9 @@ def rows_of(
     sides = {good: Spill(as_bytes, partial(from_bytes, good=good)) for good in (True, False)}
     counts = {True: 0, False: 0}
     shortest = 0  # tokens of a success
-    for some in batches(examples, AT_ONCE):
+    for first in range(0, len(examples), AT_ONCE):
         fits: dict[bool, list[Row]] = {True: [], False: []}
-        for row in tokenized(some, tokenizer, dialect):
+        for row in tokenized(examples[first : first + AT_ONCE], tokenizer, dialect):
             counts[row.good] += 1
             if row.good:
                 shortest = min(shortest or len(row.ids), len(row.ids))
