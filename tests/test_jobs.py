@@ -275,28 +275,6 @@ def test_a_run_that_does_not_heed_is_killed_and_resumable(monkeypatch):
     assert start().working
 
 
-DEAF = """
-import signal, time
-from pathlib import Path
-from ltf_lite.pipeline.run.lock import locked, signed
-def once(*_):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGINT, once)
-with locked(Path("runs/quick")), signed(Path("runs/quick")):
-    time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_an_interrupt_that_is_lost_is_said_again(monkeypatch):
-    monkeypatch.setattr(jobs, "GENTLE", 4.0)
-    process = subprocess.Popen([sys.executable, "-c", DEAF], stderr=subprocess.PIPE, text=True)
-    wait(lambda: jobs.working(RUN) == process.pid)
-    jobs.stop(RUN)
-    assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
-    assert not (RUN / ".pid").exists()  # it was not killed, and tidied up
-
-
 @pytest.mark.slow
 def test_a_starter_that_ignores_interrupts_does_not_make_its_runs_ignore_them():
     code = "from pathlib import Path; from ltf_lite.pipeline.run import jobs; "

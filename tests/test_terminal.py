@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import weakref
 
 import pytest
 
 from ltf_lite import presets
+from ltf_lite.app.cli.ending import Terminated, heeding_signals
 from ltf_lite.app.cli.main import main, parser
 from ltf_lite.core.manifest import StageEntry
 from ltf_lite.pipeline import Run
@@ -225,6 +230,42 @@ def test_ctrl_c_ends_with_one_sentence_and_130(args, sign):
     assert seen.text.rstrip().endswith("ltf: stopped")  # nothing to go on with
     assert "Traceback" not in seen.text
     assert "resource_tracker" not in seen.text
+
+
+class Gone:
+    pass
+
+
+def in_c_code(number):
+    ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))()
+    time.sleep(30)
+
+
+def in_a_weak_reference(number):
+    gone = Gone()
+    watch = weakref.ref(gone, lambda _: signal.raise_signal(number))
+    del gone
+    assert watch() is None
+    time.sleep(30)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+@pytest.mark.parametrize("lost", [in_c_code, in_a_weak_reference])
+def test_an_interrupt_that_can_be_raised_nowhere_comes_again(lost, number, raised, capsys):
+    """Python only prints what is raised in such a callback, and goes on."""
+    with pytest.raises(raised), heeding_signals():
+        lost(number)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_else_can_be_raised_nowhere_is_told_as_ever(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with heeding_signals():
+        ctypes.CFUNCTYPE(None)(lambda: 1 // 0)()
+    assert [each.exc_type for each in told] == [ZeroDivisionError]
 
 
 # ---- completion

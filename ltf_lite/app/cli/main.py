@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ltf_lite import __version__
 from ltf_lite.app.cli import about, after, ask, completion, demo, runs, tasks
 from ltf_lite.app.cli.common import DONE, FAILED, Parser, Verb, complain, tell
-from ltf_lite.app.cli.ending import Terminated, heeding_sigterm
+from ltf_lite.app.cli.ending import Terminated, heeding_signals
 from ltf_lite.core.errors import (
     INTERRUPTED,
     TERMINATED,
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     command, resumed = given[0], ""
     try:
-        with heeding_sigterm():
+        with heeding_signals():
             args = parser()[0].parse_args(given)
             if args.command in RESUMED and not getattr(args, "dry_run", False):
                 resumed = "; the same command goes on where it stopped"

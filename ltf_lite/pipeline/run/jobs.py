@@ -72,9 +72,7 @@ def stop(folder: Path) -> None:
     pid = working(folder)
     if pid is None:
         raise RunError(f"nothing is working on {folder}: there is nothing to stop")
-    # An interrupt is lost where it meets a callback of an import, so it is said twice.
-    gently = (signal.SIGINT, GENTLE / 2)
-    for signal_, patience in (gently, gently, (KILL, GENTLE)):
+    for signal_, patience in ((signal.SIGINT, GENTLE), (KILL, GENTLE)):
         try:
             if working(folder) == pid:
                 os.kill(pid, signal_)
