@@ -81,8 +81,8 @@ def stop(folder: Path) -> None:
         except PermissionError:
             raise RunError(f"process {pid} works on {folder} and is another user's") from None
         if until(lambda: working(folder) != pid, patience):
-            # A zombie stays listed until its parent reaps it; do not wait for it.
-            until(lambda: not _lives(pid), 1.0)
+            # It may take a while to end; one that its parent does not reap stays listed.
+            until(lambda: not _lives(pid), GENTLE)
             return
     raise RunError(f"process {pid} works on {folder} and does not end")
 
