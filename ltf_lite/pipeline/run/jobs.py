@@ -81,7 +81,6 @@ def stop(folder: Path) -> None:
         except PermissionError:
             raise RunError(f"process {pid} works on {folder} and is another user's") from None
         if until(lambda: working(folder) != pid, patience):
-            # It may take a while to end; one that its parent does not reap stays listed.
             until(lambda: not _lives(pid), GENTLE)
             return
     raise RunError(f"process {pid} works on {folder} and does not end")
@@ -121,13 +120,13 @@ def until(true: Callable[[], bool], patience: float) -> bool:
 
 
 def _lives(pid: int) -> bool:
-    if os.name == "nt":  # there, asking like this would interrupt it
-        return False
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except OSError:
+        # One that ended stays listed until whoever started it asks.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 __all__ = ["RunState", "curves", "runs_in", "start", "state", "stop", "working"]
