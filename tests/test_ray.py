@@ -18,17 +18,22 @@ import pytest
 import yaml
 
 from ltf_lite.core.manifest import StageEntry
-from ltf_lite.engines import resolve
+from ltf_lite.engines import open_engine, resolve
 from ltf_lite.engines import used as engines_used
 from ltf_lite.harvest import read
 from ltf_lite.pipeline import Run, RunError
+from ltf_lite.pipeline.asking import Question
 from ltf_lite.pipeline.executors.ray import Ray, pool
 from ltf_lite.pipeline.executors.ray import cluster as clusters
+from ltf_lite.pipeline.executors.ray.asking import Asking
 from ltf_lite.pipeline.executors.ray.cluster import Node, Shape
+from ltf_lite.pipeline.executors.ray.job import Garbage
 from ltf_lite.pipeline.executors.ray.slot import Slot
 from ltf_lite.pipeline.run import spending
-from ltf_lite.pipeline.stages import search
+from ltf_lite.pipeline.stages import baseline, search
 from ltf_lite.presets import PresetError, parse
+from ltf_lite.reasoners import get_reasoner
+from ltf_lite.tasks import get_task
 from tests.conftest import SMALL, ltf, one_sentence
 from tests.ray_cluster import PATIENCE, cluster, joined, processes, spoilt, until
 from tests.test_many_servers import spent
@@ -185,6 +190,67 @@ def test_a_part_builds_on_earlier_ones_that_are_not_on_its_disk(tmp_path, two, m
     assert {row.engine for row in found["many"]} == {"tiny-base"}
 
 
+EVALUATION = [
+    {"name": "cot"},
+    {"name": "tot", "beam": 2},
+    {"name": "cot", "n": 2, "temperature": 1.0, "problems": 60},
+]
+
+
+def records(run: Run) -> dict[str, dict]:
+    """Record → what it says but for times, and for what depends on how many are asked at once."""
+    found = {}
+    for file in run.at.evaluation("base").rglob("*.test.json"):
+        data = json.loads(file.read_text())
+        for scored in data["scored"]:
+            scored["cost"] = scored["cost"]["tokens"]
+        assert data.pop("seconds") > 0
+        assert (data.pop("alone") is not None) == (file.parent.name != "budgets")
+        found[str(file.relative_to(run.folder))] = {
+            name: data[name] for name in data if name not in ("calls", "tokens_in", "content")
+        }
+    return found
+
+
+@pytest.mark.slow(seconds=30)
+def test_the_test_problems_are_answered_as_on_one_machine(tmp_path, two, opened, monkeypatch):
+    found = {}
+    for name, executor in (("one", {}), ("many", on(two))):
+        parts = {"executor": executor, "evaluation": EVALUATION, "budgets": {"tokens": [150]}}
+        run = prepared(tmp_path / name, SEARCH, 4, test=120, **parts)
+        monkeypatch.setattr(spending, "_elsewhere", {})
+        tokens = engines_used().tokens_out
+        baseline.main(run)
+        own, others = engines_used().tokens_out - tokens, spending.others()
+        found[name] = records(run), own, sum(each.tokens_out for each in others)
+    assert found["one"][0] == found["many"][0]
+    assert len(found["one"][0]) == 4
+    # what this machine writes is what is validated; all else was written by the workers
+    assert found["many"][2] >= found["one"][1] - found["many"][1] > 10_000
+    sizes = sorted(len(part.problems) for (each,) in [opened] for part in each.parts.values())
+    assert sizes == [20, 60, 100, 120]
+
+
+def test_answers_that_are_none_are_not_believed():
+    task, engine = get_task("countdown"), open_engine("tiny-base")
+    first, second = (tuple(task.problems("test", n, 1)) for n in (2, 3))
+    question = Question(0, get_reasoner("cot", max_tokens=5), first, 1)
+    answers = question.asked(task, engine)
+    job = Asking(task)
+    assert job.checked(question, answers) is answers
+    for wrong in (
+        "nonsense",
+        replace(answers, solutions=answers.solutions[:1]),
+        replace(answers, solutions=answers.solutions[::-1]),
+        replace(answers, solutions=["a", "b"]),
+        replace(answers, sooner={5: answers.solutions}),
+    ):
+        with pytest.raises(Garbage):
+            job.checked(question, wrong)
+    with pytest.raises(Garbage):
+        job.checked(replace(question, problems=second), answers)
+
+
 # Of a machine that has nothing at the paths of this one.
 ELSEWHERE = """
 import dataclasses
@@ -271,19 +337,21 @@ def test_a_node_that_is_lost_and_one_that_joins_late(tmp_path, alone, capfd, ope
             "import dataclasses\n"
             "def work(self, part, earlier):\n"
             "    done = own(self, part, earlier)\n"
-            "    return dataclasses.replace(done, table=done.table.select(['text']))",
+            "    found = dataclasses.replace(done.found, table=done.found.table.select(['text']))\n"
+            "    return dataclasses.replace(done, found=found)",
             "rows that can't be read",
         ),
         (
             "import dataclasses\n"
             "def work(self, part, earlier):\n"
-            "    few = dataclasses.replace(part, problems=part.problems[:5])\n"
-            "    table = own(self, part, earlier).table\n"
+            "    done = own(self, part, earlier)\n"
+            "    table = done.found.table\n"
             "    ids = ['x' * 8] * table.num_rows\n"
             "    at = table.schema.get_field_index('problem_id')\n"
             "    import pyarrow\n"
             "    table = table.set_column(at, table.schema.field(at), pyarrow.array(ids))\n"
-            "    return dataclasses.replace(own(self, part, earlier), table=table)",
+            "    found = dataclasses.replace(done.found, table=table)\n"
+            "    return dataclasses.replace(done, found=found)",
             "rows of problems that it was not asked",
         ),
     ],
@@ -341,7 +409,7 @@ import os
 import sys
 from pathlib import Path
 from ltf_lite.pipeline import Run, RunError
-from ltf_lite.pipeline.stages import search
+from ltf_lite.pipeline.stages import baseline, search
 try:
     search.main(Run.load(Path(sys.argv[1])))
 except RunError as error:  # as a stage's process does, which tells it through a pipe

@@ -31,10 +31,10 @@ ALL = [
 ]
 
 
-def prepared(folder: Path, sections: list[dict], train: int, **parts) -> Run:
+def prepared(folder: Path, sections: list[dict], train: int, test: int = 4, **parts) -> Run:
     """A run whose problems are drawn and whose search has not begun."""
     data = copy.deepcopy(SMALL) | {"search": sections} | parts
-    data["problems"] = {"train": train, "validation": 4, "test": 4}
+    data["problems"] = {"train": train, "validation": 4, "test": test}
     folder.mkdir()
     run = Run.prepare(folder, parse(data, "test"), False)
     problems.main(run)

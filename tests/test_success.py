@@ -17,9 +17,9 @@ from ltf_lite.evaluation.naming import name_of, title_of
 from ltf_lite.evaluation.success import mean_interval, record, too_few, wilson
 from ltf_lite.evaluation.types import Alone, AskedPath, Cost, Rate, Record, read_record
 from ltf_lite.pipeline import Run
+from ltf_lite.pipeline.asking import one_by_one
 from ltf_lite.pipeline.graph import STAGES
 from ltf_lite.pipeline.stages import baseline, problems
-from ltf_lite.pipeline.stages.evaluate import one_by_one
 from ltf_lite.presets import parse
 from ltf_lite.reasoners import Attempt, Node, Solution, attempt_of, get_reasoner
 from ltf_lite.reasoners.choice import ORACLE, SAMPLE, SINGLE_PASS

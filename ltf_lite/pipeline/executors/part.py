@@ -15,6 +15,8 @@ from ltf_lite.reasoners import Reasoner, solve
 from ltf_lite.tasks import Problem, Solver, Task
 
 NO_ENGINE = "none"
+CHUNK = 500  # problems of a part
+TREE_CHUNK = 100  # for a model's tree, which asks for many prompts a problem
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,11 @@ def earlier_rows(part: Part, search: Search) -> list[Row]:
             rows = as_rows(read_shard(file), file)
             found += (row for row in rows if row.correct and row.problem.id in asked)
     return found
+
+
+def size(reasoner: Reasoner) -> int:
+    """The problems that one part of a reasoner's has at most."""
+    return TREE_CHUNK if reasoner.asks_model and reasoner.grows_tree else CHUNK
 
 
 def brought(rows: list[Row], speed: float | None = None) -> Brought:

@@ -1,4 +1,4 @@
-"""What an executor is as a plugin: where the parts of a search are worked on."""
+"""What an executor is as a plugin: where a search is done, and an evaluation's questions asked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from ltf_lite.core.validation import sentence
 from ltf_lite.presets import Preset, PresetError
 
 if TYPE_CHECKING:
+    from ltf_lite.pipeline.asking import Answers, Question
     from ltf_lite.pipeline.executors.part import Brought, Part, Search
     from ltf_lite.pipeline.hearing import Advance
     from ltf_lite.pipeline.opening import Opening
+    from ltf_lite.tasks import Task
 
 
 class Executor(Protocol):
@@ -27,6 +29,15 @@ class Executor(Protocol):
 
         `advance` hears, by 0, what is being written of them.
         """
+
+
+class Asker(Protocol):
+    """Asks a model elsewhere."""
+
+    def run(
+        self, parts: Sequence[Question], advance: Advance
+    ) -> Iterator[tuple[Question, Answers]]:
+        """Ask these of the questions; each with its answers, in any order."""
 
 
 class ExecutorPlugin(Plugin):
@@ -53,6 +64,15 @@ class ExecutorPlugin(Plugin):
 
         What searches is opened by `opening` for the first part that asks a model, and not before.
         """
+
+    def asking(
+        self, task: Task, questions: Sequence[Question], opening: Opening, threads: int | None
+    ) -> AbstractContextManager[Asker] | None:
+        """Who asks the model of `opening` the questions of an evaluation elsewhere.
+
+        None where this process asks them itself.
+        """
+        return None
 
 
 EXECUTORS: Registry[ExecutorPlugin] = Registry(

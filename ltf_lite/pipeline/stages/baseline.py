@@ -14,11 +14,12 @@ from ltf_lite.pipeline import abilities
 from ltf_lite.pipeline.common import set_threads
 from ltf_lite.pipeline.opening import engine_of
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.pipeline.stages.evaluate import ask
+from ltf_lite.pipeline.stages.evaluate import ask, ask_elsewhere
 
 
 def main(run: Run) -> None:
     set_threads(run)
+    ask_elsewhere(run, "base", run.preset.evaluation)
     with closing(engine_of(run, "base")) as engine:
         ask(run, engine, "base", run.preset.evaluation)
         measure(run, engine)

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 from ltf_lite.core.progress import bar, say
 from ltf_lite.engines import Engine
 from ltf_lite.evaluation.success import record, too_few
-from ltf_lite.evaluation.types import Alone, Record, read_record, write_record
+from ltf_lite.evaluation.types import Record, read_record, write_record
 from ltf_lite.pipeline.abilities import besides, write_elsewhere
+from ltf_lite.pipeline.asking import ALONE, Answers, Question, together, without_model
 from ltf_lite.pipeline.common import asked_in, problems_of, seed_of, set_threads
+from ltf_lite.pipeline.executors.part import size
+from ltf_lite.pipeline.executors.plugin import executor_of
 from ltf_lite.pipeline.hearing import Advance, hearing, quiet
-from ltf_lite.pipeline.opening import engine_of
+from ltf_lite.pipeline.opening import engine_of, opening_of
 from ltf_lite.pipeline.run.folder import Run
-from ltf_lite.reasoners import Reasoner, Solution, solve, solve_within
+from ltf_lite.reasoners import Reasoner, Solution
 from ltf_lite.reasoners.base import Budget
-from ltf_lite.tasks import Problem, Task
 
-ALONE = 8  # problems asked one by one: enough for a median, few enough to keep evaluation short
-FEW, ENOUGH = 3, 30.0  # of them, once so many seconds went by
-FIRST = 8  # problems asked once more before the clock runs
 NO_MODEL = "none"  # whose record it is where no model was asked
 
 
 def main(run: Run) -> None:
     set_threads(run)
+    reasoners = [each for each in run.preset.evaluation if each.asks_model]
+    ask_elsewhere(run, "tuned", reasoners)
     with closing(engine_of(run, "tuned")) as engine:
-        ask(run, engine, "tuned", [each for each in run.preset.evaluation if each.asks_model])
+        ask(run, engine, "tuned", reasoners)
 
 
 def ask(run: Run, engine: Engine, model: str, reasoners: Sequence[Reasoner]) -> None:
@@ -49,6 +49,28 @@ def ask(run: Run, engine: Engine, model: str, reasoners: Sequence[Reasoner]) -> 
             evaluate(run, asked, name, reasoner, run.at.evaluation(model), advance=advance)
             advance(1, reasoner.label)
         write_elsewhere(run, engine, model, advance)
+
+
+def ask_elsewhere(run: Run, model: str, reasoners: Sequence[Reasoner]) -> None:
+    """Ask on the machines of the preset's executor, if it has others; `ask` finds the records."""
+    folder, preset, parts = run.at.evaluation(model), run.preset, list[list[Question]]()
+    for each in reasoners:
+        if each.asks_model and (whole := _question(run, model, each, folder)):
+            parts.append(whole.shares(size(each), sum(map(len, parts))))
+    if not (every := [*chain(*parts)]):
+        return
+    opening = opening_of(run, model)
+    asker = executor_of(preset).asking(preset.task, every, opening, preset.threads)
+    if asker is None:
+        return
+    total = sum(len(part.problems) for part in every)
+    with asker as asked, bar(f"evaluate {model} elsewhere: problems", total) as advance:
+        for own in parts:
+            found: dict[int, Answers] = {}
+            for part, answers in asked.run(own, advance):
+                found[part.number] = answers
+                advance(len(part.problems), part.reasoner.label)
+            _write(run, model, own[0], folder, together([found[part.number] for part in own]))
 
 
 def _warn(run: Run, reasoners: Sequence[Reasoner]) -> None:
@@ -100,72 +122,77 @@ def evaluate(
     search comes to at the preset's budgets is written first. `advance` hears, by 0, what is being
     done.
     """
-    file, limited = record_file(folder, model, reasoner), _missing(run, model, reasoner)
-    if file.is_file() and not limited:
-        return read_record(file)
-    task, problems = run.preset.task, problems_of(run, "test")[: reasoner.problems]
-    # not from the budget: a search at one is the same search, ended sooner
-    seed = seed_of(run.preset.seed, "evaluate", reasoner.unlimited.label)
-    told = hearing(engine, advance, reasoner.label) if engine else nullcontext()
-    with told:
-        asked = _asked(run, engine, model, reasoner, problems, seed, limited)
-    if file.is_file():
-        return read_record(file)
-    lone = None
-    if engine and alone:
-        lone = one_by_one(reasoner, problems[:alone], task, engine, seed, advance)
-    result = record(
-        asked.solutions,
-        task,
-        model=model,
-        reasoner=reasoner,
-        split="test",
-        seed=seed,
-        seconds=asked.seconds,
-        calls=asked.calls,
-        tokens_in=asked.tokens_in,
-        alone=lone,
-        runtime=engine.runtime if engine else "",
-    )
-    write_record(file, result)
-    return result
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What all problems together came to, and cost."""
-
-    solutions: list[Solution]
-    seconds: float
-    calls: int = 0
-    tokens_in: int = 0
-
-
-def _asked(
-    run: Run,
-    engine: Engine | None,
-    model: str,
-    reasoner: Reasoner,
-    problems: Sequence[Problem],
-    seed: int,
-    limited: Mapping[int, Reasoner],
-) -> _Asked:
-    """Ask all problems together; what comes of the `limited` searches in it is written."""
+    question = _question(run, model, reasoner, folder, alone)
+    if question is None:
+        return read_record(record_file(folder, model, reasoner))
     task = run.preset.task
     if engine is None:
-        began = time.perf_counter()
-        found = list(solve(reasoner, problems, task, seed=seed, dialect=asked_in(run).name))
-        return _Asked(found, time.perf_counter() - began)
-    # The first call pays for allocations that no later one pays for.
-    list(solve(reasoner, problems[:FIRST], task, engine, seed))
-    calls, tokens_in = engine.usage.calls, engine.usage.tokens_in
-    began = time.perf_counter()
-    found, sooner = solve_within(reasoner, problems, task, engine, seed, [*limited])
-    for tokens, solutions in sooner.items():
-        _write_sooner(run, engine, model, limited[tokens], solutions, seed)
-    seconds = time.perf_counter() - began
-    usage = engine.usage
-    return _Asked(found, seconds, usage.calls - calls, usage.tokens_in - tokens_in)
+        asked = asked_in(run).name
+        found = without_model(reasoner, question.problems, task, question.seed, asked)
+    else:
+        with hearing(engine, advance, reasoner.label):
+            found = question.asked(task, engine, advance)
+    return _write(run, model, question, folder, found)
+
+
+def _question(
+    run: Run, model: str, reasoner: Reasoner, folder: Path, alone: int = ALONE
+) -> Question | None:
+    """What is to be asked for a record, and for those at budgets; None where all are there."""
+    there = record_file(folder, model, reasoner).is_file()
+    limited = _missing(run, model, reasoner)
+    if there and not limited:
+        return None
+    return Question(
+        number=0,
+        reasoner=reasoner,
+        problems=tuple(problems_of(run, "test")[: reasoner.problems]),
+        # not from the budget: a search at one is the same search, ended sooner
+        seed=seed_of(run.preset.seed, "evaluate", reasoner.unlimited.label),
+        budgets=tuple(limited),
+        alone=0 if there else alone,
+    )
+
+
+def _write(run: Run, model: str, question: Question, folder: Path, found: Answers) -> Record:
+    """Write the records of what was answered: those at budgets, then the whole, if it is lacking.
+
+    The seconds at a budget are the engine's. Calls and tokens read, shared with the whole search,
+    count there.
+    """
+
+    def written(file: Path, reasoner: Reasoner, solutions: list[Solution], **cost: Any) -> Record:
+        result = record(
+            solutions,
+            run.preset.task,
+            model=model,
+            reasoner=reasoner,
+            split="test",
+            seed=question.seed,
+            runtime=found.runtime,
+            **cost,
+        )
+        write_record(file, result)
+        return result
+
+    limited = _missing(run, model, question.reasoner)
+    for tokens, solutions in found.sooner.items():
+        own = limited[tokens]
+        few = solutions[: own.problems]
+        file = record_file(run.at.budgets(model), model, own)
+        written(file, own, few, seconds=sum(each.seconds for each in few), calls=0)
+    file = record_file(folder, model, question.reasoner)
+    if file.is_file():
+        return read_record(file)
+    return written(
+        file,
+        question.reasoner,
+        found.solutions,
+        seconds=found.seconds,
+        calls=found.calls,
+        tokens_in=found.tokens_in,
+        alone=found.alone,
+    )
 
 
 def _missing(run: Run, model: str, search: Reasoner) -> dict[int, Reasoner]:
@@ -176,49 +203,3 @@ def _missing(run: Run, model: str, search: Reasoner) -> dict[int, Reasoner]:
         for own in _limited(run, search)
         if own.budget and not record_file(folder, model, own).is_file()
     }
-
-
-def _write_sooner(
-    run: Run, engine: Engine, model: str, search: Reasoner, found: list[Solution], seed: int
-) -> None:
-    """Write what a search came to at a budget.
-
-    Its seconds are the engine's. Calls and tokens read, shared with the whole search, count there.
-    """
-    few = found[: search.problems]
-    result = record(
-        few,
-        run.preset.task,
-        model=model,
-        reasoner=search,
-        split="test",
-        seed=seed,
-        seconds=sum(solution.seconds for solution in few),
-        calls=0,
-        runtime=engine.runtime,
-    )
-    write_record(record_file(run.at.budgets(model), model, search), result)
-
-
-def one_by_one(
-    reasoner: Reasoner,
-    problems: Sequence[Problem],
-    task: Task,
-    engine: Engine,
-    seed: int,
-    advance: Advance = quiet,
-) -> Alone:
-    """How long a problem takes that is asked by itself, none profiting from another's prompt.
-
-    Where that is long a few problems are enough.
-    """
-    took: list[float] = []
-    for problem in problems:
-        if len(took) >= FEW and sum(took) > ENOUGH:
-            break
-        advance(0, f"{reasoner.label}: {len(took)} of {len(problems)} asked alone")
-        engine.clear()
-        began = time.perf_counter()
-        list(solve(reasoner, [problem], task, engine, seed))
-        took.append(time.perf_counter() - began)
-    return Alone(n=len(took), seconds=median(took), low=min(took), high=max(took))

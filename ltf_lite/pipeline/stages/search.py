@@ -25,15 +25,13 @@ from ltf_lite.pipeline.common import (
     seed_of,
     set_threads,
 )
-from ltf_lite.pipeline.executors.part import Brought, Part, Search
+from ltf_lite.pipeline.executors.part import Brought, Part, Search, size
 from ltf_lite.pipeline.executors.plugin import executor_of
 from ltf_lite.pipeline.hearing import hearing
 from ltf_lite.pipeline.opening import search_engine, search_opening
 from ltf_lite.pipeline.run.folder import Run
 
-CHUNK = 500  # problems a shard
 ASKED, ROOM = 200, 128  # prompts at once of a text to replay, and tokens of an answer
-TREE_CHUNK = 100  # for a model's tree, which asks for many prompts a problem
 
 
 def main(run: Run) -> None:
@@ -97,11 +95,10 @@ def _parts(run: Run) -> tuple[list[list[Part]], list[list[Part]]]:
     for k, reasoner in enumerate(run.preset.search):
         if again and not reasoner.asks_model:
             continue
-        trees = reasoner.asks_model and reasoner.grows_tree
-        own, size = list[Part](), TREE_CHUNK if trees else CHUNK
-        for chunk in chunks(problems[: reasoner.problems], size):
+        own, each = list[Part](), size(reasoner)
+        for chunk in chunks(problems[: reasoner.problems], each):
             seed = seed_of(run.preset.seed, "search", *again, k, chunk[0].id)
-            first = size * len(own)
+            first = each * len(own)
             shared = sharing([*earlier, *found], first, first + len(chunk))
             own.append(Part(count, reasoner, tuple(chunk), seed, shared))
             count += 1

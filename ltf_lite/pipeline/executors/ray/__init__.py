@@ -1,7 +1,7 @@
 """On a Ray cluster: workers on its machines hold an engine each and are sent parts.
 
-This process alone writes shards, so no disk is shared. Order and seeds of the parts are those of a
-search on one machine, and so are the rows.
+This process alone writes shards and records, so no disk is shared. Order and seeds of the parts are
+those of one machine, and so are the rows and the answers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pydantic import Field
 from ltf_lite.pipeline.executors.plugin import ExecutorPlugin
 
 if TYPE_CHECKING:
+    from ltf_lite.pipeline.asking import Question
     from ltf_lite.pipeline.executors.part import Part, Search
     from ltf_lite.pipeline.executors.ray.pool import Pool
     from ltf_lite.pipeline.opening import Opening
+    from ltf_lite.tasks import Task
 
 
 class Ray(ExecutorPlugin):
@@ -52,8 +54,17 @@ class Ray(ExecutorPlugin):
         self, search: Search, parts: Sequence[Part], opening: Opening, threads: int | None
     ) -> Pool:
         from ltf_lite.pipeline.executors.ray.pool import Pool
+        from ltf_lite.pipeline.executors.ray.searching import Searching
 
-        return Pool(self, search, parts, opening, threads)
+        return Pool(self, Searching(search), parts, opening, threads)
+
+    def asking(
+        self, task: Task, questions: Sequence[Question], opening: Opening, threads: int | None
+    ) -> Pool:
+        from ltf_lite.pipeline.executors.ray.asking import Asking
+        from ltf_lite.pipeline.executors.ray.pool import Pool
+
+        return Pool(self, Asking(task), questions, opening, threads)
 
 
 PLUGIN = Ray

@@ -10,27 +10,15 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ltf_lite import __version__
-from ltf_lite.core.plugins import files_of, moved
 from ltf_lite.core.progress import say
-from ltf_lite.harvest import Row
-from ltf_lite.pipeline.executors.part import (
-    Brought,
-    Found,
-    Part,
-    Search,
-    brought,
-    earlier_rows,
-    keep,
-)
 from ltf_lite.pipeline.executors.ray import cluster
-from ltf_lite.pipeline.executors.ray.checked import Garbage, checked
+from ltf_lite.pipeline.executors.ray.job import Garbage, Job, Share
 from ltf_lite.pipeline.executors.ray.parcel import Parcel
 from ltf_lite.pipeline.executors.ray.slot import Fault, Slot, real, reason, refused
-from ltf_lite.pipeline.executors.ray.worker import Hello, Metered, Setup
+from ltf_lite.pipeline.executors.ray.worker import Done, Hello, Metered, Setup
 from ltf_lite.pipeline.hearing import Advance
 from ltf_lite.pipeline.opening import Opening
 from ltf_lite.pipeline.run import spending
@@ -50,21 +38,24 @@ AGAIN = "the same command goes on where it stopped"
 
 
 class Pool:
-    """An executor: a context that is connected to the cluster and has workers in it."""
+    """A context that is connected to the cluster and has workers in it.
+
+    With the job that a search is, it is an Executor.
+    """
 
     def __init__(
         self,
         wanted: Ray,
-        search: Search,
-        parts: Sequence[Part],
+        job: Job,
+        parts: Sequence[Share],
         opening: Opening,
         threads: int | None,
     ) -> None:
-        self.wanted, self.search, self.opening, self.threads = wanted, search, opening, threads
+        self.wanted, self.job, self.opening, self.threads = wanted, job, opening, threads
         self.parts = {part.number: part for part in parts}
         self.queue = sorted(self.parts)
-        self.needs = _needs(parts) if search.builds else {}
-        self.brought: dict[int, Brought] = {}
+        self.needs = job.needs(parts)
+        self.brought: dict[int, Any] = {}
         self.faults: dict[int, list[Fault]] = {}  # of parts
         self.slots: list[Slot] = []
         self.blocks: dict[str, list[tuple[str, list[Any]]]] = {}
@@ -79,7 +70,7 @@ class Pool:
         self.open.push(self._end)
         self.shape = cluster.shape(self.wanted, self.threads)
         cluster.check_room(self.wanted.address, self.shape)
-        self.setup = _setup(self.search, self.opening)
+        self.setup = _setup(self.job, self.opening)
         self.placed = time.monotonic()
         self._grow()
         return self
@@ -93,7 +84,7 @@ class Pool:
 
     # -- the work ------------------------------------------------------------------------------
 
-    def run(self, parts: Sequence[Part], advance: Advance) -> Iterator[tuple[Part, Brought]]:
+    def run(self, parts: Sequence[Any], advance: Advance) -> Iterator[tuple[Any, Any]]:
         """As `Executor.run`, in the order in which they are done.
 
         Meanwhile parts of later reasoners are worked on too, where workers are free.
@@ -124,8 +115,7 @@ class Pool:
                 continue
             self.queue.remove(number)
             slot.part = part = self.parts[number]
-            earlier: list[Row] = earlier_rows(part, self.search) if self.search.builds else []
-            slot.ask("working", slot.actor.work.remote(part, earlier))
+            slot.ask("working", slot.actor.work.remote(part, self.job.earlier(part)))
 
     def _can_begin(self, number: int, slot: Slot) -> bool:
         """Whether a worker may take a part now; with whom it was lost only where no other may."""
@@ -186,14 +176,15 @@ class Pool:
         return "cards" if any(each.hello and each.hello.host == host for each in others) else "all"
 
     def _done(self, slot: Slot, answer: Any) -> None:
-        """Write what a worker found, once it is seen to be what was asked for."""
-        assert slot.part is not None
-        part = slot.part
-        done, rows = checked(part, self.search, answer)
+        """Keep what a worker found, once it is seen to be what was asked for."""
+        part, done = slot.part, answer
+        assert part is not None
+        if not isinstance(done, Done) or done.number != part.number:
+            raise Garbage("it gave back what it was not asked for")
+        found = self.job.checked(part, done.found)
         self._spent(slot, done)
-        keep(part, self.search, Found(rows, done.said))
         speed = done.tokens / done.seconds if done.seconds else None
-        self.brought[part.number] = brought(rows, speed)
+        self.brought[part.number] = self.job.keep(part, found, speed)
         slot.faults.clear()
         slot.rest()
 
@@ -296,17 +287,7 @@ def _tokens() -> int:
     return sum(spent.tokens_out for spent in spending.others())
 
 
-def _needs(parts: Sequence[Part]) -> dict[int, set[int]]:
-    """Part → those of these parts with problems of its own, whose rows it builds on."""
-    every = {part.number for part in parts}
-    return {
-        part.number: every.intersection(range(part.number) if part.before is None else part.before)
-        for part in parts
-    }
-
-
-def _setup(search: Search, opening: Opening) -> Setup:
+def _setup(job: Job, opening: Opening) -> Setup:
     """What workers need, without what this process holds open."""
-    paths = dict.fromkeys([*opening.files, *files_of(search.task)])
-    clean = replace(search, task=moved(search.task, {}))
-    return Setup(clean, opening.moved({}), {path: Parcel.of(path) for path in paths})
+    paths = dict.fromkeys([*opening.files, *job.files])
+    return Setup(job.moved({}), opening.moved({}), {path: Parcel.of(path) for path in paths})

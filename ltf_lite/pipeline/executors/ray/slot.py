@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ltf_lite.core.errors import LONGEST, LtfError
-from ltf_lite.pipeline.executors.part import Part
 from ltf_lite.pipeline.executors.ray.cluster import Shape
+from ltf_lite.pipeline.executors.ray.job import Share
 from ltf_lite.pipeline.executors.ray.worker import Hello, Look, Metered, Setup, Worker
 
 OPENING = 3600.0  # seconds for a model to be opened, or for files to be sent
@@ -42,7 +42,7 @@ class Slot:
     actor: Any = None
     hello: Hello | None = None
     state: State = "coming"
-    part: Part | None = None
+    part: Share | None = None
     pending: Any = None
     looking: Any = None
     beats: int = -1

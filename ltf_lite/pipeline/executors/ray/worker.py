@@ -9,25 +9,18 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ltf_lite import __version__
 from ltf_lite.core.manifest import Spent
 from ltf_lite.core.places import place
-from ltf_lite.core.plugins import moved
 from ltf_lite.core.threads import ASKED, wait_briefly
 from ltf_lite.engines import Engine, Usage
-from ltf_lite.harvest import Row
-from ltf_lite.harvest.replay import Said
-from ltf_lite.harvest.store import as_table
-from ltf_lite.pipeline.executors.part import Part, Search, search_part
+from ltf_lite.pipeline.executors.ray.job import Job, Share
 from ltf_lite.pipeline.executors.ray.parcel import Parcel
 from ltf_lite.pipeline.opening import Opening
 from ltf_lite.pipeline.run import spending
 from ltf_lite.pipeline.run.energy import Meter, cards, counters
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Metered = Literal["all", "cards", "none"]
 
@@ -44,23 +37,22 @@ class Hello:
 
 @dataclass(frozen=True)
 class Setup:
-    """What all parts need: the search, what searches, and the files of both by their paths."""
+    """What all parts need: the job, what is asked, and the files of both by their paths."""
 
-    search: Search
+    job: Job
     opening: Opening
     parcels: Mapping[str, Parcel]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a worker found in a part: a table of its rows, and what the model said.
+    """What a worker found in a part, as the job gives it.
 
     `tokens` are those written for it, in so many `seconds` inside the engine.
     """
 
     number: int
-    table: pa.Table
-    said: list[Said] | None
+    found: Any
     tokens: int
     seconds: float
     spent: Spent
@@ -101,8 +93,7 @@ class Worker:
             return lacking
         there = {path: at for path, at in places.items() if at is not None}
         self.names = {at: str(place(path)) for path, at in there.items()}
-        task, opening = moved(setup.search.task, there), setup.opening.moved(there)
-        self.setup = replace(setup, search=replace(setup.search, task=task), opening=opening)
+        self.setup = replace(setup, job=setup.job.moved(there), opening=setup.opening.moved(there))
         counted = {"all": counters, "cards": lambda: [*cards()], "none": list}
         self.meter = Meter(counted[metered]())
         return []
@@ -118,18 +109,16 @@ class Worker:
 
         parcel.keep(blocks())
 
-    def work(self, part: Part, earlier: Sequence[Row]) -> Done:
+    def work(self, part: Share, earlier: Any) -> Done:
         """What is found in a part; raises what the engine raises."""
         assert self.setup is not None
         engine = self._opened() if part.reasoner.asks_model else None
         before = replace(engine.usage) if engine else Usage()
-        found = search_part(part, self.setup.search, engine, earlier, self._beat)
+        found = self.setup.job.do(part, engine, earlier, self._beat)
         usage = engine.usage if engine else before
-        rows = [replace(row, engine=self._named(row.engine)) for row in found.rows]
         return Done(
             number=part.number,
-            table=as_table(rows),
-            said=found.said,
+            found=found,
             tokens=usage.tokens_out - before.tokens_out,
             seconds=usage.seconds - before.seconds,
             spent=spending.here(self.meter),
@@ -157,6 +146,7 @@ class Worker:
             self.opening = True
             give_threads(self.threads)
             self.engine = self.setup.opening.open()
+            self.engine.name = self._named(self.engine.name)
             self.engine.listener = _Pulse(self._beat)
             self.opening = False
         return self.engine
