@@ -20,6 +20,7 @@ from ltf_lite.core.manifest import read_manifest, write_manifest
 from ltf_lite.core.text import escape
 from ltf_lite.evaluation.fallen import parts
 from ltf_lite.evaluation.retention import HELDOUT_NLL
+from ltf_lite.evaluation.success import rate_of
 from ltf_lite.evaluation.types import Ability, read_abilities
 from ltf_lite.pipeline import Run, closing
 from ltf_lite.pipeline.graph import STAGES
@@ -66,6 +67,18 @@ def test_what_cannot_be_told_apart_is_said(tuning, search, told):
         own = speaker("ja").told(said)
         assert "この問題数では" in own
         assert "problems" not in own
+        assert "Single pass" not in own
+
+
+def test_a_lucky_search_of_few_problems_is_not_the_best_of_all():
+    lucky = replace(TREE.scored, rate=rate_of(6, 10))
+    many = replace(TREE.scored, rate=rate_of(275, 500))
+    rows = [replace(TREE, scored=scored) for scored in (lucky, many)]
+    found = headline([BASE, TUNED, *rows])
+    assert found.search == rows[1]
+    said = headline_sentence(found, [])
+    assert f" before (n = {TUNED.rate.n}); the base's best search" in said
+    assert ", n = 500) 55.0 %" in said
 
 
 def test_of_what_was_not_compared_nothing_is_said():

@@ -36,7 +36,8 @@ TABLE = 'target,numbers\n66,44 41 4 23\n12,"[3, 4, 5]"\n12,"3,4,5"\n'
 
 def read(text: str | bytes, name: str, task: str = "countdown") -> list[Problem | str]:
     raw = text if isinstance(text, bytes) else text.encode()
-    return [problem_of(get_task(task), line) for line in lines_of(io.BytesIO(raw), name)]
+    own = get_task(task)
+    return [problem_of(own, line) for line in lines_of(io.BytesIO(raw), name, own)]
 
 
 def told(found: list[Problem | str]) -> list[str]:
@@ -70,9 +71,10 @@ def test_a_row_of_a_table_is_a_problem_or_has_its_parts():
     ],
 )
 def test_a_table_without_the_columns_of_a_problem_is_told_in_words_of_tables(text, there):
-    (why,) = told(read(text, "x.csv"))
+    with pytest.raises(TaskError) as caught:
+        read(text, "x.csv")
     wanted = "a column `problem` or `numbers` and `target`; it names "
-    assert why == f"line 2: the first line of the file has to name its columns, {wanted}{there}"
+    assert str(caught.value) == f"the first line of x.csv has to name its columns, {wanted}{there}"
 
 
 def test_a_bad_cell_is_told_as_it_stands():

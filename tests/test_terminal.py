@@ -210,6 +210,13 @@ def test_a_search_without_a_right_path_says_so_last():
     assert "the answer, not right:" in told.splitlines()[-4:]
 
 
+def test_an_arrow_in_quotes_of_its_own_is_part_of_the_problem(capsys):
+    words = ["solve", "countdown", "25", "5", "5", "33", "->", "27", "--reasoner", "dfs"]
+    code, told, wrong = said_by(capsys, *words)
+    assert (code, wrong) == (0, "")
+    assert told.startswith("25 5 5 33 -> 27: solved")
+
+
 # ---- ended from outside
 
 

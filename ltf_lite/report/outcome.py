@@ -115,7 +115,8 @@ def headline_sentence(
     """
     quiet = manifest is None or busy(manifest) is None
     base, tuned, search = facts.base, facts.tuned, facts.search
-    text = f"Single pass: {percent(tuned.rate)} after tuning, {percent(base.rate)} before"
+    after, before = percent(tuned.rate), percent(base.rate)
+    text = f"Single pass: {after} after tuning, {before} before (n = {tuned.rate.n})"
     if search:
         text += (
             f"; the base's best search without a verifier ({search.answer}, n = {search.rate.n}) "
@@ -123,7 +124,7 @@ def headline_sentence(
         )
         if facts.seconds is not None and quiet:
             text += f" and {times(facts.seconds)} its seconds"
-    return " ".join((f"{text} (n = {tuned.rate.n}).", *_not_told(facts, single)))
+    return " ".join((f"{text}.", *_not_told(facts, single)))
 
 
 def _not_told(facts: Headline, single: Sequence[Difference]) -> Iterator[str]:

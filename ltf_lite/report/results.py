@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ltf_lite.core.folder import RunFolder
 from ltf_lite.evaluation.naming import results_of
-from ltf_lite.evaluation.types import Record, Result, read_record
+from ltf_lite.evaluation.types import Rate, Record, Result, read_record
 
 MODELS = ("none", "base", "tuned")  # in this order; the exported files come after them
 TEST = "*.test.json"  # the records of test problems
@@ -76,12 +76,20 @@ def searches(rows: Sequence[Result]) -> list[Result]:
     return [row for row in rows if row.model == "base" and row.choice.is_search]
 
 
+def sure(rate: Rate) -> float:
+    """By what the best of several rates is picked: the share that its problems leave no doubt of.
+
+    A search of few problems is not the best of all because of a lucky one.
+    """
+    return rate.low
+
+
 def headline(rows: Sequence[Result]) -> Headline | None:
     """The headline; None until both models were asked for a single pass."""
     base, tuned = single_pass(rows, "base"), single_pass(rows, "tuned")
     if base is None or tuned is None:
         return None
-    best = max(searches(rows), key=lambda row: row.rate.rate, default=None)
+    best = max(searches(rows), key=lambda row: sure(row.rate), default=None)
     if best is None:
         return Headline(base, tuned, None, None, None)
     tokens = best.cost.tokens / tuned.cost.tokens if tuned.cost.tokens else None

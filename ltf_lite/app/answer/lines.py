@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
@@ -25,15 +26,19 @@ LIST = re.compile(r"\[?\s*-?[0-9]{1,18}(?:[\s,;]+-?[0-9]{1,18})+\s*\]?")
 LONGEST = 2000  # characters of such a cell
 
 
-def lines_of(stream: BinaryIO, name: str) -> Iterator[Line]:
+def lines_of(stream: BinaryIO, name: str, task: Task) -> Iterator[Line]:
     """Every line that is not blank, read as the ending of the file's name says.
 
-    Raises what reading raises, and TaskError for a table that is none.
+    Raises what reading raises, and TaskError for a table that is none, or whose columns are not
+    those of a problem.
     """
     ending = PurePath(name).suffix.lower()
     if ending in TABLES:
         rows = READERS[ending](io.BytesIO(stream.read()), name)  # a pipe can't be read twice
-        yield from (Line(row.line, dict(row.data), table=True) for row in rows)
+        lines = (Line(row.line, dict(row.data), table=True) for row in rows)
+        if first := next(lines, None):
+            _check_columns(task, first.data, name)
+            yield from chain([first], lines)
         return
     read = text_lines if ending == TYPED else json_lines
     yield from (line for line in read(stream) if line.wrong != BLANK)
@@ -46,9 +51,7 @@ def problem_of(task: Task, line: Line) -> Problem | str:
     try:
         return _posed(task, line.data)
     except LtfError as error:
-        known = _by_name(line.data) if line.table else {PROBLEM: ""}
-        lacks = PROBLEM not in known and not known.keys() >= set(task.parts)
-        return f"line {line.number}: {_columns(task, line.data) if lacks else error}"
+        return f"line {line.number}: {error}"
 
 
 def id_of(line: Line) -> str | int | float | None:
@@ -61,12 +64,15 @@ def _by_name(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key.strip().lower(): own for key, own in data.items()}
 
 
-def _columns(task: Task, row: Mapping[str, Any]) -> str:
-    """That a table has not the columns of a problem; it may have no names of columns at all."""
+def _check_columns(task: Task, row: Mapping[str, Any], name: str) -> None:
+    """Refuse a table that has not the columns of a problem, or no names of columns at all."""
+    known = _by_name(row)
+    if PROBLEM in known or known.keys() >= set(task.parts):
+        return
     parts = " and ".join(f"`{part}`" for part in task.parts)
     wanted = f"a column `{PROBLEM}`" + (f" or {parts}" if parts else "")
     there = ", ".join(repr(printable(name, 40)) for name in list(row)[:COLUMNS])
-    return f"the first line of the file has to name its columns, {wanted}; it names {there}"
+    raise TaskError(f"the first line of {name} has to name its columns, {wanted}; it names {there}")
 
 
 def _posed(task: Task, data: Any) -> Problem:

@@ -23,7 +23,7 @@ from ltf_lite.app.cli.common import (
     tell,
     whole,
 )
-from ltf_lite.core.progress import duration, say
+from ltf_lite.core.progress import duration
 
 if TYPE_CHECKING:
     from ltf_lite.app.answer.ask import Answer, Way
@@ -208,7 +208,8 @@ def _judged(file: Path | None, lines: int, asked: int) -> int:
     if not asked:
         return complain(f"no line of {name} could be asked", FAILED)
     if asked < lines:
-        say(f"{lines - asked} of {lines} problems of {name} could not be asked")
+        left = lines - asked
+        return complain(f"{left} of {lines} problems of {name} could not be asked", FAILED)
     return DONE
 
 
@@ -248,7 +249,7 @@ def _many(task: Task, file: Path) -> tuple[list[Problem | str], list[dict[str, A
 
     try:
         with _opened(file) as stream:
-            lines = list(lines_of(stream, str(file)))
+            lines = list(lines_of(stream, str(file), task))
     except OSError as error:
         raise UsageError(f"cannot read the problems {file}: {error.strerror}") from error
     places = [{"line": line.number, "id": id_of(line)} for line in lines]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from ltf_lite.core.errors import USAGE
 from ltf_lite.core.text import signs
 
+ARROW = "->"  # of a problem in words of its own; with a blank before it, it is no option
 NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what the standard library takes for no option
 
 
@@ -45,7 +46,8 @@ class Verb(Parser):
         # The standard library asks this parser again for each half, and loses what "--" divides.
         if self._mixed:
             return super().parse_known_args(args, namespace)
-        if "--" in (args or ()):
+        args = [f" {word}" if word == ARROW else word for word in args or ()]
+        if "--" in args:
             found, unread = super().parse_known_args(args, namespace)
         else:
             self._mixed = True

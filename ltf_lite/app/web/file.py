@@ -95,7 +95,7 @@ def run_file(desk: Desk) -> Callable[..., Iterator[tuple]]:
             desk.vouched(token)
             form = Form(*rest)
             task, sides = task_of(desk, form), _sides(desk, form, chosen)
-            lines = _lines(desk, str(name or ""), str(data or ""), int_of(str(size)))
+            lines = _lines(desk, task, str(name or ""), str(data or ""), int_of(str(size)))
             yield "", _far(0, len(lines), desk), "", *still()
             told, found = "", list[Row]()
             for told, number in _answered(desk, task, lines, sides, ticket, found):
@@ -120,7 +120,7 @@ def _sides(desk: Desk, form: Form, chosen: Any) -> list[Asked]:
     return [Asked(desk.say(f"{name}.title"), *own[name]) for name in wanted]
 
 
-def _lines(desk: Desk, name: str, data: str, size: int) -> list[Line]:
+def _lines(desk: Desk, task: Task, name: str, data: str, size: int) -> list[Line]:
     """The lines of what the page sent; raises UsageError or TaskError for a file that is none."""
     say = desk.say
     if not name:
@@ -135,7 +135,7 @@ def _lines(desk: Desk, name: str, data: str, size: int) -> list[Line]:
         raw = b""
     if len(raw) != size:
         raise UsageError(say("upload.broken"))
-    lines = list(lines_of(io.BytesIO(raw), printable(name, 80)))
+    lines = list(lines_of(io.BytesIO(raw), printable(name, 80), task))
     if not lines:
         raise UsageError(say("file.empty"))
     if len(lines) > MOST:

@@ -115,7 +115,7 @@ ERRORS = {
     "line {n} is not JSON: {why}": "{n} 行目が JSON ではありません: {why}",
     "line {n} is nested too deeply": "{n} 行目の入れ子が深すぎます",
     "line {n} is longer than {n1} bytes": "{n} 行目が {n1} バイトを超えています",
-    "the first line of the file has to name its columns, {wanted}; it names {there}": "ファイルの最初の行には列の名前({wanted})が必要です。いまは {there} です",
+    "the first line of {name} has to name its columns, {wanted}; it names {there}": "{name} の最初の行には列の名前({wanted})が必要です。いまは {there} です",
     "a column {problem} or {parts}": "{problem} か {parts}",
     "a column {problem}": "{problem}",
     "the numbers of a problem are several, like 25 5 5 33, not {given}": "問題の数は「25 5 5 33」のように書きます({given} は読めません)",

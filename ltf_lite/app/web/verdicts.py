@@ -20,7 +20,7 @@ from ltf_lite.pipeline import Run
 from ltf_lite.reasoners.choice import SINGLE_PASS as SINGLE
 from ltf_lite.report.kinds import kinds_of, word_of
 from ltf_lite.report.outcome import busy
-from ltf_lite.report.results import headline, records, rows_of
+from ltf_lite.report.results import headline, records, rows_of, sure
 from ltf_lite.report.sections import PRICE
 from ltf_lite.report.tables.cost import paid
 from ltf_lite.report.tables.differences import Differences, differences
@@ -88,7 +88,7 @@ def _budgets(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verd
     if ours is None or not theirs:
         return
     most = max(p.budget or 0 for p in theirs)
-    best = max((p for p in theirs if p.budget == most), key=lambda p: p.rate.rate)
+    best = max((p for p in theirs if p.budget == most), key=lambda p: sure(p.rate))
     text = say(
         "verdict.budget",
         budget=f"{most:,}",
@@ -163,7 +163,7 @@ def _pays(run: Run, apart: Differences, say: Say) -> Iterator[tuple[str, Verdict
     found = paid(run.manifest.stages, rows, apart.single, PRICE)
     if not found or not found.searches:
         return
-    best = max(found.searches, key=lambda row: row.cost.result.rate.rate)
+    best = max(found.searches, key=lambda row: sure(row.cost.result.rate))
     if best.questions is None:
         yield "break_even", Verdict("worse", say("verdict.never"))
         return

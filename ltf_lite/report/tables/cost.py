@@ -20,7 +20,7 @@ from ltf_lite.evaluation.cost import (
     verdict,
 )
 from ltf_lite.evaluation.types import Result
-from ltf_lite.report.results import searches, single_pass
+from ltf_lite.report.results import searches, single_pass, sure
 from ltf_lite.report.tables.base import NONE, Cell, Table, cell, share, without_empty
 from ltf_lite.report.tables.run import counted
 
@@ -83,7 +83,7 @@ def _costs(row: AnswerCost) -> tuple[Cell, ...]:
 
 def in_words(found: BreakEven) -> str:
     """What was assumed, what training cost, and what it comes to beside the best search."""
-    best = max(found.searches, key=lambda row: row.cost.result.rate.rate)
+    best = max(found.searches, key=lambda row: sure(row.cost.result.rate))
     search = best.cost.result
     spent = duration(found.seconds)
     said = (
