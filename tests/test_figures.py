@@ -275,6 +275,34 @@ def _resident() -> int:
     return int(pages.read_text().split()[1]) * 4096
 
 
+CROWD = [  # way of answering, rate, seconds of the base: as of a run with samples and two searches
+    ("cot", SINGLE_PASS, 0.07, 0.006),
+    ("cot", oracle(4), 0.12, 0.016),
+    ("cot", best_of(4), 0.04, 0.016),
+    ("rap", SEARCH, 0.2, 0.15),
+    ("tot", SEARCH, 0.17, 0.093),
+    ("cot", best_of(2), 0.05, 0.017),
+]
+
+
+def test_no_name_of_a_crowd_lies_over_another():
+    rows = [
+        result(model, way, choice, rate, low=rate / 2, high=rate + 0.2, seconds=seconds * factor)
+        for way, choice, rate, seconds in CROWD
+        for model, factor in (("base", 1.0), ("tuned", 0.8))
+    ]
+    figure = headline_figure(rows, of="seconds")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    names = [text for text in axes.texts if ": " in text.get_text()]
+    assert len(names) == 12
+    within, boxes = axes.get_window_extent(), [name.get_window_extent() for name in names]
+    for k, box in enumerate(boxes):
+        assert box.x0 > within.x0 - 8
+        assert box.x1 < within.x1 + 8
+        assert not any(box.overlaps(other) for other in boxes[:k]), names[k].get_text()
+
+
 def test_the_headline_is_written_whole(tmp_path):
     file = tmp_path / "headline.png"
     write_png(headline_figure(ROWS), file)

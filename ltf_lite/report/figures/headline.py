@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import hypot
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -163,23 +165,42 @@ def _label(
 
 
 def _spot(x: float, y: float, width: float, full: list[Box]) -> Box:
-    """The nearest free place for a name, else the one beside its point."""
-    spots = [
+    """The nearest free place for a name beside its point, above or below; else the nearest of all.
+
+    Where none is free it is the first one within the axes.
+    """
+    beside = [
         (left, left + width, at - LINE / 2, at + LINE / 2)
         for shift in range(60)
         for at in (y + shift * LINE / 3, y - shift * LINE / 3)
         for left in (x + GAP, x - GAP - width)
     ]
-    return next((spot for spot in spots if _free(spot, full)), spots[0])
+    rest = [
+        (left, left + width, at, at + LINE)
+        for left in np.arange(0, 1 - width, GAP)
+        for at in np.arange(0, 1 - LINE, LINE / 3)
+    ]
+    rest.sort(key=lambda box: hypot(_edge(x, box) - x, (box[2] + box[3]) / 2 - y))
+    spots = [*beside, *rest]
+    inside = [spot for spot in spots if _free(spot, [])]
+    return next((spot for spot in inside if _free(spot, full)), (inside or spots)[0])
+
+
+def _edge(x: float, box: Box) -> float:
+    """Where within a box something at x is nearest."""
+    return min(max(x, box[0]), box[1])
 
 
 def _name(axes: Axes, name: str, color: str, point: tuple[float, float], box: Box) -> None:
     """A name in its place, with a line to its point where that is far."""
     (x, y), within = point, axes.transAxes
-    right, height = box[0] > x, (box[2] + box[3]) / 2
-    edge, ha = (box[0], "left") if right else (box[1], "right")
-    axes.text(edge, height, name, fontsize=TEXT, transform=within, color=color, va="center", ha=ha)
-    if abs(height - y) > LINE / 2:
+    height = (box[2] + box[3]) / 2
+    at, ha = (box[1], "right") if box[1] < x else (box[0], "left")
+    axes.text(at, height, name, fontsize=TEXT, transform=within, color=color, va="center", ha=ha)
+    edge = _edge(x, box)
+    if abs(height - y) > LINE / 2 or abs(edge - x) > 2 * GAP:
+        if box[0] < x < box[1]:  # from above or below, not through the name
+            height = box[2] if height > y else box[3]
         axes.plot([x, edge], [y, height], transform=within, linewidth=0.6, color=color, zorder=0)
 
 
