@@ -51,12 +51,11 @@ def _by_what(found: Abilities) -> dict[tuple[str, ...], Ability]:
 
 
 def _told(old: Ability, new: Ability) -> str:
-    word = WORDS.get(new.kind, new.kind)
     if new.kind == HELDOUT_NLL:
-        change = f"{new.value / old.value:.2f} times, n = {new.n:,}"
-    else:
-        change = f"{100 * (new.value - old.value):+.1f} points, n = {new.n:,}"
-    return f"Training made the {word} worse ({change})."
+        change = f"its NLL is {new.value / old.value:.2f} times the base's, n = {new.n:,}"
+        return f"Training made the model worse at other text ({change})."
+    change = f"{100 * (new.value - old.value):+.1f} points, n = {new.n:,}"
+    return f"Training made the {WORDS.get(new.kind, new.kind)} worse ({change})."
 
 
 def _fell(old: Ability, new: Ability) -> bool:

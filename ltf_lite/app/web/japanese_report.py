@@ -33,7 +33,7 @@ SENTENCES = {
     "Single pass: {after} after tuning, {before} before (n = {n1}); the base's best search without a verifier ({way}, n = {n}) {rate}, at {times} the tuned single pass's tokens and {seconds} its seconds.": "一回の回答: 訓練後 {after}、訓練前 {before}(n = {n1})。検証器を使わない元のモデルの最良の探索({way}、n = {n})は {rate} で、訓練後の一回の回答に対してトークンは{times}、秒数は{seconds}です。",
     "These problems can't tell the single pass after tuning from the one before.": "一回の回答の訓練前と訓練後は、この問題数では区別できません。",
     "Which of the two solves more, the single pass after tuning or that search, these problems can't tell.": "訓練後の一回の回答とその探索のどちらが多く解くかは、この問題数ではわかりません。",
-    "Training made the {ability} worse ({n} times, n = {n1}).": "訓練で{ability}が悪くなりました({n} 倍、n = {n1})。",
+    "Training made the model worse at other text (its NLL is {n} times the base's, n = {n1}).": "訓練で、モデルは他の文章が苦手になりました(NLL は元のモデルの {n} 倍、n = {n1})。",
     "Training made the {ability} worse ({n} points, n = {n1}).": "訓練で{ability}が悪くなりました({n} ポイント、n = {n1})。",
     "Training made the {ability} worse ({n} points {interval}, n = {n1}).": "訓練で{ability}が悪くなりました({n} ポイント {interval}、n = {n1})。",
     "{n} times": " {n} 倍",
