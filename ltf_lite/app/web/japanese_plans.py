@@ -66,7 +66,9 @@ BARS = {
     "answers to replay": "再学習する回答",
     "what the round gained: problems": "この回で増えた分: 問題",
     "validate the base": "元のモデルを検証",
+    "evaluate {model} elsewhere: problems": "他のマシンで評価({model}): 問題",
     "evaluate {model}": "評価({model})",
+    "{n} of {n1} workers at work: {n2} tokens": "作業者 {n1} のうち {n} が作業中: {n2} トークン",
     "pilot": "試行",
     "{n} tokens": "{n} トークン",
 }
