@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ltf_lite.app.web.desk import Desk
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# As many threads as there are cores would make what a test finds depend on the machine, and on what
+# ran before it; a test of threads says how many.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SMALL = {

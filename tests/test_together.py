@@ -37,14 +37,14 @@ def two_threads():
     torch.set_num_threads(was)
 
 
-def trainer_of(out, packed: bool = True) -> UFTTrainer:
-    model, _ = load_for_tuning(model_path("tiny-base"), TOLD)
+def trainer_of(out, packed: bool = True, told: UFT = TOLD) -> UFTTrainer:
+    model, _ = load_for_tuning(model_path("tiny-base"), told)
     for name, weight in model.named_parameters():
         if "lora_B" in name:  # of zeros A would have no gradient
             torch.nn.init.normal_(weight, std=0.02, generator=torch.Generator().manual_seed(1))
     sides = rows(40, True, 0), rows(40, False, 1), rows(40, True, 2)
-    data = Batches(*sides[:2], TOLD, 0, packed, sides[2])
-    trainer = UFTTrainer(model, data, TOLD, out)
+    data = Batches(*sides[:2], told, 0, packed, sides[2])
+    trainer = UFTTrainer(model, data, told, out)
     trainer.tally.pieces = 2
     return trainer
 
@@ -55,8 +55,10 @@ def stepped(trainer: UFTTrainer):
     return loss, grads, trainer.sums.clone()
 
 
-def test_two_pieces_side_by_side_give_the_step_of_two_in_turn(tmp_path, two_threads):
-    together, in_turn = trainer_of(tmp_path / "a"), trainer_of(tmp_path / "b")
+@pytest.mark.parametrize("rank", [128, 4])  # of a low rank no sums are formed
+def test_two_pieces_side_by_side_give_the_step_of_two_in_turn(tmp_path, two_threads, rank):
+    told = TOLD.model_copy(update={"rank": rank})
+    together, in_turn = (trainer_of(tmp_path / name, told=told) for name in "ab")
     assert together.pool is not None
     in_turn.pool = None
     one, other = stepped(together), stepped(in_turn)
@@ -64,15 +66,17 @@ def test_two_pieces_side_by_side_give_the_step_of_two_in_turn(tmp_path, two_thre
     torch.testing.assert_close(one[2], other[2])
     for name, gradient in other[1].items():
         assert gradient.abs().max() > 0
-        torch.testing.assert_close(one[1][name], gradient, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(one[1][name], gradient, rtol=1e-4, atol=1e-6)
     assert torch.get_num_threads() == 2
-    again = stepped(trainer_of(tmp_path / "c"))  # whichever thread is done first
+    again = stepped(trainer_of(tmp_path / "c", told=told))  # whichever thread is done first
     assert all(torch.equal(again[1][name], one[1][name]) for name in one[1])
 
 
 def test_what_is_given_is_in_order_and_what_is_raised_comes_out(tmp_path, two_threads):
     pool = side_by_side(trainer_of(tmp_path).model.get_base_model())
-    assert list(at_once(lambda k: k * k, list(range(20)), pool)) == [k * k for k in range(20)]
+    for count in (0, 1, 2, 20):
+        found = list(at_once(lambda k: k * k, list(range(count)), pool))
+        assert found == [k * k for k in range(count)]
     with pytest.raises(ZeroDivisionError):
         list(at_once(lambda k: 1 / k, [1, 0], pool))
     assert torch.get_num_threads() == 2

@@ -30,7 +30,7 @@ def at_once(
     work: Callable[[P], R], pieces: Sequence[P], pool: ThreadPoolExecutor | None
 ) -> Iterator[R]:
     """What `work` gives for each piece, in their order, whichever is done first."""
-    if pool is None or len(pieces) == 1:
+    if pool is None or len(pieces) < 2:
         yield from map(work, pieces)
         return
     threads = torch.get_num_threads()
